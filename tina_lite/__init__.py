@@ -1,0 +1,25 @@
+"""tina-lite: teach a small language model to reason on one GPU, for a price that you set.
+
+>>> from tina_lite import Recipe, reward, run
+"""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Recipe", "__version__", "reward", "run"]
+
+if TYPE_CHECKING:
+    from tina_lite.launch import run
+    from tina_lite.recipe import Recipe
+    from tina_lite.rewards import reward
+
+_HOMES = {"run": "tina_lite.launch", "Recipe": "tina_lite.recipe", "reward": "tina_lite.rewards"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: `tina-lite --help` must not wait for what it does not need."""
+    from importlib import import_module
+
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

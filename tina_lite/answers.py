@@ -1,0 +1,86 @@
+"""Where the final answer stands in a text: the last `\\boxed{}`, or what follows GSM8K's `####`.
+
+Problems take golds from solutions with it, rewards take answers from completions.
+"""
+
+import re
+
+BOX = re.compile(r"\\f?boxed\s*\{")
+BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+LONGEST_ANSWER = 1000
+"""Characters. What is longer is no answer."""
+MATH_DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
+
+
+def last_boxed(text: str) -> str | None:
+    r"""The content of the last `\boxed{}` whose braces balance; None where there is none.
+
+    >>> last_boxed(r"so \boxed{\frac{1}{2}} and, once more, \boxed{\frac{2}{4}")
+    '\\frac{1}{2}'
+    >>> last_boxed("34")
+    """
+    end = len(text)
+    for box in reversed(list(BOX.finditer(text))):
+        content = _up_to_closing_brace(text, box.end(), end)
+        if content is not None:
+            return content
+        end = box.start()
+    return None
+
+
+def _up_to_closing_brace(text: str, start: int, end: int) -> str | None:
+    """text[start:closing brace]. An unclosed box holds every later one, so the search may end at the next box."""
+    depth = 1
+    for brace in BRACE.finditer(text, start, end):
+        depth += {"{": 1, "}": -1}.get(brace.group(), 0)
+        if depth == 0:
+            return text[start : brace.start()]
+    return None
+
+
+def final_answer(solution: str) -> str:
+    r"""The answer alone, of a solution or of an answer.
+
+    >>> final_answer("48 / 2 = 24\n48 + 24 = 72\n#### 72"), final_answer(r"thus $x = \boxed{5}$."), final_answer("$7$")
+    ('72', '5', '7')
+    """
+    if "####" in solution:
+        solution = solution.rsplit("####", 1)[1]
+    boxed = last_boxed(solution)
+    return bare(solution if boxed is None else boxed)
+
+
+def bare(answer: str) -> str:
+    r"""Without outer white space, one pair of math delimiters and a closing full stop.
+
+    >>> bare(r" \(7\text{ hours}.\) "), bare("34."), bare("$18"), bare("$2$ or $3$")
+    ('7\\text{ hours}', '34', '$18', '$2$ or $3$')
+    """
+    answer = _without_full_stop(answer)
+    for opening, closing in MATH_DELIMITERS:
+        inner = answer[len(opening) : -len(closing)]
+        wrapped = answer.startswith(opening) and answer.endswith(closing) and inner
+        if wrapped and opening not in inner and closing not in inner:
+            return _without_full_stop(inner)
+    return answer
+
+
+def _without_full_stop(answer: str) -> str:
+    return answer.strip().removesuffix(".").rstrip()
+
+
+def gold_parses(answer: object) -> bool:
+    r"""Whether a gold can be compared with anything: short, not empty, with its braces balanced.
+
+    A check of the text only, so that a data set of any size loads at once.
+
+    >>> [gold_parses(gold) for gold in ("34", r"\frac{1}{2}", "#### 7", "", "--", r"\frac{1}{", None)]
+    [True, True, True, False, False, False, False]
+    """
+    return answer is not None and comparable(final_answer(str(answer)))
+
+
+def comparable(gold: str) -> bool:
+    """The same check for a gold that `final_answer` has taken out of its solution."""
+    has_content = any(character.isalnum() or ord(character) > 127 for character in gold)
+    return has_content and len(gold) <= LONGEST_ANSWER and last_boxed(f"\\boxed{{{gold}}}") == gold

@@ -1,0 +1,96 @@
+"""The end of a run in a few lines: what was gained, for which price. Read from the summary; any part may be missing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tina_lite.budget.money import format_price, format_usd
+from tina_lite.console.state import RunState
+from tina_lite.console.text import format_duration, format_number, format_share, one_line
+
+Facts = list[tuple[str, str]]
+
+
+def closing_facts(state: RunState) -> Facts:
+    """Labels with values, in the order of interest; empty while the run has not finished."""
+    summary = state.summary
+    if summary is None:
+        return []
+    facts = [
+        ("ended by", one_line(str(summary.get("stop_reason", "unknown")).replace("_", " "))),
+        ("held-out Pass@1", held_out(summary.get("eval") or {})),
+        ("reward", reward(summary.get("reward") or {})),
+        ("steps", steps(summary, state.elapsed_s)),
+        ("dollars", dollars(summary, state.started.max_usd if state.started else None)),
+        ("spent on", phases(summary.get("usd_by_phase") or {})),
+        ("tokens", tokens(summary.get("tokens") or {})),
+        ("folder", one_line(state.started.folder) if state.started else ""),
+    ]
+    return [(label, value) for label, value in facts if value]
+
+
+def held_out(evaluation: Mapping[str, Any]) -> str:
+    """
+    >>> held_out({"before": {"pass_at_1": 0.18, "ci95": [0.15, 0.21]}, "after": {"pass_at_1": 0.85}})
+    '18.0% [15.0, 21.0] -> 85.0%, +67.0 points'
+    """
+    before, after = (evaluation.get(when) or {} for when in ("before", "after"))
+    measured = [_pass_at_1(result) for result in (before, after) if "pass_at_1" in result]
+    if len(measured) < 2:
+        return "".join(measured) + (" before; not measured after" if "pass_at_1" in before else "")
+    return f"{measured[0]} -> {measured[1]}, {100 * (after['pass_at_1'] - before['pass_at_1']):+.1f} points"
+
+
+def _pass_at_1(result: Mapping[str, Any]) -> str:
+    return format_share(result["pass_at_1"]) + (interval(result["ci95"]) if result.get("ci95") else "")
+
+
+def interval(ci95: tuple[float, float]) -> str:
+    """
+    >>> interval((0.15, 0.2125))
+    ' [15.0, 21.2]'
+    """
+    return f" [{100 * ci95[0]:.1f}, {100 * ci95[1]:.1f}]"
+
+
+def reward(values: Mapping[str, Any]) -> str:
+    """
+    >>> reward({"first": 0.9, "last": 2.613, "best": 2.7, "best_step": 37})
+    '0.900 first, 2.61 last, 2.70 best (step 37)'
+    """
+    known = [name for name in ("first", "last", "best") if values.get(name) is not None]
+    text = ", ".join(f"{format_number(values[name])} {name}" for name in known)
+    return f"{text} (step {values['best_step']})" if "best" in known and "best_step" in values else text
+
+
+def steps(summary: Mapping[str, Any], elapsed_s: float) -> str:
+    return f"{summary['steps']} in {format_duration(elapsed_s)}" if "steps" in summary else ""
+
+
+def dollars(summary: Mapping[str, Any], max_usd: float | None) -> str:
+    """
+    >>> dollars({"usd": 0.00771, "rate": 0.2}, max_usd=0.01)
+    '$0.0078 of $0.01 at $0.20/h'
+    """
+    if "usd" not in summary:
+        return ""
+    cap = f" of {format_price(max_usd)}" if max_usd is not None else ""
+    rate = f" at {format_price(summary['rate'])}/h" if isinstance(summary.get("rate"), int | float) else ""
+    return format_usd(summary["usd"]) + cap + rate
+
+
+def phases(usd_by_phase: Mapping[str, float]) -> str:
+    """
+    >>> phases({"load": 0.0005, "rollout": 0.00312, "save": 0.0})
+    'rollout $0.0032, load $0.0005'
+    """
+    spent = sorted(((usd, phase) for phase, usd in usd_by_phase.items() if usd > 0), reverse=True)
+    return ", ".join(f"{phase} {format_usd(usd)}" for usd, phase in spent)
+
+
+def tokens(counts: Mapping[str, int]) -> str:
+    """
+    >>> tokens({"prompt": 12000, "completion": 131072, "trained": 90000})
+    '131,072 sampled, 90,000 trained on, 12,000 of prompts'
+    """
+    names = {"completion": "sampled", "trained": "trained on", "prompt": "of prompts"}
+    return ", ".join(f"{counts[name]:,} {words}" for name, words in names.items() if name in counts)

@@ -1,0 +1,118 @@
+"""The live view: a full-screen picture that is drawn four times a second from the events seen so far."""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
+from threading import RLock
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+
+from tina_lite.console.state import Line, RunState, after, with_line
+from tina_lite.console.text import clean
+from tina_lite.console.view import draw, draw_closing
+from tina_lite.run.events import Stamped
+
+REDRAWS_PER_SECOND = 4
+PRINTED_LINES_KEPT = 20
+
+
+class LiveConsole:
+    """Draws on the terminal's alternate screen, so that the scroll-back stays as it was; leaves a short summary.
+
+    A drawing thread of Rich's own keeps clock and dollars moving while a kernel holds the main thread.
+    """
+
+    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream or sys.stderr
+        self._clock = clock
+        self._state = RunState()
+        self._updating = RLock()  # a signal handler may emit while the main thread is in here
+        self._console = Console(file=self._stream, highlight=False)
+        self._live = Live(
+            get_renderable=lambda: self,
+            console=self._console,
+            screen=True,
+            refresh_per_second=REDRAWS_PER_SECOND,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._printed = Printed(self._stream, self._show_printed)
+        self._redirects = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._live.start(refresh=True)
+        self._redirects.enter_context(redirect_stdout(self._printed))
+        self._redirects.enter_context(redirect_stderr(self._printed))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._redirects.close()
+        with suppress(OSError):  # the terminal may be gone; what the run did is on disk
+            self._live.stop()
+            self._printed.release()
+            if self._state.summary is not None:
+                self._console.print(draw_closing(self._state))
+
+    def __call__(self, stamped: Stamped) -> None:
+        with self._updating:
+            self._state = after(self._state, stamped, self._clock())
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield draw(self._state, options.max_width, options.height or console.height, self._clock())
+
+    def _show_printed(self, line: str) -> None:
+        with self._updating:
+            self._state = with_line(self._state, Line("printed", line))
+
+
+class Printed:
+    """Stands in for sys.stdout and sys.stderr while the picture is up: a print becomes a line in it.
+
+    The last lines are written out when the picture is gone. Whoever kept this object then writes straight through.
+    """
+
+    def __init__(self, stream: TextIO, show: Callable[[str], None]) -> None:
+        self._stream = stream
+        self._show = show
+        self._lines: deque[str] = deque(maxlen=PRINTED_LINES_KEPT)
+        self._count = 0
+        self._unfinished = ""
+        self._holding = True
+
+    def write(self, text: str) -> int:
+        if not self._holding:
+            return self._stream.write(text)
+        *lines, self._unfinished = (self._unfinished + text).split("\n")
+        for line in lines:
+            self._keep(line)
+        return len(text)
+
+    def flush(self) -> None:
+        if not self._holding:
+            self._stream.flush()
+
+    def release(self) -> None:
+        """Write out what was printed, and step aside."""
+        self._keep(self._unfinished)
+        self._holding = False
+        earlier = self._count - len(self._lines)
+        if earlier:
+            self._stream.write(f"({earlier} earlier lines were printed; --plain shows them all)\n")
+        self._stream.writelines(f"{line}\n" for line in self._lines)
+
+    def _keep(self, line: str) -> None:
+        line = clean(line.rstrip("\r").rsplit("\r", 1)[-1])  # of a progress bar the latest state
+        if line.strip():
+            self._lines.append(line)
+            self._count += 1
+            self._show(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

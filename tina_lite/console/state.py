@@ -1,0 +1,233 @@
+"""What a person who watches a run needs to know, gathered from its events. Pure: a state and an event give a state."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from tina_lite.run.events import (
+    CheckpointSaved,
+    Evaluated,
+    Notice,
+    PhaseChanged,
+    PhaseName,
+    Progress,
+    RunFinished,
+    RunStarted,
+    Sample,
+    Stamped,
+    StepDone,
+)
+
+PACE_OVER_STEPS = 10
+LINES_KEPT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line to read: a notice, or what a library or a reward function printed."""
+
+    level: Literal["info", "warning", "printed"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The metrics of one step."""
+
+    step: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """When the run will end, and at which bill."""
+
+    seconds: float
+    usd: float
+    ends_by: Literal["steps", "money", "hours"]
+    steps: int | None
+    """The last step that there will be; None while the pace is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """A run as seen so far. `now` in the methods is the watcher's clock in seconds, the one that `after` was given."""
+
+    started: RunStarted | None = None
+    phase: PhaseName = "load"
+    phase_from_s: float = 0.0
+    """Session seconds, as `elapsed_s`."""
+    phase_from_usd: float = 0.0
+    usd_by_phase: Mapping[PhaseName, float] = field(default_factory=dict)
+    """Of this session, up to the phase under way."""
+    progress: Progress | None = None
+    step: int = 0
+    """Under way; 0 before the first."""
+    steps_planned: int | None = None
+    points: tuple[Point, ...] = ()
+    marks_s: tuple[float, ...] = ()
+    """Session seconds at which the first step began and the latest steps ended."""
+    sample: Sample | None = None
+    evals: tuple[Evaluated, ...] = ()
+    eval_s: float = 0.0
+    """How long the latest evaluation took."""
+    lines: tuple[Line, ...] = ()
+    usd: float = 0.0
+    elapsed_s: float = 0.0
+    seen_at: float = 0.0
+    """The watcher's clock at the latest event."""
+    summary: Mapping[str, Any] | None = None
+
+    @property
+    def steps_done(self) -> int:
+        resumed_from = self.started.resumed_from_step if self.started else 0
+        return self.points[-1].step if self.points else resumed_from
+
+    def series(self, metric: str) -> list[float]:
+        """A metric over the steps, where it is known and finite."""
+        values = (point.metrics.get(metric, math.nan) for point in self.points)
+        return [value for value in values if math.isfinite(value)]
+
+    def latest(self, metric: str) -> float | None:
+        """A metric's value in the latest step, if it is known and finite there."""
+        value = self.points[-1].metrics.get(metric, math.nan) if self.points else math.nan
+        return value if math.isfinite(value) else None
+
+    def reward_names(self) -> list[str]:
+        """In the order in which they were met."""
+        names = dict.fromkeys(name for point in self.points[:1] + self.points[-1:] for name in point.metrics)
+        return [name.split("/")[1] for name in names if name.startswith("rewards/") and name.endswith("/mean")]
+
+    def elapsed_at(self, now: float) -> float:
+        """Seconds of this session; they run on between events."""
+        return self.elapsed_s if self.summary is not None else self.elapsed_s + max(0.0, now - self.seen_at)
+
+    def usd_at(self, now: float) -> float:
+        """The bill, which runs on as well."""
+        rate = self.started.rate if self.started else 0.0
+        return self.usd + (self.elapsed_at(now) - self.elapsed_s) * rate / 3600
+
+    def phase_usd_at(self, now: float) -> dict[PhaseName, float]:
+        """Dollars of this session by phase."""
+        under_way = self.usd_by_phase.get(self.phase, 0.0) + self.usd_at(now) - self.phase_from_usd
+        return {**self.usd_by_phase, self.phase: under_way}
+
+    def pace(self) -> float | None:
+        """Seconds a step, over the latest steps."""
+        return (self.marks_s[-1] - self.marks_s[0]) / (len(self.marks_s) - 1) if len(self.marks_s) > 1 else None
+
+    def forecast(self, now: float) -> Forecast | None:
+        """The first limit that will be met at the present pace; None where none is known yet."""
+        limits = self._limits(now)
+        if not limits or self.started is None:
+            return None
+        seconds, ends_by = min(limits)
+        usd = self.usd_at(now) + seconds * self.started.rate / 3600
+        return Forecast(seconds, usd, ends_by, self._last_step(seconds, ends_by, now))
+
+    def _limits(self, now: float) -> list[tuple[float, Literal["steps", "money", "hours"]]]:
+        """Seconds to each limit. Before a pace is known a planned number of steps tells nothing, nor does the rest."""
+        started, pace = self.started, self.pace()
+        if started is None or self.summary is not None or (self.steps_planned and pace is None):
+            return []
+        limits: list[tuple[float, Literal["steps", "money", "hours"]]] = []
+        if self.steps_planned and pace is not None:
+            limits.append((self._steps_s(pace, now) + self._closing_s(now), "steps"))
+        if started.max_usd is not None and started.rate > 0:
+            limits.append((max(0.0, started.max_usd - self.usd_at(now)) / started.rate * 3600, "money"))
+        if started.max_hours is not None:
+            limits.append((max(0.0, started.max_hours * 3600 - self.elapsed_at(now)), "hours"))
+        return limits
+
+    def _steps_s(self, pace: float, now: float) -> float:
+        left = max(0, (self.steps_planned or 0) - self.steps_done)
+        return max(0.0, left * pace - min(pace, self._since_step_s(now))) if left else 0.0
+
+    def _since_step_s(self, now: float) -> float:
+        return self.elapsed_at(now) - self.marks_s[-1]
+
+    def _closing_s(self, now: float) -> float:
+        """A run that was measured before training is measured after it."""
+        if any(result.when == "after" for result in self.evals):
+            return 0.0
+        spent = self.elapsed_at(now) - self.phase_from_s if self.phase == "eval" else 0.0
+        return max(0.0, self.eval_s - spent)
+
+    def _last_step(self, seconds: float, ends_by: str, now: float) -> int | None:
+        if ends_by == "steps":
+            return self.steps_planned
+        pace = self.pace()
+        if not pace:
+            return None
+        training = max(0.0, seconds - self._closing_s(now) + self._since_step_s(now))
+        return self.steps_done + int(training / pace)
+
+
+def after(state: RunState, stamped: Stamped, now: float) -> RunState:
+    """The state once an event was seen at `now` seconds of the watcher's clock."""
+    state = replace(state, usd=stamped.usd, elapsed_s=stamped.elapsed_s, seen_at=now)
+    match stamped.event:
+        case RunStarted() as started:
+            return _after_start(state, started)
+        case PhaseChanged() as change:
+            return _after_phase(state, change)
+        case Progress() as progress:
+            return replace(state, progress=progress)
+        case StepDone() as done:
+            return _after_step(state, done)
+        case Evaluated() as result:
+            return replace(state, evals=(*state.evals, result), eval_s=state.elapsed_s - state.phase_from_s)
+        case CheckpointSaved() as saved:
+            return with_line(state, Line("info", f"checkpoint of step {saved.step} saved in {saved.seconds:.1f} s"))
+        case Notice() as notice:
+            return with_line(state, Line(notice.level, notice.text))
+        case RunFinished() as finished:
+            return replace(state, summary=finished.summary)
+
+
+def with_line(state: RunState, line: Line) -> RunState:
+    return replace(state, lines=(*state.lines, line)[-LINES_KEPT:])
+
+
+def _after_start(state: RunState, started: RunStarted) -> RunState:
+    """A resumed run takes up its history at the step that was saved; time and phases start afresh."""
+    return replace(
+        state,
+        started=started,
+        step=started.resumed_from_step,
+        steps_planned=started.max_steps,
+        points=tuple(point for point in state.points if point.step <= started.resumed_from_step),
+        marks_s=(),
+        phase="load",
+        phase_from_s=0.0,
+        phase_from_usd=state.usd - state.elapsed_s * started.rate / 3600,
+        usd_by_phase={},
+        progress=None,
+        summary=None,
+    )
+
+
+def _after_phase(state: RunState, change: PhaseChanged) -> RunState:
+    first_rollout = change.phase == "rollout" and not state.marks_s
+    return replace(
+        state,
+        phase=change.phase,
+        step=max(state.step, change.step),
+        progress=None,
+        usd_by_phase=state.phase_usd_at(state.seen_at),
+        phase_from_s=state.elapsed_s,
+        phase_from_usd=state.usd,
+        marks_s=(state.elapsed_s,) if first_rollout else state.marks_s,
+    )
+
+
+def _after_step(state: RunState, done: StepDone) -> RunState:
+    return replace(
+        state,
+        step=done.step,
+        steps_planned=done.steps_planned,
+        points=(*state.points, Point(done.step, done.metrics)),
+        marks_s=(*state.marks_s, state.elapsed_s)[-PACE_OVER_STEPS - 1 :],
+        sample=done.sample,
+    )

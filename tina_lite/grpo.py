@@ -1,0 +1,134 @@
+"""The mathematics of GRPO as pure functions: advantages of a group, the loss of a batch of tokens.
+
+Sources: DeepSeekMath (arXiv 2402.03300, section 4.1) for the group-relative advantage and the clipped surrogate;
+Dr. GRPO (arXiv 2503.20783) and DAPO (arXiv 2503.14476) for the normalisations; Schulman's k3 for the KL term.
+No I/O, no model.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+STD_EPSILON = 1e-4
+"""Added to the standard deviation, as in the paper's code and TRL."""
+
+
+def advantages(
+    totals: Sequence[Sequence[float]], scale_rewards: str = "group", epsilon: float = STD_EPSILON
+) -> list[tuple[float, ...]]:
+    """Group-relative advantages: (r - mean) / (std + epsilon), the mean always over the group.
+
+    `totals` holds the rewards of each group. The standard deviation is the sample's (n - 1, as torch.std and TRL
+    have it), taken over the group ("group"), over all rewards of the step ("batch"), or left out ("none").
+
+    >>> [round(a, 3) for a in advantages([[1.0, 0.0, 0.0, 1.0]])[0]]
+    [0.866, -0.866, -0.866, 0.866]
+    >>> advantages([[2.0, 2.0]])
+    [(0.0, 0.0)]
+    """
+    step_std = stdev([reward for group in totals for reward in group]) if scale_rewards == "batch" else 0.0
+    result = []
+    for group in totals:
+        # Equal rewards must give exactly 0, which rounding of the mean would spoil.
+        if all(reward == group[0] for reward in group):
+            result.append((0.0,) * len(group))
+            continue
+        mean = fmean(group)
+        std = {"group": stdev(group), "batch": step_std}.get(scale_rewards)
+        scale = 1.0 if std is None else 1.0 / (std + epsilon)
+        result.append(tuple((reward - mean) * scale for reward in group))
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """How the token losses of one step add up to its loss; counts are of the whole step, not of a micro-batch.
+
+    A row here is a completion that takes part in the loss: groups without variance count in the divisors though
+    they take no forward pass, or skipping them would change the gradient.
+    """
+
+    loss_type: str
+    rows: int
+    """N, all completions of the step."""
+    tokens: int
+    """Completion tokens of all N rows that are not masked."""
+    max_completion_length: int
+
+    def per_token(self, row_tokens: "Tensor") -> "Tensor":
+        """Weight of each token of a row, from the row's token count: (rows,) float."""
+        if self.loss_type == "grpo":  # mean over the row's tokens, then over rows
+            return 1.0 / (row_tokens.clamp(min=1) * self.rows)
+        if self.loss_type in ("bnpo", "dapo"):  # mean over all tokens of the step
+            return row_tokens.new_full(row_tokens.shape, 1.0 / max(self.tokens, 1))
+        if self.loss_type == "dr_grpo":  # a constant, so that length is not rewarded
+            return row_tokens.new_full(row_tokens.shape, 1.0 / (self.rows * self.max_completion_length))
+        raise AssertionError(f"unknown loss type {self.loss_type}")
+
+
+def token_losses(
+    logprobs: "Tensor",
+    old_logprobs: "Tensor",
+    advantages: "Tensor",
+    *,
+    epsilon: float,
+    epsilon_high: float | None = None,
+    beta: float = 0.0,
+    reference_logprobs: "Tensor | None" = None,
+) -> tuple["Tensor", "Tensor"]:
+    """The clipped surrogate of each token, and which tokens were clipped.
+
+    -min(ratio * A, clip(ratio, 1 - epsilon, 1 + epsilon_high) * A) + beta * k3, with ratio = exp(new - old).
+
+    Args:
+        logprobs: (rows, T) float32, nats, with gradient.
+        old_logprobs: (rows, T), of the policy that sampled; no gradient.
+        advantages: (rows,).
+        reference_logprobs: (rows, T), of the base; needed where beta > 0.
+
+    Returns:
+        losses (rows, T) and clipped (rows, T) bool.
+    """
+    ratio = (logprobs - old_logprobs).exp()
+    high = epsilon if epsilon_high is None else epsilon_high
+    scale = advantages[:, None]
+    bounded = ratio.clamp(1.0 - epsilon, 1.0 + high)
+    surrogate = (ratio * scale).minimum(bounded * scale)
+    clipped = ((ratio < 1.0 - epsilon) & (scale < 0)) | ((ratio > 1.0 + high) & (scale > 0))
+    losses = -surrogate
+    if beta:
+        assert reference_logprobs is not None, "beta > 0 needs the reference's log-probs"
+        losses = losses + beta * k3(logprobs, reference_logprobs)
+    return losses, clipped
+
+
+def k3(logprobs: "Tensor", reference_logprobs: "Tensor") -> "Tensor":
+    """Unbiased, non-negative estimate of KL(policy || reference) at each token: exp(d) - d - 1, d = ref - new."""
+    difference = reference_logprobs - logprobs
+    return difference.exp() - difference - 1.0
+
+
+def learning_rate(
+    progress: float, peak: float, scheduler: str, warmup_ratio: float, min_lr_ratio: float
+) -> float:
+    """Linear warm-up to `peak`, then cosine, linear or constant decay to `min_lr_ratio` x peak.
+
+    `progress` in 0..1 is the share of the horizon that is done once this step has run, so that the first step
+    moves and the last one stands on the floor.
+
+    >>> [round(learning_rate(p, 1.0, "cosine", 0.1, 0.1), 3) for p in (0.05, 0.1, 0.55, 1.0)]
+    [0.5, 1.0, 0.55, 0.1]
+    """
+    progress = min(max(progress, 0.0), 1.0)
+    if progress < warmup_ratio:
+        return peak * progress / warmup_ratio
+    if scheduler == "constant" or warmup_ratio >= 1.0:
+        return peak
+    done = (progress - warmup_ratio) / (1.0 - warmup_ratio)
+    decay = 0.5 * (1.0 + math.cos(math.pi * done)) if scheduler == "cosine" else 1.0 - done
+    return peak * (min_lr_ratio + (1.0 - min_lr_ratio) * decay)

@@ -1,0 +1,242 @@
+"""One GRPO update from scored groups.
+
+Groups without variance take no forward and no backward pass: their advantages are 0, so their gradient is. The rest
+is cut into micro-batches by a token budget, which changes memory and not the gradient: every divisor is a count over
+the whole step. The adapter's tensors are bf16; AdamW works on fp32 masters of them, or an update of 1e-6 on a weight
+near 0.02 would be lost to rounding.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from tina_lite.errors import BadInput
+from tina_lite.grpo import LossWeights, token_losses
+from tina_lite.policy.interface import Policy, TokenBatch
+from tina_lite.records import Completion, Prompt, ScoredGroup, Update
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class LossSettings:
+    """The recipe's grpo section and what else shapes the loss."""
+
+    loss_type: str
+    epsilon: float
+    epsilon_high: float | None
+    beta: float
+    mask_truncated_completions: bool
+    temperature: float
+    max_completion_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerSettings:
+    adam_beta1: float
+    adam_beta2: float
+    weight_decay: float
+    max_grad_norm: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A completion that takes a forward and a backward pass."""
+
+    prompt: Prompt
+    completion: Completion
+    advantage: float
+
+    @property
+    def tokens(self) -> int:
+        return len(self.prompt.ids) + len(self.completion.ids)
+
+
+class Learner:
+    """Holds the fp32 masters and their optimiser; `update` is one step."""
+
+    def __init__(
+        self, policy: Policy, loss: LossSettings, optimizer: OptimizerSettings, *, micro_batch_tokens: int, seed: int
+    ) -> None:
+        self._policy = policy
+        self._loss = loss
+        self._max_grad_norm = optimizer.max_grad_norm
+        self._micro_batch_tokens = micro_batch_tokens
+        self._seed = seed
+        self._adapter = policy.trainable()
+        self._masters = {name: tensor.detach().float().clone() for name, tensor in self._adapter.items()}
+        self._optimizer = torch.optim.AdamW(
+            list(self._masters.values()),
+            betas=(optimizer.adam_beta1, optimizer.adam_beta2),
+            weight_decay=optimizer.weight_decay,
+        )
+
+    def update(
+        self,
+        groups: Sequence[ScoredGroup],
+        learning_rate: float,
+        step: int,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Update:
+        """One optimiser step. It leaves the adapter untouched where the update is not finite."""
+        torch.manual_seed(self._seed * 1_000_003 + step)  # dropout; the same again after a resume
+        rows = self._rows(groups)
+        sums = self._accumulate(rows, self._weights(groups), progress)
+        norm = self._clip_gradients()
+        trained = max(sums.tokens, 1)
+        update = Update(
+            loss=sums.loss,
+            grad_norm=float(norm),
+            learning_rate=learning_rate,
+            trained_tokens=sums.tokens,
+            skipped_groups=sum(not self._takes_part(group) for group in groups),
+            entropy=sums.entropy / trained,
+            logp_difference=sums.difference / trained,
+            clip_fraction=sums.clipped / trained,
+        )
+        if rows and update.finite:
+            self._step(learning_rate)
+        for tensor in self._adapter.values():
+            tensor.grad = None
+        return update
+
+    def state(self) -> dict[str, "Tensor"]:
+        """Masters and moments by name, for a checkpoint."""
+        tensors = {f"master.{name}": tensor for name, tensor in self._masters.items()}
+        for name, master in self._masters.items():
+            for key, value in self._optimizer.state[master].items():
+                tensors[f"{key}.{name}"] = value
+        return tensors
+
+    def load_state(self, tensors: dict[str, "Tensor"]) -> None:
+        """Go on from `state`; the adapter and the sampling weights follow."""
+        wanted = {f"master.{name}" for name in self._masters}
+        if missing := wanted - tensors.keys():
+            raise BadInput(f"checkpoint does not fit this model: {min(missing)} is missing; use the run's own recipe")
+        with torch.no_grad():
+            for name, master in self._masters.items():
+                master.copy_(tensors[f"master.{name}"])
+                moments = {k: tensors[f"{k}.{name}"] for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}.{name}" in tensors}
+                self._optimizer.state[master] = {key: value.clone() for key, value in moments.items()}
+        self._publish()
+
+    def _takes_part(self, group: ScoredGroup) -> bool:
+        return group.teaches or self._loss.beta > 0
+
+    def _rows(self, groups: Sequence[ScoredGroup]) -> list[_Row]:
+        """What is to be trained on, longest first, so that a budget that is too large shows at once."""
+        rows = [
+            _Row(scored.group.prompt, completion, advantage)
+            for scored in groups
+            if self._takes_part(scored)
+            for completion, advantage in zip(scored.group.completions, scored.advantages, strict=True)
+            if not self._masked(completion)
+        ]
+        return sorted(rows, key=lambda row: -row.tokens)
+
+    def _masked(self, completion: Completion) -> bool:
+        return self._loss.mask_truncated_completions and completion.truncated
+
+    def _weights(self, groups: Sequence[ScoredGroup]) -> LossWeights:
+        completions = [completion for scored in groups for completion in scored.group.completions]
+        tokens = sum(len(completion.ids) for completion in completions if not self._masked(completion))
+        return LossWeights(self._loss.loss_type, len(completions), tokens, self._loss.max_completion_length)
+
+    def _micro_batches(self, rows: Sequence[_Row]) -> list[list[_Row]]:
+        """Consecutive rows whose padded size fits the token budget; a row that alone is larger goes alone."""
+        batches: list[list[_Row]] = []
+        for row in rows:
+            if batches and (len(batches[-1]) + 1) * batches[-1][0].tokens <= self._micro_batch_tokens:
+                batches[-1].append(row)
+            else:
+                batches.append([row])
+        return batches
+
+    def _accumulate(
+        self, rows: Sequence[_Row], weights: LossWeights, progress: Callable[[int, int], None]
+    ) -> "_Sums":
+        sums = _Sums()
+        batches = self._micro_batches(rows)
+        with self._policy.training():
+            for done, batch in enumerate(batches, start=1):
+                sums.add(self._backward(batch, weights))
+                progress(done, len(batches))
+        return sums
+
+    def _backward(self, rows: Sequence[_Row], weights: LossWeights) -> "_Sums":
+        """Forward and backward of one micro-batch; gradients add up in the adapter's tensors."""
+        device = self._policy.device
+        batch = TokenBatch.pack([(row.prompt.ids, row.completion.ids) for row in rows], device)
+        mask = batch.completion_mask()  # (n, T)
+        logprobs, entropies = self._policy.logprobs(batch, self._loss.temperature)
+        behaviour = _padded([row.completion.logprobs for row in rows], mask.shape[1], device)
+        reference = None
+        if self._loss.beta:
+            with torch.no_grad():
+                reference, _ = self._policy.logprobs(batch, self._loss.temperature, adapter=False)
+        losses, clipped = token_losses(
+            logprobs,
+            # One update per rollout: the sampling policy is this policy, and the ratio's value is 1.
+            logprobs.detach(),
+            torch.tensor([row.advantage for row in rows], device=device),
+            epsilon=self._loss.epsilon,
+            epsilon_high=self._loss.epsilon_high,
+            beta=self._loss.beta,
+            reference_logprobs=reference,
+        )
+        scale = weights.per_token(batch.completion_lengths.float())
+        loss = (losses * mask * scale[:, None]).sum()
+        loss.backward()
+        return _Sums(
+            loss=float(loss.detach()),
+            tokens=int(mask.sum()),
+            entropy=float(entropies.sum()),
+            difference=float(((logprobs.detach() - behaviour).abs() * mask).sum()),
+            clipped=float((clipped & mask).sum()),
+        )
+
+    def _clip_gradients(self) -> "Tensor":
+        """Move the gradients to the masters in fp32, clipped; returns the norm before clipping."""
+        for name, tensor in self._adapter.items():
+            self._masters[name].grad = None if tensor.grad is None else tensor.grad.float()
+        return torch.nn.utils.clip_grad_norm_(self._masters.values(), self._max_grad_norm)
+
+    def _step(self, learning_rate: float) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._optimizer.step()
+        self._publish()
+
+    def _publish(self) -> None:
+        """Masters to bf16 adapter to sampling weights."""
+        with torch.no_grad():
+            for name, tensor in self._adapter.items():
+                tensor.copy_(self._masters[name])
+        self._policy.sync()
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What adds up over micro-batches."""
+
+    loss: float = 0.0
+    tokens: int = 0
+    entropy: float = 0.0
+    difference: float = 0.0
+    clipped: float = 0.0
+
+    def add(self, other: "_Sums") -> None:
+        self.loss += other.loss
+        self.tokens += other.tokens
+        self.entropy += other.entropy
+        self.difference += other.difference
+        self.clipped += other.clipped
+
+
+def _padded(values: Sequence[Sequence[float]], width: int, device: "torch.device") -> "Tensor":
+    """Ragged rows as (n, width) float32, 0 on the right."""
+    rows = [list(row) + [0.0] * (width - len(row)) for row in values]
+    return torch.tensor(rows, dtype=torch.float32, device=device)

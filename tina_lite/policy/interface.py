@@ -1,0 +1,113 @@
+"""What the sampler and the learner may ask of an engine.
+
+The sampler owns scheduling and randomness, the learner owns the mathematics, the engine owns speed. Letters in
+shapes: N rows, P and T prompt and completion tokens, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, device
+    from torch.nn import Parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """A prompt that has been read once: what a decoder needs to go on from it, any number of times."""
+
+    length: int
+    """P, prompt tokens."""
+    logits: "Tensor"
+    """(V,) float32, for the first completion token."""
+    cache: Any
+    """The engine's own keys and values."""
+
+
+class Decoder(Protocol):
+    """A batch of rows that grow by one token at a time."""
+
+    def prefill(self, prompts: Sequence[Sequence[int]]) -> list[Prefix]:
+        """Read prompts, each once."""
+        ...
+
+    def admit(self, prefixes: Sequence[Prefix]) -> None:
+        """Append one row for each prefix, behind the rows that are there."""
+        ...
+
+    def step(self, tokens: "Tensor") -> "Tensor":
+        """Feed one token to every row, (N,) int64; returns the next logits (N, V) float32."""
+        ...
+
+    def keep(self, rows: "Tensor") -> None:
+        """Go on with these rows in this order, (M,) int64; drop the others."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBatch:
+    """Prompts with their completions, padded on the right."""
+
+    ids: "Tensor"
+    """(N, P + T) int64."""
+    prompt_lengths: "Tensor"
+    """(N,) int64."""
+    completion_lengths: "Tensor"
+    """(N,) int64."""
+
+    @classmethod
+    def pack(cls, rows: Sequence[tuple[Sequence[int], Sequence[int]]], device: "device | None" = None) -> "TokenBatch":
+        """From (prompt ids, completion ids) pairs; the padding is token 0 and never seen by a real token."""
+        import torch
+        from torch.nn.utils.rnn import pad_sequence
+
+        ids = pad_sequence([torch.tensor((*prompt, *completion)) for prompt, completion in rows], batch_first=True)
+        prompts = torch.tensor([len(prompt) for prompt, _ in rows])
+        completions = torch.tensor([len(completion) for _, completion in rows])
+        return cls(ids.to(device), prompts.to(device), completions.to(device))
+
+    def completion_mask(self) -> "Tensor":
+        """(N, T) bool, T the longest completion."""
+        import torch
+
+        longest = int(self.completion_lengths.max())
+        return torch.arange(longest, device=self.ids.device) < self.completion_lengths[:, None]
+
+
+class Policy(Protocol):
+    """A frozen base with a LoRA adapter that learns."""
+
+    tokenizer: Any
+    device: "device"
+    stop_ids: frozenset[int]
+    """Tokens that end a completion."""
+
+    def decoder(self, max_rows: int, max_tokens: int) -> Decoder:
+        """A decoder for at most so many rows of at most so many tokens, prompt included."""
+        ...
+
+    def logprobs(self, batch: TokenBatch, temperature: float, adapter: bool = True) -> tuple["Tensor", "Tensor"]:
+        """Log-probs in nats and entropies of the completion tokens, both (N, T) float32, 0 in the padding.
+
+        The log-probs carry gradient where autograd is on; the entropies never do. No tensor of N x T x V is held.
+        """
+        ...
+
+    def trainable(self) -> dict[str, "Parameter"]:
+        """The adapter's tensors by name."""
+        ...
+
+    def sync(self) -> None:
+        """After an update: the sampling weights equal the training weights."""
+        ...
+
+    def training(self) -> AbstractContextManager[None]:
+        """Dropout on, for the learner's forward passes."""
+        ...
+
+    def save_adapter(self, folder: Path) -> None:
+        """Plain PEFT layout: adapter_config.json, adapter_model.safetensors."""
+        ...

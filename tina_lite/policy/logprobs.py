@@ -1,0 +1,59 @@
+"""Log-probabilities of given tokens from hidden states, without ever holding a (rows, V) tensor for all rows.
+
+d log p(target) / d hidden = (onehot(target) - softmax) @ head / temperature. It does not depend on what follows, so
+each chunk forms it in the forward pass while its logits are at hand: the backward pass is one multiplication, and
+neither logits nor their gradient is ever whole. The head is frozen and needs no gradient.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CHUNK_ELEMENTS = 8 * 1024 * 1024
+"""Logits held at once; 32 MB in float32."""
+
+
+class _TokenLogprobs(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        logprobs = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
+        entropies = torch.empty_like(logprobs)
+        slope = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        chunk = max(1, CHUNK_ELEMENTS // head.shape[0])
+        for start in range(0, len(hidden), chunk):
+            piece = slice(start, start + chunk)
+            logits = (hidden[piece] @ head.T).float().div_(temperature)  # (chunk, V)
+            target = targets[piece, None]
+            log_z = logits.logsumexp(-1, keepdim=True)
+            logprobs[piece] = (logits.gather(1, target) - log_z).squeeze(1)
+            probabilities = (logits - log_z).exp_()
+            entropies[piece] = log_z.squeeze(1) - torch.einsum("nv,nv->n", probabilities, logits)
+            if slope is not None:
+                # softmax - onehot, in place of the probabilities
+                probabilities.scatter_add_(1, target, torch.full_like(log_z, -1.0))
+                slope[piece] = (probabilities.to(head.dtype) @ head).div_(-temperature)
+        if slope is not None:
+            ctx.save_for_backward(slope)
+        ctx.mark_non_differentiable(entropies)
+        return logprobs, entropies
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        (slope,) = ctx.saved_tensors
+        return slope * grads[0][:, None].to(slope.dtype), None, None, None
+
+
+def token_logprobs(hidden: Tensor, head: Tensor, targets: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Log-prob of each target and entropy of each distribution softmax(hidden @ head.T / temperature).
+
+    Args:
+        hidden: (M, H) final hidden states.
+        head: (V, H) frozen output embedding.
+        targets: (M,) int64.
+
+    Returns:
+        logprobs (M,) float32 in nats, differentiable in `hidden`; entropies (M,) float32, without gradient.
+    """
+    logprobs, entropies = _TokenLogprobs.apply(hidden, head, targets, temperature)  # type: ignore[no-untyped-call]
+    return logprobs, entropies

@@ -1,0 +1,81 @@
+"""A set of problems that are made when they are asked for, and its split by hash."""
+
+import re
+import unicodedata
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
+from itertools import compress
+from typing import overload
+
+from tina_lite.errors import BadInput
+from tina_lite.records import Problem
+
+KEY_BITS = 64
+WHITE_SPACE = re.compile(r"\s+")
+
+
+def question_key(question: str) -> int:
+    """64 bits that two spellings of one question share: case, white space and Unicode form do not count.
+
+    >>> question_key("What is  1+1?") == question_key("what is 1+1? ") != question_key("What is 1+2?")
+    True
+    """
+    normal = WHITE_SPACE.sub(" ", unicodedata.normalize("NFKC", question)).strip().casefold()
+    return int.from_bytes(blake2b(normal.encode("utf-8", "replace"), digest_size=KEY_BITS // 8).digest(), "big")
+
+
+class ProblemSet(Sequence[Problem]):
+    """Problems of one source, by position. Rows that cannot be used are left out and counted."""
+
+    def __init__(
+        self,
+        name: str,
+        fetch: Callable[[int], Problem],
+        rows: Sequence[int],
+        skipped: Mapping[str, int],
+        keys: "array[int] | None" = None,
+    ) -> None:
+        """`fetch` makes the problem of a source row; `rows` are the usable ones; `keys` their question keys, if known."""
+        self.name = name
+        self.skipped = skipped
+        """Reason -> rows."""
+        self._fetch = fetch
+        self._rows = rows
+        self._keys = keys
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Problem: ...
+    @overload
+    def __getitem__(self, index: slice) -> "ProblemSet": ...
+    def __getitem__(self, index: int | slice) -> "Problem | ProblemSet":
+        if isinstance(index, slice):
+            keys = None if self._keys is None else self._keys[index]
+            return ProblemSet(self.name, self._fetch, self._rows[index], self.skipped, keys)
+        return self._fetch(self._rows[index])
+
+    def keys(self) -> "array[int]":
+        """The question key of each problem."""
+        if self._keys is None:
+            self._keys = array("Q", (question_key(problem.question) for problem in self))
+        return self._keys
+
+    def where(self, chosen: Sequence[bool]) -> "ProblemSet":
+        """The problems at whose position `chosen` is true."""
+        keys = array("Q", compress(self.keys(), chosen))
+        return ProblemSet(self.name, self._fetch, array("Q", compress(self._rows, chosen)), self.skipped, keys)
+
+
+def hold_out(problems: ProblemSet, fraction: float) -> tuple[ProblemSet, ProblemSet]:
+    """Train and held-out problems; the question alone decides, so duplicates stay together and order plays no part."""
+    if not 0 <= fraction < 1:
+        raise BadInput(f"cannot hold out {fraction} of {problems.name}: a fraction is 0 or more and less than 1")
+    limit = int(fraction * 2**KEY_BITS)
+    held = [key < limit for key in problems.keys()]  # noqa: SIM118 (no dictionary)
+    train = problems.where([not one for one in held])
+    if not train:
+        raise BadInput(f"holding out {fraction} of {problems.name}, {len(problems)} problems, leaves none to train on")
+    return train, problems.where(held)

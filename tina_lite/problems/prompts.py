@@ -1,0 +1,122 @@
+"""Problems as the model sees them: chat templates, the order of training, the prompts of an evaluation."""
+
+import random
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, Protocol
+
+from tina_lite.errors import BadInput
+from tina_lite.records import Problem, Prompt
+
+
+class Tokenizer(Protocol):
+    """What is wanted of a transformers tokenizer."""
+
+    chat_template: Any
+
+    def apply_chat_template(self, conversation: Any, *, tokenize: bool, add_generation_prompt: bool) -> Any: ...
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
+
+
+def render(tokenizer: Tokenizer, question: str, system_prompt: str | None) -> str:
+    """The text from which the model goes on: through the chat template, or one paragraph a part where there is none."""
+    if tokenizer.chat_template is None:
+        return "\n".join([*([system_prompt] if system_prompt else []), question, ""])
+    messages = [{"role": "system", "content": system_prompt}] if system_prompt else []
+    messages.append({"role": "user", "content": question})
+    try:
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    except Exception as error:  # the template's own complaint, such as that it knows no system role
+        raise BadInput(f"the tokenizer's chat template refuses the prompt: {error}") from error
+
+
+def encode(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+    """Token ids. A chat template writes its special tokens itself."""
+    return tuple(tokenizer.encode(text, add_special_tokens=tokenizer.chat_template is None))
+
+
+def make_prompt(problem: Problem, tokenizer: Tokenizer, system_prompt: str | None) -> Prompt:
+    text = render(tokenizer, problem.question, system_prompt)
+    return Prompt(problem, text, encode(tokenizer, text))
+
+
+def first_prompts(
+    problems: Sequence[Problem],
+    tokenizer: Tokenizer,
+    count: int,
+    *,
+    max_prompt_length: int,
+    system_prompt: str | None,
+) -> list[Prompt]:
+    """The first `count` prompts of at most `max_prompt_length` tokens, in the order of the set; for evaluation."""
+    prompts = (make_prompt(problem, tokenizer, system_prompt) for problem in problems)
+    return list(islice((prompt for prompt in prompts if len(prompt.ids) <= max_prompt_length), count))
+
+
+class PromptSource:
+    """Prompts without end: each epoch goes through all problems in a shuffled order of its own.
+
+    Its whole state is `position`: a new source with the same problems, seed and position goes on exactly there.
+    """
+
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        tokenizer: Tokenizer,
+        *,
+        max_prompt_length: int,
+        system_prompt: str | None,
+        seed: int,
+        position: int = 0,
+    ) -> None:
+        self._problems = problems
+        self._tokenizer = tokenizer
+        self._max_prompt_length = max_prompt_length
+        self._system_prompt = system_prompt
+        self._seed = seed
+        self._order = array("Q")
+        self._order_epoch = -1
+        self._too_long: set[int] = set()
+        self.position = position
+        """Problems consumed since the start of the run, those that were skipped included."""
+
+    @property
+    def epoch(self) -> int:
+        """Whole passes through the problems that are behind."""
+        return self.position // len(self._problems)
+
+    @property
+    def too_long(self) -> int:
+        """Problems that this source skipped, for a prompt of more than max_prompt_length tokens."""
+        return len(self._too_long)
+
+    def next(self, n: int) -> list[Prompt]:
+        """The next n prompts."""
+        return list(islice(self._prompts(), n))
+
+    def _prompts(self) -> Iterator[Prompt]:
+        skipped = 0
+        while skipped < len(self._problems):
+            row = self._row(self.position)
+            self.position += 1
+            prompt = make_prompt(self._problems[row], self._tokenizer, self._system_prompt)
+            if len(prompt.ids) <= self._max_prompt_length:
+                skipped = 0
+                yield prompt
+            else:
+                skipped += 1
+                self._too_long.add(row)
+        raise BadInput(
+            f"all {len(self._problems)} prompts are longer than rollout.max_prompt_length, {self._max_prompt_length} "
+            "tokens; raise it"
+        )
+
+    def _row(self, position: int) -> int:
+        epoch, place = divmod(position, len(self._problems))
+        if epoch != self._order_epoch:
+            self._order = array("Q", range(len(self._problems)))
+            random.Random(f"{self._seed}/{epoch}").shuffle(self._order)
+            self._order_epoch = epoch
+        return self._order[place]

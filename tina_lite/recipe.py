@@ -1,0 +1,435 @@
+"""What a run is: the YAML schema, its defaults, its error messages. The only place with defaults.
+
+Names are TRL's and PEFT's; the defaults are those of the paper (Tina, arXiv 2504.15777). A fault names file, line and
+field, what was found, what is allowed, and the nearest spelling:
+
+    recipes/x.yaml:7: optim.learning_rte: unknown field; did you mean learning_rate?
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
+
+from tina_lite.errors import BadInput, nearest
+
+# What people type who come from elsewhere, and the field that they mean.
+SYNONYMS = {
+    "lora_r": "lora.r",
+    "lora_rank": "lora.r",
+    "rank": "r",
+    "lora_alpha": "alpha",
+    "lora_dropout": "dropout",
+    "lora_target_modules": "lora.target_modules",
+    "model_name_or_path": "model.id",
+    "base_model": "model.id",
+    "load_in_4bit": "model.quantization: nf4",
+    "dataset_name": "data.source",
+    "max_new_tokens": "rollout.max_completion_length",
+    "n": "num_generations",
+    "train_batch_size": "rollout.prompts_per_step",
+    "per_device_train_batch_size": "rollout.prompts_per_step",
+    "gradient_accumulation_steps": "rollout.prompts_per_step",
+    "reward_funcs": "rewards: [{name: ...}]",
+    "reward_weights": "rewards: [{name: ..., weight: ...}]",
+    "warmup_steps": "warmup_ratio",
+    "save_steps": "checkpoint.every_steps",
+    "save_total_limit": "checkpoint.keep",
+    "output_dir": "the --out option",
+    "lr": "learning_rate",
+    "max_cost": "max_usd",
+}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a number is needed, not true or false")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a finite number is needed")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_finite)]
+Count = Annotated[int, BeforeValidator(_finite)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSection(Section):
+    id: str = "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"
+    """Hub id, local folder, or builtin:tiny for the base that ships with the package."""
+    quantization: Literal["nf4", "none"] = "nf4"
+    engine: Literal["auto", "portable"] = "auto"
+    compute_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """auto: bfloat16 on a card that has it; float32 on a CPU."""
+
+
+class LoraSection(Section):
+    r: Count = Field(32, ge=1, le=1024)
+    alpha: Number = Field(128, gt=0)
+    dropout: Number = Field(0.05, ge=0, lt=1)
+    target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+class DataSection(Section):
+    source: str
+    """Hub id, file.jsonl, reasoning_gym:TASK, or arithmetic."""
+    split: str | None = None
+    """Of a hub data set or a built-in task; default: train."""
+    config: str | None = None
+    prompt: str | None = None
+    """Column of the question; found by name where not given."""
+    answer: str | None = None
+    system_prompt: str | None = None
+    limit: Count | None = Field(None, ge=1)
+    held_out: Number = Field(0.05, gt=0, lt=1)
+    """Share of the problems kept from training for eval, by a hash of the question."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """Parameters of a generated task."""
+
+
+class RolloutSection(Section):
+    prompts_per_step: Count = Field(4, ge=1)
+    num_generations: Count = Field(4, ge=2)
+    max_prompt_length: Count = Field(512, ge=1)
+    max_completion_length: Count = Field(3584, ge=1)
+    temperature: Number = Field(0.7, ge=0)
+    top_p: Number = Field(1.0, gt=0, le=1)
+    top_k: Count = Field(0, ge=0)
+    """0: off."""
+    min_p: Number = Field(0.0, ge=0, lt=1)
+    """0: off."""
+    kv_tokens: Count | None = Field(None, ge=16)
+    """KV cache of the sampler in tokens over all rows; default: from free memory."""
+
+
+class RewardSection(Section):
+    """`{name: cosine, weight: 2, max_length: 3584}`: what is not name or weight goes to the function."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+    weight: Number = 1.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class GrpoSection(Section):
+    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo"] = "grpo"
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    epsilon: Number = Field(0.2, gt=0)
+    epsilon_high: Number | None = Field(None, gt=0)
+    beta: Number = Field(0.0, ge=0)
+    mask_truncated_completions: bool = False
+
+
+class OptimSection(Section):
+    learning_rate: Number = Field(1.0e-6, ge=0)
+    lr_scheduler_type: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_ratio: Number = Field(0.1, ge=0, le=1)
+    min_lr_ratio: Number = Field(0.1, ge=0, le=1)
+    max_grad_norm: Number = Field(1.0, gt=0)
+    adam_beta1: Number = Field(0.9, ge=0, lt=1)
+    adam_beta2: Number = Field(0.999, ge=0, lt=1)
+    weight_decay: Number = Field(0.0, ge=0)
+    micro_batch_tokens: Count = Field(4096, ge=64)
+    """Tokens in one forward and backward pass; changes memory, not the gradient."""
+
+
+class Electricity(Section):
+    watts: Number = Field(gt=0)
+    usd_per_kwh: Number = Field(ge=0)
+
+
+def _one_fault(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """One message for the union instead of one for each of its branches."""
+    try:
+        return check(value)
+    except ValidationError:
+        raise ValueError("needs auto, a number of US dollars per hour, or {watts: W, usd_per_kwh: P}") from None
+
+
+class BudgetSection(Section):
+    max_usd: Number | None = Field(None, gt=0)
+    rate: Annotated[Literal["auto"] | Number | Electricity, WrapValidator(_one_fault)] = "auto"
+    """auto, US dollars per hour, or {watts, usd_per_kwh}."""
+
+
+class StopSection(Section):
+    max_steps: Count | None = Field(None, ge=1)
+    max_hours: Number | None = Field(None, gt=0)
+
+
+class EvalSection(Section):
+    benchmarks: tuple[str, ...] = ()
+    """held_out, or a file.jsonl; measured before and after training."""
+    every: Count | None = Field(None, ge=1)
+    """Also every so many steps."""
+    problems: Count = Field(200, ge=1)
+    samples: Count = Field(4, ge=1)
+    temperature: Number | None = Field(None, ge=0)
+    """Default: the rollout's."""
+
+
+class CheckpointSection(Section):
+    every_steps: Count = Field(50, ge=1)
+    keep: Count = Field(2, ge=1)
+
+
+class Recipe(Section):
+    """One run, whole. `Recipe.load` reads it from YAML."""
+
+    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: Count = 42
+    model: ModelSection = Field(default_factory=ModelSection)
+    lora: LoraSection = Field(default_factory=LoraSection)
+    data: DataSection
+    rollout: RolloutSection = Field(default_factory=RolloutSection)
+    rewards: tuple[RewardSection, ...] = Field(
+        (RewardSection(name="accuracy", weight=2), RewardSection(name="format", weight=1)), min_length=1
+    )
+    grpo: GrpoSection = Field(default_factory=GrpoSection)
+    optim: OptimSection = Field(default_factory=OptimSection)
+    budget: BudgetSection = Field(default_factory=BudgetSection)
+    stop: StopSection = Field(default_factory=StopSection)
+    eval: EvalSection = Field(default_factory=EvalSection)
+    checkpoint: CheckpointSection = Field(default_factory=CheckpointSection)
+
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "Recipe":
+        names = [reward.name for reward in self.rewards]
+        if len(set(names)) < len(names):
+            raise ValueError("rewards: a reward is named twice; merge the two weights")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """Where the recipe's file stands; relative paths in it may start there."""
+        return self._folder
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Mapping[str, Any] | None = None) -> "Recipe":
+        """Read a recipe; `overrides` maps dotted fields to values. Raises BadInput with file, line and field."""
+        path = Path(path)
+        document = _read(path)
+        for field, value in (overrides or {}).items():
+            _override(document, field, value)
+        try:
+            recipe = cls.model_validate(_plain(document))
+        except ValidationError as error:
+            faults = [_explain(fault, path, document, overrides or {}) for fault in error.errors()]
+            raise BadInput("\n".join(dict.fromkeys(faults))) from None
+        recipe._folder = path.resolve().parent
+        return recipe
+
+    def with_local_paths(self) -> "Recipe":
+        """The same run from any folder: names of files that exist are made absolute."""
+        data = self.data.model_copy(update={"source": self._absolute(self.data.source)})
+        model = self.model.model_copy(update={"id": self._absolute(self.model.id)})
+        rewards = tuple(
+            reward.model_copy(update={"name": self._absolute_function(reward.name)}) for reward in self.rewards
+        )
+        benchmarks = tuple(self._absolute(name) for name in self.eval.benchmarks)
+        evaluation = self.eval.model_copy(update={"benchmarks": benchmarks})
+        return self.model_copy(update={"data": data, "model": model, "rewards": rewards, "eval": evaluation})
+
+    def _absolute(self, name: str) -> str:
+        """A path beside the caller or beside the recipe; any other name as it stands."""
+        for start in (Path.cwd(), self._folder):
+            if (start / name).exists() and (name.startswith((".", "/", "~")) or "/" in name or "." in name):
+                return str((start / name).resolve())
+        return name
+
+    def _absolute_function(self, name: str) -> str:
+        path, colon, function = name.rpartition(":")
+        return f"{self._absolute(path)}:{function}" if colon and path.endswith(".py") else name
+
+    def to_yaml(self) -> str:
+        """The resolved recipe, every field written out."""
+        yaml, out = YAML(), StringIO()
+        yaml.default_flow_style = False
+        yaml.width = 120
+        yaml.dump(self.model_dump(mode="json"), out)
+        return out.getvalue()
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """One --set option: a dotted field and a YAML value.
+
+    >>> parse_override("optim.learning_rate=5e-6")
+    ('optim.learning_rate', 5e-06)
+    """
+    field, equals, value = text.partition("=")
+    if not equals or not field:
+        raise BadInput(f"--set {text}: write it as field=value, such as optim.learning_rate=5e-6")
+    try:
+        return field.strip(), _plain(YAML(typ="safe").load(value)) if value.strip() else None
+    except YAMLError:
+        raise BadInput(f"--set {field}: cannot read {value!r} as a YAML value; quote it") from None
+
+
+def _read(path: Path) -> CommentedMap:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such recipe; `tina-lite recipes` lists those that ship with the package") from None
+    except IsADirectoryError:
+        raise BadInput(f"{path}: is a folder, not a recipe file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read as text ({error})") from None
+    try:
+        document = YAML().load(text)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or "not readable as YAML"
+        raise BadInput(f"{place}: broken YAML: {' '.join(str(problem).split())}") from None
+    if not isinstance(document, CommentedMap):
+        raise BadInput(f"{path}: a recipe is a YAML mapping such as `data: {{source: train.jsonl}}`")
+    return document
+
+
+def _plain(value: Any) -> Any:
+    """Containers of ruamel as plain ones."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _override(document: Any, field: str, value: Any) -> None:
+    """Set a dotted field in place; sections that are missing are made, list items are addressed by number."""
+    *parents, last = field.split(".")
+    node = document
+    for name in parents:
+        if isinstance(node, list) and name.isdigit() and int(name) < len(node):
+            node = node[int(name)]
+        elif isinstance(node, dict):
+            if not isinstance(node.get(name), (dict, list)):
+                node[name] = {}
+            node = node[name]
+        else:
+            raise BadInput(f"--set {field}: there is no {name} to set a field of")
+    if isinstance(node, list):
+        if not last.isdigit() or int(last) >= len(node):
+            raise BadInput(f"--set {field}: {last} is not an item of this list of {len(node)}")
+        node[int(last)] = value
+    else:
+        node[last] = value
+
+
+def _explain(fault: Any, path: Path, document: CommentedMap, overrides: Iterable[str]) -> str:
+    """One line for one fault of pydantic's."""
+    # Union branches add their own names to the place; a person knows only keys and numbers.
+    place = [part for part in fault["loc"] if isinstance(part, int) or part in _FIELD_NAMES or _is_key(document, part)]
+    dotted = ".".join(map(str, place))
+    given = next((name for name in overrides if dotted == name or name.startswith(f"{dotted}.")), None)
+    where = "--set" if given or dotted in overrides else f"{path}:{_line_of(document, place)}"
+    return f"{where}: {_say(fault, dotted, place)}"
+
+
+def _say(fault: Any, dotted: str, place: list[str | int]) -> str:
+    kind, found = fault["type"], fault.get("input")
+    if kind == "extra_forbidden":
+        return f"{dotted}: unknown field{_hint(str(place[-1]), place[:-1])}"
+    if kind == "missing":
+        return f"{dotted}: is missing and has no default"
+    if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
+        reason = " (a group of one has no advantage)" if dotted == "rollout.num_generations" else ""
+        bound = fault["msg"].removeprefix("Input should be ")
+        return f"{dotted}: got {found}, must be {bound}{reason}"
+    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if kind == "value_error" and not dotted:
+        return str(message)
+    prefix = "allowed: " if kind == "literal_error" else "needs "
+    if kind == "value_error":
+        prefix = ""
+    hint = nearest(str(found), _literals(fault)) if kind == "literal_error" else ""
+    return f"{dotted}: got {_short(found)}; {prefix}{message}{hint}"
+
+
+def _literals(fault: Any) -> list[str]:
+    return [word.strip(" '") for word in str(fault.get("ctx", {}).get("expected", "")).replace(" or ", ",").split(",")]
+
+
+def _short(value: Any) -> str:
+    text = repr(_plain(value))
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _hint(word: str, parents: list[str | int]) -> str:
+    if word in SYNONYMS:
+        return f"; did you mean {SYNONYMS[word]}?"
+    section: Any = Recipe
+    for name in parents:
+        field = section.model_fields.get(name) if isinstance(name, str) else None
+        section = getattr(field, "annotation", section)
+    fields = list(getattr(section, "model_fields", {}))
+    return nearest(word, fields) or nearest(word, _dotted_fields()) or f"; allowed: {', '.join(fields)}"
+
+
+def _sections() -> dict[str, type[BaseModel]]:
+    return {
+        name: field.annotation
+        for name, field in Recipe.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    }
+
+
+def _dotted_fields() -> list[str]:
+    return [f"{name}.{field}" for name, section in _sections().items() for field in section.model_fields]
+
+
+def _is_key(document: Any, part: Any) -> bool:
+    """Whether any mapping in the document bears this key."""
+    if isinstance(document, Mapping):
+        return part in document or any(_is_key(item, part) for item in document.values())
+    return isinstance(document, (list, CommentedSeq)) and any(_is_key(item, part) for item in document)
+
+
+def _line_of(document: Any, place: list[str | int]) -> int:
+    """The line, from 1, of the deepest part of the place that stands in the file."""
+    line, node = 0, document
+    for part in place:
+        try:
+            line = (node.lc.key(part) if isinstance(node, CommentedMap) else node.lc.item(part))[0]
+            node = node[part]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            break
+    return int(line) + 1
+
+
+_FIELD_NAMES = {
+    *Recipe.model_fields,
+    *(field for section in _sections().values() for field in section.model_fields),
+    *RewardSection.model_fields,
+    *Electricity.model_fields,
+}

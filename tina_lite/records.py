@@ -1,0 +1,119 @@
+"""The data that flows through a step, in one line:
+
+Problem -> Prompt (token ids) -> Completion (ids, behaviour log-probs) -> Group -> ScoredGroup -> Update
+
+Letters in shapes: B prompts, G completions a group, N = B x G rows, P and T prompt and completion tokens, V vocabulary.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+FinishReason = Literal["stop", "length", "deadline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A question with its gold answer."""
+
+    index: int
+    """Position in the source; with the seed it names the problem for good."""
+    question: str
+    answer: str
+    columns: Mapping[str, Any]
+    """The row's other columns; reward functions get them by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A problem as the model sees it."""
+
+    problem: Problem
+    text: str
+    ids: tuple[int, ...]
+    """P token ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One sampled answer."""
+
+    ids: tuple[int, ...]
+    """T token ids, the end-of-text token included where there was one."""
+    logprobs: tuple[float, ...]
+    """T behaviour log-probabilities in nats, under softmax(logits / temperature)."""
+    text: str
+    """Decoded without special tokens."""
+    finish_reason: FinishReason
+
+    @property
+    def truncated(self) -> bool:
+        return self.finish_reason != "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """G completions of one prompt."""
+
+    prompt: Prompt
+    completions: tuple[Completion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredGroup:
+    """A group with what it is worth."""
+
+    group: Group
+    rewards: Mapping[str, tuple[float | None, ...]]
+    """By reward name, G values before weighting; None where a reward could not judge."""
+    totals: tuple[float, ...]
+    """G weighted sums."""
+    advantages: tuple[float, ...]
+    """G advantages (DeepSeekMath, arXiv 2402.03300, section 4.1)."""
+
+    @property
+    def teaches(self) -> bool:
+        """False where every advantage is 0: such a group has no gradient."""
+        return any(advantage != 0.0 for advantage in self.advantages)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What one optimiser step did."""
+
+    loss: float
+    grad_norm: float
+    """Euclidean norm over all adapter gradients, before clipping."""
+    learning_rate: float
+    trained_tokens: int
+    """Completion tokens that took a backward pass."""
+    skipped_groups: int
+    """Groups without variance: no forward, no backward."""
+    entropy: float
+    """Mean entropy in nats of the policy at the trained tokens."""
+    logp_difference: float
+    """Mean |behaviour - learner| log-prob over the trained tokens, nats."""
+    clip_fraction: float
+    """Share of trained tokens whose ratio was clipped."""
+
+    @property
+    def finite(self) -> bool:
+        """False where the step was not taken, as a number was NaN or infinite."""
+        return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
+
+
+@dataclass(frozen=True, slots=True)
+class EvalResult:
+    """Sampled Pass@1 on a benchmark."""
+
+    benchmark: str
+    pass_at_1: float
+    """Mean over problems of the share of right samples."""
+    ci95: tuple[float, float]
+    """Bootstrap over problems."""
+    problems: int
+    samples: int
+    """Samples a problem."""
+    mean_length: float
+    """Completion tokens."""

@@ -1,0 +1,22 @@
+"""What a completion is worth: a registry of reward functions, the paper's own, and the user's.
+
+>>> known_rewards()[:4]
+['accuracy', 'cosine', 'format', 'length']
+"""
+
+from tina_lite.answers import gold_parses
+from tina_lite.rewards import accuracy, form, length, repetition, steps  # noqa: F401 (each registers its rewards)
+from tina_lite.rewards.registry import Reward, known_rewards, resolve, reward
+from tina_lite.rewards.scoring import Scores, StepScores, WeightedReward, score
+
+__all__ = [
+    "Reward",
+    "Scores",
+    "StepScores",
+    "WeightedReward",
+    "gold_parses",
+    "known_rewards",
+    "resolve",
+    "reward",
+    "score",
+]

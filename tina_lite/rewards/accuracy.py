@@ -1,0 +1,109 @@
+"""The accuracy reward: does the completion's final answer equal the gold?
+
+Plain numbers and literal matches are judged here; the rest goes to math-verify in a worker process with a wall-clock
+limit, so that sympy can neither hang nor bloat the run. Verdicts are kept.
+"""
+
+import atexit
+import sys
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from tina_lite.answers import LONGEST_ANSWER, bare, comparable, final_answer, last_boxed
+from tina_lite.rewards.completions import Completions, contents
+from tina_lite.rewards.numbers import Number, number_in_text, plain_number, same_number
+from tina_lite.rewards.registry import reward
+from tina_lite.rewards.workers import LOST, WorkerPool
+
+LIMIT_S = 5.0
+"""Wall-clock seconds for one comparison; past it the completion counts as wrong."""
+TAIL = 4000
+"""Characters of a completion without a box that math-verify reads: it takes the last match, and its patterns are slow."""
+VERDICTS_KEPT = 4096
+
+
+class Question(NamedTuple):
+    """What math-verify is asked."""
+
+    gold: str
+    answer: str
+    boxed: bool
+    """Whether `answer` is the answer alone or a text in which to find it."""
+
+
+@reward("accuracy")
+def accuracy(completions: Completions, answer: Sequence[object]) -> list[float | None]:
+    r"""1 if the completion's answer equals the gold, else 0; None where the gold cannot be parsed.
+
+    The answer is the last `\boxed{}` whose braces balance; without one, what math-verify finds in the text.
+    Range: 0 or 1. Source: DeepSeek-R1 (arXiv 2501.12948), section 2.2.2; equality is math-verify's.
+
+    >>> from tina_lite.rewards.completions import chat
+    >>> texts = chat(r"\boxed{34}", r"\boxed{35}", "So the answer is 34.", r"\boxed{35} no, \boxed{34.0}", "", "34")
+    >>> accuracy(texts, ["34", "34", "34", "34", "34", ""])
+    [1.0, 0.0, 1.0, 1.0, 0.0, None]
+    """
+    return [None if right is None else float(right) for right in verdicts(contents(completions), answer)]
+
+
+def verdicts(texts: Sequence[str], golds: Sequence[object]) -> list[bool | None]:
+    """For each text whether it is right; None where the gold cannot be parsed."""
+    found: list[bool | Question | None] = [
+        _quick_verdict(text, gold) for text, gold in zip(texts, golds, strict=True)
+    ]
+    unsure = list(dict.fromkeys(verdict for verdict in found if isinstance(verdict, Question)))
+    asked = dict(zip(unsure, _ask(unsure), strict=True))
+    return [asked[verdict] if isinstance(verdict, Question) else verdict for verdict in found]
+
+
+def _quick_verdict(text: str, raw_gold: object) -> bool | Question | None:
+    """A verdict without math-verify, or the question for it."""
+    gold = "" if raw_gold is None else final_answer(str(raw_gold))
+    if not comparable(gold):
+        return None
+    boxed = last_boxed(text)
+    if boxed is None:
+        return _quick_verdict_on_text(text, gold)
+    answer = bare(boxed)
+    if not answer or len(answer) > LONGEST_ANSWER:
+        return False
+    if answer == gold:
+        return True
+    expected, given = plain_number(gold), plain_number(answer)
+    sure = same_number(expected, given) if expected and given else None
+    return Question(gold, answer, boxed=True) if sure is None else sure
+
+
+def _quick_verdict_on_text(text: str, gold: str) -> bool | Question:
+    expected, given = plain_number(gold), number_in_text(text)
+    if expected and given is False:
+        return False
+    sure = same_number(expected, given) if expected and isinstance(given, Number) else None
+    return Question(gold, text[-TAIL:], boxed=False) if sure is None else sure
+
+
+_kept: OrderedDict[Question, bool | None] = OrderedDict()
+
+
+def _ask(questions: Sequence[Question]) -> list[bool | None]:
+    """Math-verify's verdicts, from memory where it was asked before."""
+    new = [question for question in questions if question not in _kept]
+    if new:
+        replies = _pool().ask([{**question._asdict(), "limit_s": LIMIT_S} for question in new])
+        _kept.update(zip(new, (False if reply is LOST else reply for reply in replies), strict=True))
+    answers = [_kept[question] for question in questions]
+    while len(_kept) > VERDICTS_KEPT:
+        _kept.popitem(last=False)
+    return answers
+
+
+@cache
+def _pool() -> WorkerPool:
+    """One worker: it takes some 100 MB."""
+    judge = Path(__file__).with_name("judge.py")
+    pool = WorkerPool([sys.executable, "-P", str(judge)], limit_s=LIMIT_S)
+    atexit.register(pool.close)
+    return pool

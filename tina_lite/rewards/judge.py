@@ -1,0 +1,80 @@
+"""The worker program that asks math-verify. It runs as a script of its own, so that it never imports torch.
+
+In: `{"gold": ..., "answer": ..., "boxed": true, "limit_s": 5.0}`, one a line. Out: `"ready"`, then for each line true,
+false, or null where the gold cannot be parsed.
+"""
+
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+from functools import lru_cache
+from typing import Any
+
+ADDRESS_SPACE_BYTES = 2 << 30
+"""9**9**9 ends in a MemoryError, not in the machine's last byte."""
+ORPHAN_GRACE_S = 2.0
+
+
+def parsed(text: str, boxed: bool) -> list[Any]:
+    """Math-verify's reading: sympy expressions, and the text itself as a last resort.
+
+    Of a box all is read or nothing: by default math-verify would go on to look for numbers inside one that it cannot
+    parse, and take the set of 1/2 and 3/4 from a nonsense that holds them.
+    """
+    from math_verify import LatexExtractionConfig, parse
+
+    if not boxed:
+        return parse(text, parsing_timeout=None)  # type: ignore[arg-type]
+    whole_box = LatexExtractionConfig(try_extract_without_anchor=False, boxed_match_priority=0)
+    return parse(f"\\boxed{{{text}}}", [whole_box], extraction_mode="first_match", parsing_timeout=None)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=4096)
+def parsed_gold(gold: str) -> list[Any]:
+    return parsed(gold, boxed=True)
+
+
+def judge(gold: str, answer: str, boxed: bool) -> bool | None:
+    """Whether the answer equals the gold; None where the gold cannot be parsed.
+
+    >>> judge(r"\\frac{1}{2}", "0.5", boxed=True), judge("x + 1", "so it is $1 + x$", boxed=False), judge("", "1", True)
+    (True, True, None)
+    """
+    from math_verify import verify
+
+    expected = parsed_gold(gold)
+    if not expected:
+        return None
+    return bool(verify(expected, parsed(answer, boxed), timeout_seconds=None))
+
+
+def judged(gold: str, answer: str, boxed: bool) -> bool | None:
+    try:
+        return judge(gold, answer, boxed)
+    except (Exception, MemoryError):  # sympy raises all kinds of things on nonsense
+        return False
+
+
+def main() -> None:
+    """Answer until the pipe ends. Nothing but answers reaches it."""
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    logging.disable(logging.CRITICAL)
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+    judge("x", "y", boxed=True)  # imports, and builds the parser's tables
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    print(json.dumps("ready"), file=replies)
+    for line in sys.stdin:
+        request = json.loads(line)
+        # The kernel ends this process should its parent be gone and sympy be lost in one long multiplication.
+        signal.setitimer(signal.ITIMER_REAL, request["limit_s"] + ORPHAN_GRACE_S)
+        verdict = judged(request["gold"], request["answer"], request["boxed"])
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(json.dumps(verdict), file=replies)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""A run on disk: events, metrics, samples, checkpoints, summary."""

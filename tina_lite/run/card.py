@@ -1,0 +1,72 @@
+"""The model card of an adapter: base, data, rewards, price, results. Plain text for adapter/README.md."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tina_lite.budget.money import format_usd
+
+CARD = """---
+library_name: peft
+base_model: {base}
+datasets:
+- {data}
+tags:
+- lora
+- grpo
+- tina-lite
+---
+
+# {name}
+
+A LoRA adapter for `{base}`, trained with GRPO by tina-lite {version}.
+
+| | |
+| --- | --- |
+| base | `{base}`, frozen, {quantization} |
+| data | `{data}` |
+| rewards | {rewards} |
+| steps | {steps} ({stop_reason}) |
+| price | {usd} for {hours:.3f} h at ${rate:g}/h on {device} |
+| seed | {seed} |
+| held-out Pass@1 | {gain} |
+
+```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = AutoModelForCausalLM.from_pretrained("{base}")
+model = PeftModel.from_pretrained(base, "PATH/TO/THIS/FOLDER")
+tokenizer = AutoTokenizer.from_pretrained("PATH/TO/THIS/FOLDER")
+```
+"""
+
+
+def model_card(
+    summary: Mapping[str, Any], *, base: str, data: str, quantization: str, rewards: Sequence[str], device: str
+) -> str:
+    """The card's text from a run's summary."""
+    return CARD.format(
+        base=base,
+        data=data,
+        quantization=quantization,
+        rewards=", ".join(rewards),
+        device=device,
+        name=summary["name"],
+        version=summary["version"],
+        steps=summary["steps"],
+        stop_reason=summary["stop_reason"],
+        usd=format_usd(summary["usd"]),
+        hours=summary["gpu_hours"],
+        rate=summary["rate"],
+        seed=summary["seed"],
+        gain=_gain(summary["eval"]),
+    )
+
+
+def _gain(evals: Mapping[str, Any]) -> str:
+    parts = [
+        f"{when} {figures['pass_at_1']:.3f} (95% {figures['ci95'][0]:.3f} to {figures['ci95'][1]:.3f})"
+        for when in ("before", "after")
+        if (figures := evals[when])
+    ]
+    return ", ".join(parts) or "not measured"

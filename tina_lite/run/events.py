@@ -1,0 +1,208 @@
+"""Everything that a run says about itself, as a stream of typed events.
+
+The trainer emits; the run folder, the console and `--json` listen. No listener is known to the trainer.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+from tina_lite.errors import BadInput
+
+PhaseName = Literal["load", "rollout", "reward", "update", "eval", "save", "other"]
+PHASES: tuple[PhaseName, ...] = ("load", "rollout", "reward", "update", "eval", "save", "other")
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """Said once, when a run folder exists and before the model is loaded."""
+
+    event: ClassVar[str] = "run_started"
+    name: str
+    folder: str
+    version: str
+    model: str
+    engine: str
+    device: str
+    """Such as "cpu (2 threads)" or the card's name."""
+    seed: int
+    rate: float
+    """US dollars per hour."""
+    rate_source: str
+    max_usd: float | None
+    max_hours: float | None
+    max_steps: int | None
+    resumed_from_step: int
+    """0 for a fresh run."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseChanged:
+    """The run begins another kind of work."""
+
+    event: ClassVar[str] = "phase"
+    phase: PhaseName
+    step: int
+    """The step under way; 0 before the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the phase is. Shown, not kept in events.jsonl."""
+
+    event: ClassVar[str] = "progress"
+    phase: PhaseName
+    step: int
+    done: int
+    total: int
+    unit: str
+    """What is counted: "completions", "micro-batches", "problems"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One completion with its rewards, for people to read."""
+
+    question: str
+    answer: str
+    completion: str
+    rewards: Mapping[str, float | None]
+    total: float
+    advantage: float
+    finish_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """One GRPO step. `metrics` bears TRL's names (reward, rewards/NAME/mean, completions/mean_length, ...)."""
+
+    event: ClassVar[str] = "step"
+    step: int
+    steps_planned: int | None
+    """Where the steps are bounded: by stop.max_steps."""
+    metrics: Mapping[str, float]
+    sample: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A benchmark was measured."""
+
+    event: ClassVar[str] = "eval"
+    when: str
+    """"before", "after", or "step"."""
+    step: int
+    benchmark: str
+    pass_at_1: float
+    ci95: tuple[float, float]
+    problems: int
+    samples: int
+    mean_length: float
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSaved:
+    event: ClassVar[str] = "checkpoint"
+    step: int
+    path: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A line that a person should read: a fallback taken, rows skipped, a value out of its range."""
+
+    event: ClassVar[str] = "notice"
+    level: Literal["info", "warning"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The end. `summary` is what summary.json holds."""
+
+    event: ClassVar[str] = "run_finished"
+    summary: Mapping[str, Any]
+
+
+Event = RunStarted | PhaseChanged | Progress | StepDone | Evaluated | CheckpointSaved | Notice | RunFinished
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """An event with the time and the bill at which it was said."""
+
+    at: float
+    """Unix time, seconds."""
+    elapsed_s: float
+    """Since the process of this session started."""
+    usd: float
+    """The bill of the whole run so far."""
+    event: Event
+
+    def to_json(self) -> dict[str, Any]:
+        """One flat object: the event's name, its stamp, its fields. NaN and infinity, which JSON lacks, become null."""
+        return {
+            "event": self.event.event,
+            "at": round(self.at, 3),
+            "elapsed_s": round(self.elapsed_s, 3),
+            "usd": round(self.usd, 8),
+            **_without_nan(asdict(self.event)),
+        }
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+KINDS: Mapping[str, type[Event]] = {kind.event: kind for kind in get_args(Event)}
+
+
+def from_json(record: Mapping[str, Any]) -> Stamped:
+    """The inverse of `Stamped.to_json`; a metric that is null reads as NaN.
+
+    >>> stamped = Stamped(1.0, 2.0, 0.003, PhaseChanged("rollout", 7))
+    >>> from_json(stamped.to_json()) == stamped
+    True
+    """
+    fields = dict(record)
+    try:
+        kind = KINDS[fields.pop("event")]
+        at, elapsed_s, usd = (float(fields.pop(name)) for name in ("at", "elapsed_s", "usd"))
+        if kind is StepDone:
+            fields["sample"] = Sample(**fields["sample"])
+            fields["metrics"] = {
+                name: math.nan if value is None else value for name, value in fields["metrics"].items()
+            }
+        if kind is Evaluated:
+            fields["ci95"] = tuple(fields["ci95"])
+        return Stamped(at, elapsed_s, usd, kind(**fields))
+    except (KeyError, TypeError, ValueError) as fault:
+        raise BadInput(f"not an event that this version of tina-lite knows ({fault}): {str(record)[:80]}") from fault
+
+
+Listener = Callable[[Stamped], None]
+
+
+class EventStream:
+    """Stamps events and hands them to every listener, in order."""
+
+    def __init__(self, elapsed_s: Callable[[], float], usd: Callable[[], float], wall: Callable[[], float] = time.time):
+        self._elapsed_s = elapsed_s
+        self._usd = usd
+        self._wall = wall
+        self._listeners: list[Listener] = []
+
+    def subscribe(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+
+    def emit(self, event: Event) -> None:
+        stamped = Stamped(self._wall(), self._elapsed_s(), self._usd(), event)
+        for listener in self._listeners:
+            listener(stamped)
