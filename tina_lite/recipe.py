@@ -21,6 +21,7 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    field_validator,
     model_validator,
 )
 from ruamel.yaml import YAML
@@ -211,7 +212,7 @@ class Recipe(Section):
     data: DataSection
     rollout: RolloutSection = Field(default_factory=RolloutSection)
     rewards: tuple[RewardSection, ...] = Field(
-        (RewardSection(name="accuracy", weight=2), RewardSection(name="format", weight=1)), min_length=1
+        (RewardSection(name="accuracy", weight=2), RewardSection(name="format", weight=1))
     )
     grpo: GrpoSection = Field(default_factory=GrpoSection)
     optim: OptimSection = Field(default_factory=OptimSection)
@@ -222,12 +223,15 @@ class Recipe(Section):
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
 
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> "Recipe":
-        names = [reward.name for reward in self.rewards]
+    @field_validator("rewards")
+    @classmethod
+    def _names_are_unique(cls, rewards: tuple[RewardSection, ...]) -> tuple[RewardSection, ...]:
+        names = [reward.name for reward in rewards]
+        if not names:
+            raise ValueError("needs one reward or more")
         if len(set(names)) < len(names):
-            raise ValueError("rewards: a reward is named twice; merge the two weights")
-        return self
+            raise ValueError("a reward is named twice; merge the two weights")
+        return rewards
 
     @property
     def folder(self) -> Path:
@@ -328,6 +332,8 @@ def _plain(value: Any) -> Any:
 def _override(document: Any, field: str, value: Any) -> None:
     """Set a dotted field in place; sections that are missing are made, list items are addressed by number."""
     *parents, last = field.split(".")
+    if parents and parents[0] == "rewards":
+        document.setdefault("rewards", [reward.model_dump() for reward in Recipe.model_fields["rewards"].default])
     node = document
     for name in parents:
         if isinstance(node, list) and name.isdigit() and int(name) < len(node):

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from tina_lite.rewards.judge import judge
 from tina_lite.rewards.numbers import Number, number_in_text, plain_number, same_number
 
@@ -16,11 +17,10 @@ WRITTEN = st.builds(
     st.sampled_from(["", "", "", "%", "\\%", " %"]),
 )
 NEAR = st.tuples(WRITTEN, st.sampled_from(["", "0", "%", ".0", "0000001", "1"])).map("".join)
-PIECES = st.sampled_from(
-    ["34", "-3", "1,250", "1 000", "2.50", "3,5", ".5", "50%", "12 percent", "104-70", "1/2", "7)", "(8", "=", "= 9", "+"]
-    + ["66+38=104\n", "104-70=34\n", "so", "Answer: ", "the answer is ", "answer", "**12**", "x2y", "3 apples", "4m2", "€7"]
-    + [".", ",", ":", "\n", " ", "  ", "Wait, check again.", "</think>", "000", "#### 18", "12th", "1e5", "2 = 3", "5!"]
-)
+NUMBERS = ["34", "-3", "1,250", "1 000", "2.50", "3,5", ".5", "50%", "12 percent", "104-70", "1/2", "7)", "(8", "000"]
+WORDS = ["so", "Answer: ", "the answer is ", "answer", "**12**", "x2y", "3 apples", "4m2", "€7", "Wait, check again."]
+LINES = ["66+38=104\n", "104-70=34\n", "</think>", "#### 18", "12th", "1e5", "2 = 3", "5!"]
+PIECES = st.sampled_from([*NUMBERS, *WORDS, *LINES, "=", "= 9", "+", ".", ",", ":", "\n", " ", "  "])
 
 
 @settings(max_examples=300, deadline=None)
@@ -74,11 +74,11 @@ def test_what_the_quickstart_says_is_settled_here(text: str, value: int) -> None
     assert found.value == value
 
 
-@pytest.mark.parametrize("text", ["$34$", "\\frac{1}{2}", "a [34] b", "The final answer is 34", "12%", "1/2", "9" * 600])
+@pytest.mark.parametrize("text", ["$34$", "\\frac{1}{2}", "a [34] b", "final answer 34", "12%", "1/2", "9" * 600])
 def test_what_is_not_sure_is_left_to_math_verify(text: str) -> None:
     assert number_in_text(text) is None
 
 
-@pytest.mark.parametrize("text", ["", "x", "1e5", "12,34", "1,00", "9" * 40, "३", "1.2.3", "--3", "0,123", "34.", "50%"])
+@pytest.mark.parametrize("text", ["", "x", "1e5", "12,34", "1,00", "9" * 40, "३", "1.2.3", "--3", "0,1", "34.", "50%"])
 def test_what_is_no_plain_number(text: str) -> None:
     assert plain_number(text) is None

@@ -32,6 +32,8 @@ TALL = 32
 FRAME_ROWS = 2
 FRAME_CELLS = 4
 HEADER_ROWS = 2
+SMALLEST_CELLS = 40
+SMALLEST_ROWS = 12
 LABEL_CELLS = 14
 VALUES_CELLS = 20
 LINE_ROWS_MOST = 2
@@ -65,6 +67,8 @@ class Curve:
 
 def draw(state: RunState, width: int, height: int, now: float) -> RenderableType:
     """The picture, `width` x `height` cells; `now` is the clock that `after` was given."""
+    if width < SMALLEST_CELLS or height < SMALLEST_ROWS:
+        return Layout(draw_tiny(state, now))
     wide, tall = width >= WIDE, height >= TALL
     screen = Layout()
     body = height - HEADER_ROWS
@@ -88,6 +92,14 @@ def draw(state: RunState, width: int, height: int, now: float) -> RenderableType
     else:
         screen.split_column(header, run, learning, sample, lines)
     return screen
+
+
+def draw_tiny(state: RunState, now: float) -> Text:
+    """For a window in which nothing else fits."""
+    forecast = state.forecast(now)
+    rows = [steps_row(state, forecast), phase_row(state, now), money_row(state, forecast, now)]
+    lines = [f"{label} {words}" for label, _, words in rows] + [_left(state, forecast)]
+    return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
 
 
 def draw_header(state: RunState, now: float) -> RenderableType:
@@ -348,7 +360,7 @@ def worth(sample: Sample, width: int) -> str:
 def lines_box(lines: Sequence[Line], width: int, height: int, framed: bool) -> RenderableType:
     """The latest notices, the newest last."""
     room = height - FRAME_ROWS if framed else height
-    cells = width - (FRAME_CELLS if framed else 0) - 3
+    cells = width - (FRAME_CELLS if framed else 1) - 3
     shown: list[Text] = []
     for line in reversed(lines):
         shown = _line(line, cells, min(LINE_ROWS_MOST, room - len(shown))) + shown

@@ -68,7 +68,7 @@ def load_problems(
 def _refuse_columns(source: str, **given: str | None) -> None:
     for field, value in given.items():
         if value is not None:
-            raise BadInput(f"data.{field}: {source} makes its problems itself, it has no {field} {value!r}; leave it out")
+            raise BadInput(f"data.{field}: {source} makes its own problems, it has no {field} {value!r}; leave it out")
 
 
 def _refuse_split(source: str, split: str | None) -> None:

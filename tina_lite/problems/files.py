@@ -24,11 +24,12 @@ GoldParses = Callable[[str], bool]
 
 def find_file(source: str, base_folder: Path | None) -> Path:
     """The file, from the working directory or else from the recipe's folder."""
-    folders = [Path.cwd()] if base_folder is None else [Path.cwd(), base_folder]
+    folders = [Path()] if base_folder is None else [Path(), base_folder]
     for folder in folders:
         if (folder / source).is_file():
             return folder / source
-    raise BadInput(f"data.source: no file {source} in {' or '.join(dict.fromkeys(str(folder) for folder in folders))}")
+    searched = dict.fromkeys(str(folder.absolute()) for folder in folders)
+    raise BadInput(f"data.source: no file {source} in {' or '.join(searched)}")
 
 
 def load_file(
@@ -68,12 +69,13 @@ class _JsonLines:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._place = path.absolute()  # a program may change its working directory during the run
         self._offsets = array("Q")
 
     def rows(self) -> Iterator[Row]:
         """All rows in order; notes where each starts."""
         offset = 0
-        with self._path.open("rb") as file:
+        with self._place.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 start, offset = offset, offset + len(line)
                 if line.strip().removeprefix(BYTE_ORDER_MARK):
@@ -81,7 +83,7 @@ class _JsonLines:
                     yield self._parsed(line, f"{self._path}:{number}")
 
     def row(self, index: int) -> Row:
-        with self._path.open("rb") as file:
+        with self._place.open("rb") as file:
             file.seek(self._offsets[index])
             return self._parsed(file.readline(), f"{self._path}, row {index} (did the file change since the start?)")
 
@@ -106,7 +108,8 @@ class _JsonList:
         except (ValueError, RecursionError) as error:
             raise BadInput(f"{path}: not JSON ({error})") from error
         if not isinstance(self._rows, list):
-            raise BadInput(f"{path}: a .json file holds one list of objects, this is {_kind(self._rows)}; see also .jsonl")
+            found = _kind(self._rows)
+            raise BadInput(f"{path}: a .json file holds one list of objects, this is {found}; see also .jsonl")
 
     def rows(self) -> Iterator[Row]:
         return (_as_row(row, f"{self._path}, row {index}") for index, row in enumerate(self._rows))
@@ -122,5 +125,11 @@ def _as_row(value: Any, where: str) -> Row:
 
 
 def _kind(value: object) -> str:
-    names: dict[type, str] = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
+    names: dict[type, str] = {
+        dict: "an object",
+        list: "a list",
+        str: "a text",
+        bool: "true or false",
+        type(None): "null",
+    }
     return names.get(type(value), "a number")

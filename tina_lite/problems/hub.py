@@ -2,7 +2,8 @@
 
 import re
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from tina_lite.problems.rows import Sieve, find_columns, problem_of, refuse_if_e
 if TYPE_CHECKING:
     from datasets import Dataset
 
+REACH_LIMIT_S = 10.0
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -34,7 +36,8 @@ def download(source: str, config: str | None, split: str) -> "Dataset":
     import datasets
 
     try:
-        return datasets.load_dataset(source, name=config, split=split)
+        with _offline_unless_reachable(source):
+            return datasets.load_dataset(source, name=config, split=split)
     except Exception as error:  # the hub's client has a dozen kinds, and none in common
         wanted = f"the data set {source!r}" + (f", config {config!r}" if config else "") + f", split {split!r}"
         reason = " ".join(str(error).split())
@@ -42,6 +45,25 @@ def download(source: str, config: str | None, split: str) -> "Dataset":
             f"data.source: could not load {wanted}, from the hub or its cache: {reason:.300}; "
             "to use a local file: --set data.source=FILE.jsonl"
         ) from error
+
+
+@contextmanager
+def _offline_unless_reachable(source: str) -> Iterator[None]:
+    """Go to the cache at once where there is no network; `datasets` alone would try for half a minute."""
+    import datasets
+    import httpx
+    from huggingface_hub import HfApi, constants
+
+    before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
+    with suppress(Exception):  # what the hub answers is for `datasets` to say
+        try:
+            HfApi().dataset_info(source, timeout=REACH_LIMIT_S)
+        except httpx.TransportError:
+            constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
 
 
 def from_dataset(

@@ -1,6 +1,5 @@
 """A set of problems that are made when they are asked for, and its split by hash."""
 
-import re
 import unicodedata
 from array import array
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,6 @@ from tina_lite.errors import BadInput
 from tina_lite.records import Problem
 
 KEY_BITS = 64
-WHITE_SPACE = re.compile(r"\s+")
 
 
 def question_key(question: str) -> int:
@@ -21,7 +19,7 @@ def question_key(question: str) -> int:
     >>> question_key("What is  1+1?") == question_key("what is 1+1? ") != question_key("What is 1+2?")
     True
     """
-    normal = WHITE_SPACE.sub(" ", unicodedata.normalize("NFKC", question)).strip().casefold()
+    normal = " ".join(unicodedata.normalize("NFKC", question).split()).casefold()
     return int.from_bytes(blake2b(normal.encode("utf-8", "replace"), digest_size=KEY_BITS // 8).digest(), "big")
 
 
@@ -36,7 +34,7 @@ class ProblemSet(Sequence[Problem]):
         skipped: Mapping[str, int],
         keys: "array[int] | None" = None,
     ) -> None:
-        """`fetch` makes the problem of a source row; `rows` are the usable ones; `keys` their question keys, if known."""
+        """`fetch` makes a source row's problem; `rows` are the usable rows; `keys` their question keys, if known."""
         self.name = name
         self.skipped = skipped
         """Reason -> rows."""

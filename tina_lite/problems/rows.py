@@ -42,7 +42,8 @@ def _first_present(names: Iterable[str], rows: list[Row], source: str, field: st
             return name
     columns = list(dict.fromkeys(name for row in rows for name in row))
     if named:
-        raise BadInput(f"data.{field}: no column {tried[0]!r} in {source}{nearest(tried[0], columns)} ({_listed(columns)})")
+        hint = nearest(tried[0], columns)
+        raise BadInput(f"data.{field}: no column {tried[0]!r} in {source}{hint} ({_listed(columns)})")
     raise BadInput(f"{source}: no column {', '.join(tried)} ({_listed(columns)}); name it with data.{field}")
 
 
@@ -89,12 +90,14 @@ def answer_of(value: object) -> str:
         value = value[0]
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return final_answer(clean(str(value))) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    return final_answer(clean(str(value)))
 
 
 def clean(text: str) -> str:
     """Without outer white space, and without lone surrogates, which no tokenizer takes."""
-    return text.encode("utf-8", "replace").decode("utf-8").strip()
+    return (text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")).strip()
 
 
 def problem_of(row: Row, index: int, columns: Columns) -> Problem:

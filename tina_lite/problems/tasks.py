@@ -21,7 +21,8 @@ def load_arithmetic(split: str | None, params: Mapping[str, object], seed: int, 
     """The quickstart's task; nothing is stored, each problem is made from seed, split and index."""
     split = split or "train"
     if split not in ARITHMETIC_SIZES:
-        raise BadInput(f"data.split: arithmetic has no split {split!r}{nearest(split, list(ARITHMETIC_SIZES))} (train, test)")
+        hint = nearest(split, list(ARITHMETIC_SIZES))
+        raise BadInput(f"data.split: arithmetic has no split {split!r}{hint} (train, test)")
     refuse_unknown(params, ["size"], "arithmetic")
     size = _size(params.get("size", ARITHMETIC_SIZES[split]), "arithmetic")
 
@@ -40,7 +41,9 @@ def load_gym(source: str, params: Mapping[str, object], seed: int, limit: int | 
     dataset = _create(task, {"seed": seed, **params})
     rows = range(_size(len(dataset), source))[:limit]
     if not any(answer_of(dataset[row]["answer"]) for row in rows[:ROWS_TRIED]):
-        raise BadInput(f"data.source: {source} gives no answers to compare with, only a verifier of its own; choose another")
+        raise BadInput(
+            f"data.source: {source} has no answers to compare with, only its own verifier; choose another task"
+        )
 
     def fetch(index: int) -> Problem:
         entry = dataset[index]
@@ -55,7 +58,8 @@ def _gym_config(task: str) -> type[Any]:
     except ModuleNotFoundError as error:
         raise BadInput("data.source: reasoning-gym is not installed; pip install 'tina-lite[tasks]'") from error
     if task not in DATASETS:
-        hint = nearest(task, list(DATASETS)) or f"; there are {', '.join(sorted(DATASETS)[:6])}, ... ({len(DATASETS)} in all)"
+        some = ", ".join(sorted(DATASETS)[:6])
+        hint = nearest(task, list(DATASETS)) or f"; there are {len(DATASETS)}: {some}, ..."
         raise BadInput(f"data.source: reasoning-gym has no task {task!r}{hint}")
     config: type[Any] = DATASETS[task][1]
     return config

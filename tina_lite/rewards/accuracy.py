@@ -16,12 +16,12 @@ from tina_lite.answers import LONGEST_ANSWER, bare, comparable, final_answer, la
 from tina_lite.rewards.completions import Completions, contents
 from tina_lite.rewards.numbers import Number, number_in_text, plain_number, same_number
 from tina_lite.rewards.registry import reward
-from tina_lite.rewards.workers import LOST, WorkerPool
+from tina_lite.rewards.workers import WorkerPool
 
 LIMIT_S = 5.0
 """Wall-clock seconds for one comparison; past it the completion counts as wrong."""
 TAIL = 4000
-"""Characters of a completion without a box that math-verify reads: it takes the last match, and its patterns are slow."""
+"""Characters of a box-less completion that math-verify reads: it wants the last match, and its patterns are slow."""
 VERDICTS_KEPT = 4096
 
 
@@ -51,9 +51,7 @@ def accuracy(completions: Completions, answer: Sequence[object]) -> list[float |
 
 def verdicts(texts: Sequence[str], golds: Sequence[object]) -> list[bool | None]:
     """For each text whether it is right; None where the gold cannot be parsed."""
-    found: list[bool | Question | None] = [
-        _quick_verdict(text, gold) for text, gold in zip(texts, golds, strict=True)
-    ]
+    found: list[bool | Question | None] = [_quick_verdict(text, gold) for text, gold in zip(texts, golds, strict=True)]
     unsure = list(dict.fromkeys(verdict for verdict in found if isinstance(verdict, Question)))
     asked = dict(zip(unsure, _ask(unsure), strict=True))
     return [asked[verdict] if isinstance(verdict, Question) else verdict for verdict in found]
@@ -93,7 +91,9 @@ def _ask(questions: Sequence[Question]) -> list[bool | None]:
     new = [question for question in questions if question not in _kept]
     if new:
         replies = _pool().ask([{**question._asdict(), "limit_s": LIMIT_S} for question in new])
-        _kept.update(zip(new, (False if reply is LOST else reply for reply in replies), strict=True))
+        _kept.update(
+            (question, None if reply is None else reply is True) for question, reply in zip(new, replies, strict=True)
+        )
     answers = [_kept[question] for question in questions]
     while len(_kept) > VERDICTS_KEPT:
         _kept.popitem(last=False)

@@ -27,9 +27,9 @@ def parsed(text: str, boxed: bool) -> list[Any]:
     from math_verify import LatexExtractionConfig, parse
 
     if not boxed:
-        return parse(text, parsing_timeout=None)  # type: ignore[arg-type]
+        return parse(text, parsing_timeout=None)  # type: ignore[no-any-return]
     whole_box = LatexExtractionConfig(try_extract_without_anchor=False, boxed_match_priority=0)
-    return parse(f"\\boxed{{{text}}}", [whole_box], extraction_mode="first_match", parsing_timeout=None)  # type: ignore[arg-type]
+    return parse(f"\\boxed{{{text}}}", [whole_box], extraction_mode="first_match", parsing_timeout=None)  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=4096)

@@ -62,7 +62,7 @@ _NUMBER = (
     r"(?<!\d)(?:(?P<integer1>-?[1-9]\d{0,2}(?:[ ,]\d{3})+)(?P<decimal1>\.\d+)?|(?P<integer2>-?\d+)(?P<decimal2>[.,]\d+)"
     r"|(?P<decimal3>\.\d+)|(?P<integer3>-?\d+))(?P<percent>\s*(?:%|[Pp]ercent|\s*[Pp]ercentage|\s*[Pp]ct))?"
 )
-_OPERATORS = r"\+\-\*\×\/\^\(\)\÷"
+_OPERATORS = r"\+\-\*\×\/\^\(\)\÷"  # noqa: RUF001 (as in the original)
 _ANY = rf"[\d\.\s{_OPERATORS}]"
 _EXPRESSION = rf"(?P<expr>-?\(?-?\d{_ANY}*[{_OPERATORS}]{_ANY}+\)?)"
 _PREFIX = r"(?:^|\s|\=)(?:\*\*)?"
@@ -80,7 +80,7 @@ PATTERNS = tuple(
         (_EXPRESSION_ALONE, _NUMBER_ALONE),
     )
 )
-"""In the order in which math-verify tries them; in each the match that ends last wins, then the one that starts first."""
+"""In the order in which math-verify tries them. The match that ends last wins, then the one that starts first."""
 NEEDS_MATH_VERIFY = re.compile(r"[\\$\[]|final answer", re.IGNORECASE)
 """LaTeX, or the two anchors that are not copied here."""
 

@@ -35,9 +35,11 @@ def check_parameters(reward: str, function: Callable[..., object], params: Mappi
     allowed = settings(function)
     for name, value in params.items():
         if name not in allowed:
-            raise BadInput(f"reward {reward}: unknown parameter {name!r}{nearest(name, list(allowed))} ({_listed(allowed)})")
+            hint = nearest(name, list(allowed))
+            raise BadInput(f"reward {reward}: unknown parameter {name!r}{hint} ({_listed(allowed)})")
         if not fits(value, allowed[name]):
-            raise BadInput(f"reward {reward}: {name} is {value!r}; it must be {_type_name(allowed[name])} ({_listed(allowed)})")
+            wanted = _type_name(allowed[name])
+            raise BadInput(f"reward {reward}: {name} is {value!r}; it must be {wanted} ({_listed(allowed)})")
 
 
 def _listed(allowed: Mapping[str, object]) -> str:

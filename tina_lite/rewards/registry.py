@@ -38,7 +38,7 @@ def reward(name: str) -> Callable[[F], F]:
     def register(function: F) -> F:
         known = _registered.get(name)
         if known is not None and _origin(known) != _origin(function):
-            raise BadInput(f"@reward({name!r}): there is a reward of this name already ({_origin(known)}); choose another")
+            raise BadInput(f"@reward({name!r}): this name is taken by {_origin(known)}; choose another")
         _registered[name] = function
         return function
 
@@ -70,12 +70,12 @@ class Reward:
 
     def missing(self, columns: Columns) -> list[str]:
         """The columns without which the function cannot be called."""
-        required = [
+        optional = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
+        return [
             name
             for name, parameter in inspect.signature(self.function).parameters.items()
-            if parameter.default is Parameter.empty and parameter.kind not in (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
+            if parameter.default is Parameter.empty and parameter.kind not in optional and name not in columns
         ]
-        return [name for name in required if name not in columns]
 
     def _taken(self, columns: Columns) -> dict[str, Sequence[object]]:
         """Settings never come from a column: data may have a column of the same name by chance."""

@@ -19,9 +19,7 @@ def repeated_share(words: list[str], ngram_size: int) -> float:
 
 
 @reward("repetition_penalty")
-def repetition_penalty(
-    completions: Completions, *, ngram_size: int = 3, max_penalty: float = -1.0
-) -> list[float]:
+def repetition_penalty(completions: Completions, *, ngram_size: int = 3, max_penalty: float = -1.0) -> list[float]:
     """max_penalty * (1 - unique n-grams / n-grams), n-grams of lower-cased words between white space.
 
     Range: max_penalty (every n-gram the same) to 0 (none repeated, or fewer words than one n-gram). ngram_size in

@@ -4,6 +4,7 @@ import math
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tina_lite.errors import BadInput, TinaError
 from tina_lite.records import Group
@@ -86,7 +87,7 @@ def _row_slices(groups: Sequence[Group]) -> list[slice]:
     ends = [0]
     for group in groups:
         ends.append(ends[-1] + len(group.completions))
-    return [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
+    return [slice(start, end) for start, end in pairwise(ends)]
 
 
 def _scores_of(rows: slice, judged: Mapping[str, _Judged], weights: Sequence[float]) -> Scores:
@@ -114,13 +115,14 @@ def _judge(reward: Reward, columns: Columns) -> _Judged:
     faults = [row for row, value in enumerate(checked) if value is _FAULT]
     complaint = None
     if faults:
-        complaint = f"reward {reward.name} gave {values[faults[0]]!r:.200} for completion {faults[0]}; wanted: a finite float or None"
+        found = repr(values[faults[0]])[:200]
+        complaint = f"reward {reward.name} gave {found} for completion {faults[0]}; a finite float or None was wanted"
     return _Judged(tuple(0.0 if isinstance(value, _Fault) else value for value in checked), len(faults), complaint)
 
 
 def _as_list(values: object, count: int) -> list[object]:
     if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__"):
-        raise TypeError(f"a reward function gives a list of float or None, not {values!r:.200}")
+        raise TypeError(f"a reward function gives a list of float or None, not {repr(values)[:200]}")
     listed = list(values)
     if len(listed) != count:
         raise ValueError(f"{len(listed)} rewards for {count} completions")
@@ -134,7 +136,7 @@ class _Fault:
 _FAULT = _Fault()
 
 
-def _checked(value: object) -> float | None | _Fault:
+def _checked(value: object) -> float | _Fault | None:
     if value is None:
         return None
     try:

@@ -32,7 +32,8 @@ def _load_file(source: str, base_folder: Path | None) -> ModuleType:
     if module_name in sys.modules:
         return sys.modules[module_name]
     spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None and spec.loader is not None, f"{path} ends in .py"
+    assert spec, f"{path} ends in .py"
+    assert spec.loader, f"{path} ends in .py"
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module  # before it runs: dataclasses and pickle look their module up
     try:
@@ -59,7 +60,7 @@ def _load_module(source: str, base_folder: Path | None) -> ModuleType:
         except ModuleNotFoundError as error:
             if error.name is None or not f"{source}.".startswith(f"{error.name}."):
                 raise
-            raise BadInput(f"rewards: no module {source!r} here; a file is named as path/to/file.py:function") from error
+            raise BadInput(f"rewards: no module {source!r} here; name a file as path/to/file.py:function") from error
 
 
 @contextmanager

@@ -44,6 +44,10 @@ class Worker:
         """The item under way."""
         self.deadline = time.monotonic() + start_limit_s
 
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
     def fileno(self) -> int:
         assert self._process.stdout is not None, "it has a pipe"
         return self._process.stdout.fileno()
@@ -111,6 +115,8 @@ class WorkerPool:
         return answers
 
     def _hire(self, wanted: int) -> None:
+        for worker in [worker for worker in self._workers if worker.item is None and worker.ended]:
+            self._dismiss(worker)
         while len(self._workers) < min(self._size, wanted):
             self._workers.append(Worker(self._command, self._start_limit_s))
 

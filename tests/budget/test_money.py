@@ -1,0 +1,42 @@
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tina_lite.budget.money import format_price, format_usd
+
+DOLLARS = st.floats(min_value=0, max_value=1e9, allow_subnormal=False)
+
+
+def read(text: str) -> Fraction:
+    return Fraction(text.removeprefix("$").replace(",", ""))
+
+
+@given(DOLLARS)
+def test_never_shows_less_than_was_spent_nor_a_whole_unit_more(usd: float) -> None:
+    shown = read(format_usd(usd))
+    unit = Fraction(1, 10_000 if shown < 1 else 100)
+    assert 0 <= shown - Fraction(repr(usd)) < unit
+
+
+@given(DOLLARS)
+def test_decimals_follow_the_amount(usd: float) -> None:
+    text = format_usd(usd)
+    assert len(text.split(".")[1]) == (4 if read(text) < 1 else 2)
+
+
+@given(DOLLARS)
+def test_a_price_is_the_same_amount_with_at_least_cents(usd: float) -> None:
+    assert read(format_price(usd)) == read(format_usd(usd))
+    assert len(format_price(usd).split(".")[1]) >= 2
+
+
+def test_cents_stay_cents_in_spite_of_binary_fractions() -> None:
+    assert [format_usd(cents / 100) for cents in (1, 7, 29, 58)] == ["$0.0100", "$0.0700", "$0.2900", "$0.5800"]
+    assert format_usd(0.1 + 0.2) == "$0.3001"
+    assert (format_usd(0), format_usd(1e-12), format_usd(0.99991), format_usd(1.001)) == (
+        "$0.0000",
+        "$0.0001",
+        "$1.00",
+        "$1.01",
+    )

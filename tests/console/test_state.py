@@ -1,0 +1,112 @@
+"""The story: loading to 9 s, measuring to 19 s, then 20 steps of 2.5 s, at $0.20/h and at most $0.01 (180 s)."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tina_lite.console.state import LINES_KEPT, Line, RunState, after, with_line
+from tina_lite.run.events import PhaseChanged, Stamped, StepDone
+
+Story = Callable[..., list[Stamped]]
+Seen = Callable[[list[Stamped]], RunState]
+PER_SECOND = 0.20 / 3600
+
+
+def test_the_bill_runs_on_between_events(story: Story, seen: Seen) -> None:
+    state = seen(story(steps=4))
+    assert state.usd_at(29.0) == pytest.approx(29 * PER_SECOND)
+    assert state.usd_at(39.0) == pytest.approx(39 * PER_SECOND)
+    assert state.elapsed_at(39.0) == 39.0
+
+
+def test_the_watchers_clock_may_start_anywhere(story: Story) -> None:
+    state = RunState()
+    for stamped in story(steps=4):
+        state = after(state, stamped, now=1e6)
+    assert state.elapsed_at(1e6 + 2) == 31.0
+
+
+def test_a_finished_run_costs_no_more(story: Story, seen: Seen) -> None:
+    state = seen(story())
+    assert state.usd_at(1e6) == state.usd == pytest.approx(81 * PER_SECOND)
+    assert state.forecast(1e6) is None
+
+
+def test_the_forecast_counts_steps_and_the_evaluation_after_them(story: Story, seen: Seen) -> None:
+    forecast = seen(story(steps=4)).forecast(29.0)
+    assert forecast is not None
+    assert (forecast.ends_by, forecast.steps) == ("steps", 20)
+    assert forecast.seconds == pytest.approx(16 * 2.5 + 10)
+    assert forecast.usd == pytest.approx(79 * PER_SECOND)
+
+
+def test_time_left_shrinks_within_a_step_but_not_below_the_steps_after_it(story: Story, seen: Seen) -> None:
+    state = seen(story(steps=4))
+    left = [forecast.seconds for now in (29.0, 30.0, 31.5, 60.0) if (forecast := state.forecast(now))]
+    assert left == pytest.approx([50.0, 49.0, 47.5, 47.5])
+
+
+@pytest.mark.parametrize(
+    ("limits", "ends_by", "seconds", "steps"),
+    [
+        ({"max_usd": 60 * PER_SECOND}, "money", 31.0, 12),
+        ({"max_hours": 54 / 3600}, "hours", 25.0, 10),
+    ],
+)
+def test_the_first_limit_to_be_met_ends_the_run(
+    story: Story, seen: Seen, limits: dict[str, float], ends_by: str, seconds: float, steps: int
+) -> None:
+    forecast = seen(story(steps=4, **limits)).forecast(29.0)
+    assert forecast is not None
+    assert (forecast.ends_by, forecast.steps) == (ends_by, steps)
+    assert forecast.seconds == pytest.approx(seconds)
+
+
+def test_no_forecast_before_the_first_step(story: Story, seen: Seen) -> None:
+    state = seen(story(steps=0))
+    assert state.forecast(20.0) is None
+    assert state.pace() is None
+
+
+def test_a_rate_of_zero_binds_nothing(story: Story, seen: Seen) -> None:
+    forecast = seen(story(steps=4, rate=0.0)).forecast(29.0)
+    assert forecast is not None
+    assert forecast.ends_by == "steps"
+
+
+def test_dollars_by_phase_add_up_to_the_bill(story: Story, seen: Seen) -> None:
+    spent = seen(story(steps=4)).phase_usd_at(31.0)
+    assert sum(spent.values()) == pytest.approx(31 * PER_SECOND)
+    assert spent["load"] == pytest.approx(9 * PER_SECOND)
+    assert spent["rollout"] == pytest.approx(8 * PER_SECOND)
+    assert spent["update"] == pytest.approx((4 * 0.5 + 2) * PER_SECOND)
+
+
+def test_a_resumed_run_takes_up_its_history_at_the_saved_step(story: Story, seen: Seen) -> None:
+    again = [Stamped(s.at + 100, s.elapsed_s, s.usd + 0.002, s.event) for s in story(steps=0, resumed_from_step=5)] + [
+        Stamped(0.0, 20.0, 0.0035, PhaseChanged("rollout", 6))
+    ]
+    state = seen(story(steps=8) + again)
+    assert [point.step for point in state.points] == [1, 2, 3, 4, 5]
+    assert (state.steps_done, state.step) == (5, 6)
+    assert state.pace() is None
+    assert sum(state.phase_usd_at(20.0).values()) < 0.0035
+
+
+def test_unknown_and_non_finite_metrics_are_left_out(story: Story, seen: Seen) -> None:
+    state = seen(story(steps=2))
+    step = story(steps=3)[-1]
+    assert isinstance(step.event, StepDone)
+    broken = StepDone(3, 20, {"reward": float("nan")}, step.event.sample)
+    state = after(state, Stamped(0.0, 30.0, 0.002, broken), now=30.0)
+    assert len(state.series("reward")) == 2
+    assert state.latest("reward") is None
+    assert state.latest("grad_norm") is None
+    assert state.series("unheard of") == []
+
+
+def test_only_the_last_lines_are_kept() -> None:
+    state = RunState()
+    for index in range(LINES_KEPT + 5):
+        state = with_line(state, Line("info", str(index)))
+    assert [line.text for line in state.lines] == [str(index) for index in range(5, LINES_KEPT + 5)]

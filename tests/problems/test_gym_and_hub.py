@@ -1,0 +1,66 @@
+"""Problems through reasoning-gym and through `datasets`, both without a network."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tina_lite.answers import gold_parses
+from tina_lite.errors import BadInput
+from tina_lite.problems import load_problems
+
+# Others of its modules warn about themselves while they are imported.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::SyntaxWarning", "ignore::FutureWarning")
+
+
+def test_a_gym_task_with_its_parameters() -> None:
+    pytest.importorskip("reasoning_gym")
+    params = {"size": 5, "min_terms": 2, "max_terms": 2}
+    problems = load_problems("reasoning_gym:chain_sum", params=params, seed=1)
+    again = load_problems("reasoning_gym:chain_sum", params=params, seed=1, limit=3)
+    assert (len(problems), len(again), problems.name) == (5, 3, "chain_sum")
+    assert [problem.question for problem in again] == [problem.question for problem in problems[:3]]
+    assert problems[0].columns["metadata"]["num_terms"] == 2
+    assert int(problems[0].answer) == sum(
+        map(int, problems[0].columns["metadata"]["expression"].replace("- ", "-").replace("+ ", "").split())
+    )
+    other = load_problems("reasoning_gym:chain_sum", params=params, seed=2)
+    assert [problem.question for problem in other] != [problem.question for problem in problems]
+
+
+@pytest.mark.parametrize(
+    ("task", "params", "message"),
+    [
+        ("chain_sums", {}, r"no task 'chain_sums'; did you mean chain_sum\?"),
+        ("zzzz", {}, r"no task 'zzzz'; there are \d+: "),
+        ("chain_sum", {"min_tems": 2}, r"no parameter 'min_tems'; did you mean min_terms\?"),
+        ("chain_sum", {"min_terms": 5, "max_terms": 2}, "reasoning-gym refuses"),
+        ("rubiks_cube", {"size": 3}, "has no answers to compare with"),
+    ],
+)
+def test_bad_gym_input(task: str, params: dict[str, object], message: str) -> None:
+    pytest.importorskip("reasoning_gym")
+    with pytest.raises(BadInput, match=message):
+        load_problems(f"reasoning_gym:{task}", params=params)
+
+
+def test_a_data_set_as_the_hub_gives_it() -> None:
+    datasets = pytest.importorskip("datasets")
+    from tina_lite.problems.hub import from_dataset
+
+    rows = [{"problem": "a?", "solution": "so \\boxed{3}", "level": 2}, {"problem": "b?", "solution": "", "level": 1}]
+    problems = from_dataset(datasets.Dataset.from_list(rows), "them/sums", None, None, None, gold_parses)
+    assert (problems.name, len(problems), problems.skipped) == ("sums", 1, {"no answer": 1})
+    assert (problems[0].question, problems[0].answer, problems[0].columns["level"]) == ("a?", "3", 2)
+    with pytest.raises(BadInput, match=r"no column 'gold' in them/sums \(columns: problem, solution, level\)"):
+        from_dataset(datasets.Dataset.from_list(rows), "them/sums", None, "gold", None, gold_parses)
+
+
+def test_no_hub_gives_one_line_that_says_what_to_do() -> None:
+    program = "from tina_lite.problems import load_problems; load_problems('GAIR/LIMR', split='train')"
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-c", program], env=offline, capture_output=True, text=True, check=False)
+    message = done.stderr.strip().splitlines()[-1]
+    assert "data.source: could not load the data set 'GAIR/LIMR', split 'train'" in message
+    assert message.endswith("to use a local file: --set data.source=FILE.jsonl")

@@ -1,0 +1,213 @@
+"""Problems from each kind of source, and bad input in one line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tina_lite.errors import BadInput
+from tina_lite.problems import ProblemSet, load_problems
+from tina_lite.problems.arithmetic import arithmetic
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+SIZES = {"gsm8k-train": 7473, "gsm8k-test": 1319, "limr-train": 1389, "math500": 500, "amc23": 40, "aime24": 30}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(path: Path, *rows: object) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path.name
+
+
+def pairs(problems: ProblemSet) -> list[tuple[str, str]]:
+    return [(problem.question, problem.answer) for problem in problems]
+
+
+def test_arithmetic() -> None:
+    problems = load_problems("arithmetic", seed=3, params={"size": 10})
+    assert pairs(problems) == [arithmetic(3, "train", index) for index in range(10)]
+    assert [problem.index for problem in problems] == list(range(10))
+    assert (len(load_problems("arithmetic")), len(load_problems("arithmetic", split="test"))) == (100_000, 2_000)
+    assert len(load_problems("arithmetic", limit=7)) == 7
+
+
+@pytest.mark.parametrize("question", ["prompt", "problem", "question"])
+@pytest.mark.parametrize("answer", ["answer", "solution", "final_answer", "ground_truth"])
+def test_columns_by_their_usual_names(folder: Path, question: str, answer: str) -> None:
+    source = write(folder / "x.jsonl", {"id": 5, question: "1+1?", answer: "2"})
+    problems = load_problems(source)
+    assert pairs(problems) == [("1+1?", "2")]
+    assert problems.name == "x"
+    assert problems[0].columns["id"] == 5
+    assert question not in problems[0].columns
+
+
+def test_named_columns_win(folder: Path) -> None:
+    source = write(folder / "x.jsonl", {"question": "no", "ask": "yes?", "answer": "0", "gold": {"value": "7"}})
+    problems = load_problems(source, prompt="ask", answer="gold.value")
+    assert pairs(problems) == [("yes?", "7")]
+    assert problems[0].columns == {"question": "no", "gold": {"value": "7"}}
+
+
+@pytest.mark.parametrize(
+    ("raw", "gold"),
+    [
+        ("48/2 = 24\n#### 72", "72"),
+        ("thus $x = \\boxed{\\frac{1}{2}}$.", "\\frac{1}{2}"),
+        ("\\boxed{1} or rather \\boxed{\\{2, 3\\}}", "\\{2, 3\\}"),
+        ("$\\pi$", "\\pi"),
+        (27.0, "27"),
+        (2.5, "2.5"),
+        (7, "7"),
+        (["5"], "5"),
+    ],
+)
+def test_the_gold_in_an_answer(folder: Path, raw: object, gold: str) -> None:
+    assert load_problems(write(folder / "x.jsonl", {"problem": "?", "solution": raw}))[0].answer == gold
+
+
+def test_chats(folder: Path) -> None:
+    chat = [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": "a?"},
+        {"role": "assistant", "content": "b"},
+    ]
+    verl = {"prompt": [*chat, {"role": "user", "content": "c?"}], "reward_model": {"ground_truth": "9"}}
+    assert pairs(load_problems(write(folder / "verl.jsonl", verl))) == [("c?", "9")]
+    assert pairs(load_problems(write(folder / "other.jsonl", {"talk": chat, "answer": "9"}))) == [("a?", "9")]
+
+
+def test_rows_that_cannot_be_used_are_counted(folder: Path) -> None:
+    rows = [{"question": "a?", "answer": "1"}, {"question": "b?"}, {"question": "c?", "answer": None}]
+    rows += [{"question": "", "answer": "1"}, {"answer": "1"}, {"question": "d?", "answer": "\\frac{1"}]
+    rows += [{"question": "e?", "answer": " "}, {"question": "f?", "answer": True}, {"question": "g?", "answer": "2"}]
+    problems = load_problems(write(folder / "x.jsonl", *rows))
+    assert problems.skipped == {"no answer": 4, "no question": 2, "gold does not parse": 1}
+    assert [problem.index for problem in problems] == [0, 8]
+    assert pairs(problems) == [("a?", "1"), ("g?", "2")]
+    assert pairs(problems[1:]) == [("g?", "2")]
+    assert problems[-1].question == "g?"
+
+
+def test_limit_counts_usable_rows(folder: Path) -> None:
+    rows = [{"question": "a?"}, {"question": "b?", "answer": "1"}, {"question": "c?", "answer": "2"}]
+    assert pairs(load_problems(write(folder / "x.jsonl", *rows), limit=1)) == [("b?", "1")]
+
+
+def test_a_file_as_other_programs_write_it(folder: Path) -> None:
+    text = '\ufeff{"question": "ä?", "answer": "1"}\r\n\r\n   \n{"question": "\\ud800b?", "answer": "2"}'
+    (folder / "x.jsonl").write_bytes(text.encode())
+    assert pairs(load_problems("x.jsonl")) == [("ä?", "1"), ("?b?", "2")]
+
+
+def test_a_json_list(folder: Path) -> None:
+    (folder / "x.json").write_text('[{"question": "a?", "answer": 1},\n {"question": "b?", "answer": 2}]')
+    assert pairs(load_problems("x.json")) == [("a?", "1"), ("b?", "2")]
+
+
+def test_a_file_beside_the_recipe(folder: Path) -> None:
+    (folder / "recipes").mkdir()
+    write(folder / "recipes" / "x.jsonl", {"question": "a?", "answer": "1"})
+    assert len(load_problems("x.jsonl", base_folder=folder / "recipes")) == 1
+    assert len(load_problems(str(folder / "recipes" / "x.jsonl"))) == 1
+    with pytest.raises(BadInput, match=r"data\.source: no file x\.jsonl in "):
+        load_problems("x.jsonl")
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_real_data(name: str) -> None:
+    if not (DATA / f"{name}.jsonl").exists():
+        pytest.skip(f"needs the data set {name}")
+    problems = load_problems(str(DATA / f"{name}.jsonl"))
+    assert (len(problems), problems.skipped) == (SIZES[name], {})
+    assert all(problem.question and problem.answer for problem in problems[:20])
+
+
+GOOD = '{"question": "a?", "answer": "1"}\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "message"),
+    [
+        ("x.jsonl", GOOD + '{"question": \n' + GOOD, {}, r"x\.jsonl:2: not JSON"),
+        ("x.jsonl", GOOD + "\n[1]\n", {}, r"x\.jsonl:3: a row is a JSON object, this is a list"),
+        ("x.jsonl", GOOD + '"text"', {}, r"x\.jsonl:2: a row is a JSON object, this is a text"),
+        ("x.jsonl", GOOD.encode() + b'{"question": "\xff"}', {}, r"x\.jsonl:2: not UTF-8"),
+        ("x.jsonl", "[" * 100_000, {}, r"x\.jsonl:1: not JSON"),
+        ("x.jsonl", "", {}, r"x\.jsonl: no problem in it"),
+        ("x.jsonl", "\n\n", {}, r"x\.jsonl: no problem in it"),
+        ("x.jsonl", '{"question": "a?", "answer": ""}', {}, r"all rows were skipped \(no answer: 1\)"),
+        (
+            "x.jsonl",
+            GOOD,
+            {"prompt": "qestion"},
+            r"data\.prompt: no column 'qestion' .* did you mean question\? \(columns",
+        ),
+        (
+            "x.jsonl",
+            GOOD,
+            {"answer": "gold"},
+            r"data\.answer: no column 'gold' in x\.jsonl \(columns: question, answer\)",
+        ),
+        (
+            "x.jsonl",
+            '{"ask": "a?", "answer": "1"}',
+            {},
+            r"no column prompt, problem, question \(columns: ask, answer\)",
+        ),
+        ("x.jsonl", '{"question": "a?", "gold": "1"}', {}, r"no column answer, solution, .*name it with data\.answer"),
+        ("x.jsonl", GOOD, {"split": "test"}, r"data\.split: x\.jsonl has no split 'test'"),
+        ("x.jsonl", GOOD, {"params": {"size": 3}}, r"data\.params: x\.jsonl has no parameter 'size' \(it takes none\)"),
+        ("x.jsonl", GOOD, {"limit": 0}, r"data\.limit"),
+        ("x.json", '[\n{"question": }]', {}, r"x\.json:2: not JSON"),
+        ("x.json", '{"data": []}', {}, r"x\.json: a \.json file holds one list of objects, this is an object"),
+        ("x.json", "[]", {}, r"x\.json: no problem in it"),
+        ("x.json", "[1]", {}, r"x\.json, row 0: a row is a JSON object, this is a number"),
+    ],
+)
+def test_bad_files(folder: Path, name: str, content: str | bytes, options: dict[str, object], message: str) -> None:
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(BadInput, match=message) as caught:
+        load_problems(name, **options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        ("arithmetc", {}, r"unknown source 'arithmetc'; did you mean arithmetic\?"),
+        ("reasoning_gim:chain_sum", {}, r"did you mean reasoning_gym\?"),
+        ("a/b/c", {}, r"unknown source 'a/b/c' \(known: arithmetic"),
+        ("", {}, r"unknown source ''"),
+        ("arithmetic", {"split": "tset"}, r"no split 'tset'; did you mean test\?"),
+        ("arithmetic", {"params": {"sise": 3}}, r"no parameter 'sise'; did you mean size\?"),
+        ("arithmetic", {"params": {"size": 0}}, r"cannot have 0 problems"),
+        ("arithmetic", {"answer": "gold"}, r"data\.answer: arithmetic makes its own problems"),
+    ],
+)
+def test_bad_sources(source: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        load_problems(source, **options)
+
+
+def test_a_file_that_changes_under_the_run(folder: Path) -> None:
+    problems = load_problems(write(folder / "x.jsonl", {"question": "a?", "answer": "1"}))
+    (folder / "x.jsonl").write_text("{")
+    with pytest.raises(BadInput, match="did the file change"):
+        problems[0]
+
+
+def test_nothing_heavy_is_imported() -> None:
+    program = (
+        "import sys, tina_lite.problems as p; p.load_problems('arithmetic')[0]; "
+        "heavy = {'torch', 'datasets', 'transformers', 'reasoning_gym', 'sympy'} & set(sys.modules); assert not heavy"
+    )
+    assert subprocess.run([sys.executable, "-c", program], env=dict(os.environ), check=False).returncode == 0

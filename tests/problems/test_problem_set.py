@@ -1,0 +1,145 @@
+"""Held-out problems, and the order and form of prompts."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tina_lite.errors import BadInput
+from tina_lite.problems import ProblemSet, PromptSource, first_prompts, hold_out, load_problems, render
+from tina_lite.records import Problem
+
+
+def problem_set(*questions: str) -> ProblemSet:
+    rows = range(len(questions))
+    return ProblemSet("mine", lambda row: Problem(row, questions[row], "1", {}), rows, {})
+
+
+class CharacterTokenizer:
+    """One token a character; a chat template with <roles>, or none."""
+
+    def __init__(self, template: bool = True, system: bool = True) -> None:
+        self.chat_template = "some" if template else None
+        self._system = system
+
+    def apply_chat_template(
+        self, conversation: list[dict[str, str]], *, tokenize: bool, add_generation_prompt: bool
+    ) -> str:
+        if not self._system and conversation[0]["role"] == "system":
+            raise ValueError("System role not supported")
+        assert not tokenize
+        turns = "".join(f"<{message['role']}>{message['content']}" for message in conversation)
+        return turns + "<assistant><think>\n" * add_generation_prompt
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        return [0] * add_special_tokens + [ord(character) for character in text]
+
+
+TOKENIZER = CharacterTokenizer()
+
+
+def source(problems: ProblemSet, position: int = 0, seed: int = 1, longest: int = 999) -> PromptSource:
+    return PromptSource(
+        problems, TOKENIZER, max_prompt_length=longest, system_prompt=None, seed=seed, position=position
+    )
+
+
+QUESTIONS = st.lists(st.text(alphabet="abAB \n?", min_size=1, max_size=4), min_size=4, max_size=40)
+
+
+@given(QUESTIONS, st.sampled_from([0.0, 0.1, 0.3, 0.5]))
+def test_held_out_and_train_share_no_question(questions: list[str], fraction: float) -> None:
+    everything = problem_set(*questions, "train question 0")
+    train, held = hold_out(everything, fraction)
+    assert sorted(problem.index for half in (train, held) for problem in half) == list(range(len(everything)))
+    normal = [{" ".join(problem.question.split()).casefold() for problem in half} for half in (train, held)]
+    assert not normal[0] & normal[1]
+
+
+def test_the_split_depends_on_the_question_alone() -> None:
+    questions = [f"What is {n}+{n}?" for n in range(400)]
+    _, held = hold_out(problem_set(*questions), 0.25)
+    _, other = hold_out(problem_set(*reversed(questions), *(f"and {n}?" for n in range(50))), 0.25)
+    chosen = {problem.question for problem in held}
+    assert chosen <= {problem.question for problem in other}
+    assert 70 <= len(chosen) <= 130
+    assert chosen <= {problem.question for problem in hold_out(problem_set(*questions), 0.5)[1]}
+
+
+def test_keys_from_loading_and_keys_on_demand_agree(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text("".join(json.dumps({"question": f" Q{n}? ", "answer": n}) + "\n" for n in range(50)))
+    loaded = load_problems(str(path))
+    assert loaded.keys() == problem_set(*(problem.question for problem in loaded)).keys()
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0, 7])
+def test_a_fraction_that_is_none(fraction: float) -> None:
+    with pytest.raises(BadInput, match="a fraction is 0 or more and less than 1"):
+        hold_out(problem_set("a"), fraction)
+
+
+def test_nothing_left_to_train_on() -> None:
+    with pytest.raises(BadInput, match="leaves none to train on"):
+        hold_out(problem_set("a", "a ", "A"), 0.999999)
+
+
+def test_render() -> None:
+    assert render(TOKENIZER, "1+1?", None) == "<user>1+1?<assistant><think>\n"
+    assert render(TOKENIZER, "1+1?", "Be brief.") == "<system>Be brief.<user>1+1?<assistant><think>\n"
+    bare = CharacterTokenizer(template=False)
+    assert render(bare, "1+1?", None) == "1+1?\n"
+    assert render(bare, "1+1?", "Be brief.") == "Be brief.\n1+1?\n"
+    with pytest.raises(BadInput, match="refuses the prompt: System role not supported"):
+        render(CharacterTokenizer(system=False), "1+1?", "Be brief.")
+
+
+def test_special_tokens_are_added_only_without_a_template() -> None:
+    for template, first in ((True, ord("<")), (False, 0)):
+        tokenizer = CharacterTokenizer(template)
+        (prompt,) = first_prompts(problem_set("a?"), tokenizer, 1, max_prompt_length=99, system_prompt=None)
+        assert prompt.ids[0] == first
+        assert prompt.text == render(tokenizer, "a?", None)
+
+
+def test_first_prompts_keep_the_order_and_skip_long_ones() -> None:
+    problems = problem_set("aaaa", "b" * 90, "cccc", "dddd")
+    asked = {"max_prompt_length": 60, "system_prompt": None}
+    assert [prompt.problem.index for prompt in first_prompts(problems, TOKENIZER, 2, **asked)] == [0, 2]
+    assert len(first_prompts(problems, TOKENIZER, 9, **asked)) == 3
+
+
+def test_every_epoch_holds_every_problem_in_another_order() -> None:
+    prompts = source(problem_set(*map(str, range(30))))
+    epochs = [[prompt.problem.index for prompt in prompts.next(30)] for _ in range(3)]
+    assert all(sorted(epoch) == list(range(30)) for epoch in epochs)
+    assert len(set(map(tuple, [*epochs, range(30)]))) == 4
+    assert (prompts.position, prompts.epoch) == (90, 3)
+    assert (
+        source(problem_set(*map(str, range(30))), seed=2).next(30)[0:9]
+        != source(problem_set(*map(str, range(30)))).next(30)[0:9]
+    )
+
+
+@given(st.lists(st.integers(1, 7), max_size=6), st.integers(1, 9), st.integers(0, 3))
+def test_a_position_is_the_whole_state(calls: list[int], wanted: int, seed: int) -> None:
+    problems = problem_set(*("q" * (50 * (row % 3 == 0)) + str(row) for row in range(8)))
+    first = source(problems, seed=seed, longest=40)
+    for n in calls:
+        first.next(n)
+    resumed = source(problems, first.position, seed, longest=40)
+    assert resumed.next(wanted) == first.next(wanted)
+    assert resumed.position == first.position
+
+
+def test_long_prompts_are_counted_once_each() -> None:
+    prompts = source(problem_set("a", "b" * 50, "c", "d" * 50), longest=40)
+    assert {prompt.problem.index for prompt in prompts.next(6)} == {0, 2}
+    assert prompts.too_long == 2
+
+
+def test_all_prompts_too_long() -> None:
+    with pytest.raises(BadInput, match=r"all 2 prompts are longer than rollout.max_prompt_length, 10 tokens"):
+        source(problem_set("a", "b"), longest=10).next(1)

@@ -1,0 +1,114 @@
+"""The accuracy reward on worked cases, on the golds of real data sets, and on hostile text."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tina_lite.problems import load_problems
+from tina_lite.rewards import gold_parses
+from tina_lite.rewards.accuracy import accuracy, verdicts
+from tina_lite.rewards.completions import chat
+from tina_lite.rewards.judge import judge
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+SETS = ("gsm8k-train", "gsm8k-test", "limr-train", "math500", "amc23", "aime24")
+
+
+@pytest.mark.parametrize(
+    ("completion", "gold", "value"),
+    [
+        ("66+38=104\n</think>\n\\boxed{34}", "34", 1.0),
+        ("\\boxed{35}", "34", 0.0),
+        ("\\boxed{35} no: \\boxed{34}", "34", 1.0),
+        ("\\boxed{34} no: \\boxed{35}", "34", 0.0),
+        ("\\boxed{34} and \\boxed{35", "34", 1.0),
+        ("\\boxed{\\boxed{34}}", "34", 1.0),
+        ("\\boxed{}", "34", 0.0),
+        ("\\boxed{34.}", "34", 1.0),
+        ("\\boxed{ \\$1,034.00 }", "1034", 1.0),
+        ("\\boxed{50\\%}", "50", 1.0),
+        ("\\boxed{34\\text{ hours}}", "34", 1.0),
+        ("\\boxed{x = 34}", "34", 1.0),
+        ("\\boxed{0.5}", "\\frac{1}{2}", 1.0),
+        ("\\boxed{\\dfrac{2}{4}}", "$\\frac{1}{2}$", 1.0),
+        ("\\boxed{(\\frac{1}{2}, 3) + 1}", "(\\frac{1}{2}, 3)", 0.0),
+        ("\\boxed{1 + x}", "x+1", 1.0),
+        ("So the answer is 34.", "34", 1.0),
+        ("It is $34$ or so: $35$", "35", 1.0),
+        ("34 then 35", "34", 0.0),
+        ("", "34", 0.0),
+        ("no number", "34", 0.0),
+        ("\\boxed{72}", "48/2 = 24\n48+24 = 72\n#### 72", 1.0),
+        ("\\boxed{34}", "", None),
+        ("\\boxed{34}", "\\frac{3}{", None),
+    ],
+)
+def test_worked_cases(completion: str, gold: str, value: float | None) -> None:
+    assert accuracy(chat(completion), [gold]) == [value]
+
+
+def test_golds_that_are_no_text() -> None:
+    assert accuracy(chat("\\boxed{34}", "\\boxed{34}", "\\boxed{34}"), [34, 34.0, None]) == [1.0, 1.0, None]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_boxed_gold_scores_1_and_a_changed_one_0(name: str) -> None:
+    path = DATA / f"{name}.jsonl"
+    if not path.exists():
+        pytest.skip(f"needs the data set {name}")
+    problems = load_problems(str(path))
+    golds = [problem.answer for problem in problems][:: max(1, len(problems) // 60)]
+    assert not problems.skipped
+    assert verdicts([f"thus \\boxed{{{gold}}}." for gold in golds], golds) == [True] * len(golds)
+    assert [gold for gold in golds if judge(gold, gold, boxed=True) is not True] == []
+    changed = verdicts([f"thus \\boxed{{{gold} + 1}}." for gold in golds], golds)
+    assert [gold for gold, right in zip(golds, changed, strict=True) if right is not False] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\\boxed{" * 2000,
+        "(" * 100_000,
+        "\\boxed{" + "(" * 5000 + "}",
+        "9" * 1_000_000,
+        "\x00\\boxed{\x00}",
+        "\ud800",
+        "\\boxed{\ud800}",
+        "\u202e43",
+        "<b>35</b>",
+        "\x1b[31m35",
+        "\\boxed{34}}}}\\boxed{35}",
+        "Q: 1+1? \\boxed{2}",
+    ],
+    ids=lambda text: repr(text[:12]),
+)
+def test_hostile_text_is_wrong_and_no_more(text: str) -> None:
+    assert verdicts([text, text], ["34", "\\frac{1}{2}"]) == [False, False]
+
+
+def test_gold_parses() -> None:
+    assert gold_parses("34")
+    assert gold_parses("\\left( 3, \\frac{\\pi}{2} \\right)")
+    assert gold_parses("\\text{Evelyn}")
+    assert not gold_parses("")
+    assert not gold_parses("?")
+    assert not gold_parses("x" * 2000)
+    assert not gold_parses("\\boxed{1")
+
+
+def test_the_quickstart_imports_no_sympy_and_starts_no_worker() -> None:
+    """Neither here nor in a worker: nothing runs beside the program at its end."""
+    program = (
+        "import sys, tina_lite.rewards as r\n"
+        "from tina_lite.rewards import accuracy as a\n"
+        "texts = ['104-70=34\\n</think>\\n\\\\boxed{34}', '104-70=34\\nSo the answer is 34.', 'Wait, check']\n"
+        "assert a.verdicts(texts, ['34'] * 3) == [True, True, False]\n"
+        "heavy = {'sympy', 'math_verify', 'torch', 'datasets', 'transformers'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "assert a._pool.cache_info().currsize == 0\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,103 @@
+"""Workers that hang or die cost their own item only."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tina_lite.errors import TinaError
+from tina_lite.rewards import judge
+from tina_lite.rewards.workers import LOST, WorkerPool
+
+DOUBLER = """
+import json, os, sys, time
+print('"ready"', flush=True)
+for line in sys.stdin:
+    item = json.loads(line)
+    if item == "hang":
+        time.sleep(600)
+    if item == "die":
+        os._exit(1)
+    print(json.dumps([2 * item, os.getpid()]), flush=True)
+"""
+
+
+@pytest.fixture
+def pools():
+    opened = []
+
+    def make(size: int = 1, program: str = DOUBLER) -> WorkerPool:
+        opened.append(WorkerPool([sys.executable, "-S", "-c", program], size=size, limit_s=0.3))
+        return opened[-1]
+
+    yield make
+    for pool in opened:
+        pool.close()
+
+
+def test_answers_come_in_order_from_any_number_of_workers(pools) -> None:
+    for size in (1, 3):
+        answers = pools(size).ask(list(range(20)))
+        assert [answer[0] for answer in answers] == [2 * item for item in range(20)]
+        assert len({answer[1] for answer in answers}) <= size
+
+
+def test_no_worker_starts_for_nothing(pools) -> None:
+    assert pools(program="raise SystemExit").ask([]) == []
+
+
+@pytest.mark.parametrize("fault", ["hang", "die"])
+def test_a_lost_worker_is_replaced(pools, fault: str) -> None:
+    pool = pools()
+    (first, lost, last) = pool.ask([1, fault, 3])
+    assert (first[0], lost, last[0], pool.lost) == (2, LOST, 6, 1)
+    assert first[1] != last[1]
+    assert not _alive(first[1])
+
+
+def test_a_worker_that_dies_between_two_calls_is_replaced(pools) -> None:
+    pool = pools()
+    ((_, process),) = pool.ask([1])
+    os.kill(process, 9)
+    os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+    assert pool.ask([1])[0][0] == 2
+    assert pool.lost == 0
+
+
+def test_close_leaves_no_process_and_the_pool_can_go_on(pools) -> None:
+    pool = pools(2)
+    processes = {answer[1] for answer in pool.ask(list(range(8)))}
+    pool.close()
+    assert not any(map(_alive, processes))
+    assert pool.ask([21])[0][0] == 42
+
+
+def test_a_program_that_does_not_start_is_reported(pools) -> None:
+    with pytest.raises(TinaError, match="did not start"):
+        pools(program="raise SystemExit(1)").ask([1])
+
+
+def test_math_verify_in_a_worker() -> None:
+    pool = WorkerPool([sys.executable, "-P", judge.__file__], limit_s=20.0)
+    asked = [("\\frac{1}{2}", "0.5", True), ("34", "so it is 34", False), ("34", "\\ud800(((", True), ("", "1", True)]
+    try:
+        answers = pool.ask(
+            [{"gold": gold, "answer": answer, "boxed": boxed, "limit_s": 20.0} for gold, answer, boxed in asked]
+        )
+    finally:
+        pool.close()
+    assert answers == [True, True, False, None]
+
+
+def test_sympy_lost_in_a_power_costs_one_item() -> None:
+    pool = WorkerPool([sys.executable, "-P", judge.__file__], limit_s=0.5)
+    power = {"gold": "34", "answer": "9^{9^{9}}", "boxed": True, "limit_s": 0.5}
+    try:
+        assert pool.ask([power, {**power, "answer": "17 + 17"}])[1] is True
+    finally:
+        pool.close()
+
+
+def _alive(process: int) -> bool:
+    return Path(f"/proc/{process}").exists()
