@@ -143,6 +143,14 @@ def test_any_metric_may_be_missing_or_broken(middle: RunState, points: list[dict
     assert len(render(state, 120, height).rstrip("\n").split("\n")) == height
 
 
+def test_only_labels_are_dim(middle: RunState) -> None:
+    console = Console(width=140, height=40, force_terminal=True, color_system="truecolor")
+    segments = console.render(draw(middle, 140, 40, 49.0), console.options.update(width=140, height=40))
+    drawn = [segment for segment in segments if "█" in segment.text or "tok/s" in segment.text]
+    assert len(drawn) > 9
+    assert not any(segment.style and segment.style.dim for segment in drawn)
+
+
 def test_many_rewards_leave_room_for_the_length(story: Story, seen: Seen) -> None:
     state = seen(story(steps=2))
     assert state.sample is not None

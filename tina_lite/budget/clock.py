@@ -35,13 +35,23 @@ class ProcessClock:
 
 def process_age_s() -> float:
     """Seconds since the operating system started this process; where it does not say, since this module's import."""
+    since_import = time.monotonic() - _IMPORTED_AT
     try:
-        # Field 22 of stat, counted behind the last bracket: a program's name may hold anything.
-        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
+        started = start_ticks(Path("/proc/self/stat").read_text()) / os.sysconf("SC_CLK_TCK")
+        return max(since_import, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
     except (OSError, ValueError, IndexError, AttributeError):
-        return time.monotonic() - _IMPORTED_AT
+        return since_import
+
+
+def start_ticks(stat: str) -> int:
+    """Clock ticks from boot to the start of a process: field 22 of its /proc/PID/stat (proc(5)).
+
+    Counted behind the last bracket, as a program's name may hold anything.
+
+    >>> start_ticks("7 (a) b (c)) R 1 7 7 0 -1 4194304 86 0 0 0 0 0 0 0 20 0 1 0 434938 11046912 1284")
+    434938
+    """
+    return int(stat.rpartition(")")[2].split()[19])
 
 
 def _boottime() -> float:

@@ -1,6 +1,7 @@
 """The ledger: append-only JSON lines, each on the disk before the next is written.
 
-    {"kind": "start", "session": 1, "pid": 7, "at": ..., "elapsed_s": 0.4, "rate": 0.2, "rate_source": "--rate"}
+    {"kind": "start", "session": 1, "at": ..., "elapsed_s": 0.4, "pid": 7, "rate": 0.2, "rate_source": "--rate",
+     "heartbeat_s": 5.0}
     {"kind": "beat",  "session": 1, "at": ..., "elapsed_s": 5.4, "seconds_by_phase": {"load": 5.1, ...}}
     {"kind": "end",   "session": 1, "at": ..., "elapsed_s": 61.0, "seconds_by_phase": {...}}
 
@@ -10,11 +11,13 @@ A session that ended is charged to its end; one that was killed, to its last lin
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tina_lite.errors import BadInput
+from tina_lite.errors import BadInput, NoRoom
+from tina_lite.run.files import sync_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +25,13 @@ class SessionBill:
     """What one earlier session came to."""
 
     session: int
-    seconds: float
     rate: float
+    """US dollars per hour."""
     seconds_by_phase: Mapping[str, float]
-    """Adds up to `seconds`."""
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.seconds_by_phase.values())
 
     @property
     def usd(self) -> float:
@@ -33,15 +39,26 @@ class SessionBill:
 
 
 class Ledger:
-    """An open ledger; `append` returns once the line is on the disk."""
+    """An open ledger, its torn last line cut off; one thread writes at a time."""
 
     def __init__(self, path: Path) -> None:
         _repair(path)
+        self._path = path
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        sync_folder(path.parent)  # a new file is safe once its name is on the disk too
 
     def append(self, line: Mapping[str, Any]) -> None:
-        os.write(self._descriptor, (json.dumps(line) + "\n").encode())
-        os.fsync(self._descriptor)
+        """Returns once the line is on the disk; NoRoom where it cannot get there, with the ledger as it was."""
+        data = (json.dumps(line) + "\n").encode()
+        size = os.fstat(self._descriptor).st_size
+        try:
+            if os.write(self._descriptor, data) < len(data):
+                raise OSError("the disk is full")
+            os.fsync(self._descriptor)
+        except OSError as error:
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, size)  # half a line would spoil the next one
+            raise NoRoom(f"{self._path}: cannot be written ({error}); free some space and go on with --resume") from error
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -51,23 +68,25 @@ def read_bills(path: Path) -> list[SessionBill]:
     """The bills of all sessions in a ledger; a torn last line is passed over."""
     if not path.exists():
         return []
-    bills: dict[int, list[dict[str, Any]]] = {}
+    starts: dict[int, dict[str, Any]] = {}
+    bills: dict[int, SessionBill] = {}
     for number, line in enumerate(_whole_lines(path), start=1):
         try:
             entry = json.loads(line)
-            bills.setdefault(int(entry["session"]), []).append(entry)
+            start = starts.setdefault(entry["session"], entry)
+            bills[entry["session"]] = _bill(start, entry)
         except (ValueError, KeyError, TypeError):
             raise BadInput(f"{path}:{number}: not a line of a ledger; restore it, or start again with --out") from None
-    return [_bill(entries) for entries in bills.values()]
+    return list(bills.values())
 
 
-def _bill(entries: list[dict[str, Any]]) -> SessionBill:
-    start, last = entries[0], entries[-1]
-    unseen = 0.0 if last["kind"] == "end" else float(start["heartbeat_s"])
-    phases = dict(last.get("seconds_by_phase") or {"load": last["elapsed_s"]})
-    if unseen:
-        phases["other"] = phases.get("other", 0.0) + unseen
-    return SessionBill(int(start["session"]), float(last["elapsed_s"]) + unseen, float(start["rate"]), phases)
+def _bill(start: Mapping[str, Any], last: Mapping[str, Any]) -> SessionBill:
+    """Of a session, by its first and its last line."""
+    phases = last.get("seconds_by_phase", {"load": last["elapsed_s"]})
+    seconds = {name: float(value) for name, value in dict(phases).items()}
+    if last["kind"] != "end":
+        seconds["other"] = seconds.get("other", 0.0) + float(start["heartbeat_s"])
+    return SessionBill(int(start["session"]), float(start["rate"]), seconds)
 
 
 def _whole_lines(path: Path) -> list[str]:

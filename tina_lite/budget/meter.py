@@ -2,8 +2,9 @@
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from typing import Any
 from tina_lite.budget.clock import Clock, ProcessClock
 from tina_lite.budget.ledger import Ledger, SessionBill, read_bills
 from tina_lite.budget.rates import Rate
+from tina_lite.errors import NoRoom
+from tina_lite.run.events import PHASES, PhaseName
 
 HEARTBEAT_S = 5.0
-PHASES = ("load", "rollout", "reward", "update", "eval", "save", "other")
+PACE = 0.8
+"""Beats come after this share of the interval: the next one is on the disk before a killed run is undercharged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +33,9 @@ class Reading:
     rate: float
     """US dollars per hour, of this session."""
     seconds_by_phase: Mapping[str, float]
-    """Of all sessions; adds up to total_s."""
+    """Of all sessions; adds up to total_s, to the last bit."""
     usd_by_phase: Mapping[str, float]
-    """Adds up to usd."""
+    """Adds up to usd, to the last bit."""
 
     @property
     def gpu_hours(self) -> float:
@@ -41,7 +45,8 @@ class Reading:
 class Meter:
     """Counts time by phase and writes the ledger, with a heartbeat from a thread of its own.
 
-    Until a phase is entered for the first time everything is load: imports are on the bill.
+    Until a phase is entered for the first time everything is load: imports are on the bill. One thread enters and
+    leaves phases; any may read.
     """
 
     def __init__(self, rate: Rate, clock: Clock, earlier: list[SessionBill]) -> None:
@@ -49,9 +54,11 @@ class Meter:
         self._clock = clock
         self._earlier = earlier
         self._lock = threading.Lock()
-        self._phase = "load"
-        self._seconds = dict.fromkeys(PHASES, 0.0)
-        self._frozen_at_s: float | None = None
+        """Held for arithmetic only, never while the disk is waited for."""
+        self._phase: PhaseName = "load"
+        self._depth = 0
+        self._seconds: dict[str, float] = dict.fromkeys(PHASES, 0.0)
+        self._closed = False
         self._ledger: Ledger | None = None
         self._stop_beating = threading.Event()
         self._thread: threading.Thread | None = None
@@ -78,74 +85,75 @@ class Meter:
 
     def elapsed_s(self) -> float:
         """Seconds of this session, from the start of the process."""
-        return self._clock.elapsed_s() if self._frozen_at_s is None else self._frozen_at_s
+        return sum(self._session_seconds().values())
 
     def usd(self) -> float:
         """The bill of the whole run."""
-        return sum(bill.usd for bill in self._earlier) + self.elapsed_s() / 3600 * self._rate
+        return self.read().usd
 
     @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
+    def phase(self, name: PhaseName) -> Iterator[None]:
         """Charge what follows to a phase; phases nest, and the innermost is charged."""
-        outer = self._enter(name)
+        outer: PhaseName = self._phase if self._depth else "other"
+        self._enter(name, +1)
         try:
             yield
         finally:
-            self._enter("other" if outer == "load" else outer)
+            self._enter(outer, -1)
 
     def read(self) -> Reading:
-        """The bill now; phases add up to the whole."""
-        with self._lock:
-            elapsed_s, seconds = self._now()
-        usd_by_phase = {name: value / 3600 * self._rate for name, value in seconds.items()}
-        for bill in self._earlier:
-            for name, value in bill.seconds_by_phase.items():
-                seconds[name] = seconds.get(name, 0.0) + value
-                usd_by_phase[name] = usd_by_phase.get(name, 0.0) + value / 3600 * bill.rate
-        usd = sum(bill.usd for bill in self._earlier) + elapsed_s / 3600 * self._rate
-        total_s = sum(bill.seconds for bill in self._earlier) + elapsed_s
-        return Reading(usd, elapsed_s, total_s, self._rate, seconds, usd_by_phase)
+        """The bill now."""
+        session = self._session_seconds()
+        seconds, usd = Counter[str](), Counter[str]()
+        for phases, rate in [(bill.seconds_by_phase, bill.rate) for bill in self._earlier] + [(session, self._rate)]:
+            for name, value in phases.items():
+                seconds[name] += value
+                usd[name] += value / 3600 * rate
+        return Reading(
+            sum(usd.values()), sum(session.values()), sum(seconds.values()), self._rate, dict(seconds), dict(usd)
+        )
 
     def close(self) -> None:
         """End the session in the ledger; the bill is frozen."""
-        if self._frozen_at_s is not None:
+        if self._closed:
             return
         self._stop_beating.set()
         if self._thread is not None:
             self._thread.join()
         with self._lock:
-            self._frozen_at_s, self._seconds = self._now()
+            self._seconds = self._now()
+            self._closed = True
         if self._ledger is not None:
-            self._write("end", seconds_by_phase=self._rounded(self._seconds))
-            self._ledger.close()
+            try:
+                self._write("end", seconds_by_phase=self._seconds)
+            finally:
+                self._ledger.close()
 
-    def _enter(self, name: str) -> str:
-        """Change the phase; returns the one before."""
+    def _enter(self, name: PhaseName, deeper: int) -> None:
         with self._lock:
-            _, self._seconds = self._now()
-            outer, self._phase = self._phase, name
-            return outer
+            self._seconds = self._now()
+            self._phase = name
+            self._depth += deeper
 
-    def _now(self) -> tuple[float, dict[str, float]]:
-        """Elapsed seconds, and the same by phase. The caller holds the lock."""
-        if self._frozen_at_s is not None:
-            return self._frozen_at_s, dict(self._seconds)
-        elapsed_s = self._clock.elapsed_s()
+    def _session_seconds(self) -> dict[str, float]:
+        """Of this session, by phase."""
+        with self._lock:
+            return self._now()
+
+    def _now(self) -> dict[str, float]:
+        """The same, for who holds the lock: what the clock has beyond the sum belongs to the phase under way."""
         seconds = dict(self._seconds)
-        seconds[self._phase] += elapsed_s - sum(seconds.values())
-        return elapsed_s, seconds
+        if not self._closed:
+            seconds[self._phase] += max(0.0, self._clock.elapsed_s() - sum(seconds.values()))
+        return seconds
 
     def _beat(self, interval_s: float) -> None:
-        while not self._stop_beating.wait(interval_s):
-            with self._lock:
-                _, seconds = self._now()
-            self._write("beat", seconds_by_phase=self._rounded(seconds))
+        while not self._stop_beating.wait(interval_s * PACE):
+            with suppress(NoRoom):  # a full disk may have room at the next beat; if it has none, closing says so
+                self._write("beat", seconds_by_phase=self._session_seconds())
 
     def _write(self, kind: str, **fields: Any) -> None:
         assert self._ledger is not None
-        stamp = {"kind": kind, "session": self.session, "at": self._clock.wall(), "elapsed_s": self.elapsed_s()}
+        seconds = fields.get("seconds_by_phase") or self._session_seconds()
+        stamp = {"kind": kind, "session": self.session, "at": self._clock.wall(), "elapsed_s": sum(seconds.values())}
         self._ledger.append({**stamp, **fields})
-
-    @staticmethod
-    def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
-        return {name: round(value, 6) for name, value in seconds.items()}

@@ -49,20 +49,45 @@ def catalogue() -> tuple[Offer, ...]:
 
 
 def offers_for(card: str) -> list[Offer]:
-    """Offers of a card by its driver's name, cheapest first.
+    """Offers of a card by its driver's name, cheapest first; none for a card that is only a relative.
 
-    >>> {offer.gpu for offer in offers_for("NVIDIA GeForce RTX 4090")}
-    {'RTX 4090'}
+    >>> [offer.provider for offer in offers_for("NVIDIA RTX A6000")]
+    ['vast', 'lambda']
+    >>> offers_for("NVIDIA GeForce RTX 3080 Ti")
+    []
     """
-    words = _words(card)
-    named = [offer for offer in catalogue() if _words(offer.gpu) <= words]
-    # "RTX 4070" is in "RTX 4070 Ti" as well: the name with the most words is meant.
-    most = max((len(_words(offer.gpu)) for offer in named), default=0)
-    return sorted((o for o in named if len(_words(o.gpu)) == most), key=lambda offer: offer.usd_per_hour)
+    found = [offer for offer in catalogue() if _names(card, offer)]
+    return sorted(found, key=lambda offer: offer.usd_per_hour)
+
+
+def price_of(card: str) -> Offer | None:
+    """The dearest offer of a card: a bill that is too high ends a run early, one that is too low breaks a promise.
+
+    >>> price_of("NVIDIA L40S").usd_per_hour
+    1.0
+    """
+    return max(offers_for(card), key=lambda offer: offer.usd_per_hour, default=None)
+
+
+def _names(card: str, offer: Offer) -> bool:
+    """Whether a card has every word of an offer and no other, its memory aside.
+
+    A word more is another card: Ti, SUPER, D, Laptop, NVL.
+    """
+    words, offered = _words(card), _words(offer.gpu)
+    return offered <= words and words - offered <= {f"{offer.vram_gib:g}gb"}
 
 
 def _words(name: str) -> set[str]:
-    return set(re.findall(r"[a-z0-9]+", name.lower())) - {"nvidia", "geforce", "tesla", "pcie", "sxm"}
+    """What tells one card from another in a name; sockets and marketing words do not.
+
+    >>> sorted(_words("NVIDIA H100 80GB HBM3")), sorted(_words("Tesla V100-SXM2-16GB"))
+    (['80gb', 'h100'], ['16gb', 'v100'])
+    """
+    return {word for word in re.findall(r"[a-z0-9]+", name.lower()) if not _NOISE.fullmatch(word)}
+
+
+_NOISE = re.compile(r"nvidia|geforce|tesla|rtx|gpu|generation|blackwell|edition|pcie|sxm\d?|hbm\d?e?")
 
 
 def resolve_rate(
@@ -79,8 +104,8 @@ def resolve_rate(
         return Rate(checked(recipe_rate, "budget.rate"), "recipe")
     if environment.get("TINA_LITE_RATE"):
         return Rate(checked(environment["TINA_LITE_RATE"], "TINA_LITE_RATE"), "TINA_LITE_RATE")
-    if recipe_rate is None and card and (offers := offers_for(card)):
-        return Rate(offers[0].usd_per_hour, f"catalogue: {offers[0].gpu} at {offers[0].provider}")
+    if recipe_rate is None and card and (offer := price_of(card)):
+        return Rate(offer.usd_per_hour, f"catalogue: {offer.gpu} at {offer.provider}")
     if recipe_rate is not None:
         kwh_per_hour = recipe_rate["watts"] / 1000
         return Rate(kwh_per_hour * recipe_rate["usd_per_kwh"], f"electricity: {recipe_rate['watts']:g} W")

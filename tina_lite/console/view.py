@@ -273,7 +273,7 @@ def curve_lines(state: RunState, curve: Curve, width: int, rows: int) -> list[Te
     label.pad_right(LABEL_CELLS - label.cell_len)
     words = Text.assemble((f"  {curve.show(values[0])} → ", DIM), _figure(curve, values[-1])) if values else Text("  -")
     drawn = chart(values, max(1, width - LABEL_CELLS - VALUES_CELLS), rows)
-    highest = Text(f"{curve.show(max(values)):>{LABEL_CELLS - 1}} " if values else "", DIM)
+    highest = Text.assemble((f"{curve.show(max(values)):>{LABEL_CELLS - 1}} " if values else "", DIM))
     margins = [*[highest, *[Text(" " * LABEL_CELLS)] * (rows - 2)][: rows - 1], label]
     lines = [margin + Text(line, curve.style) for margin, line in zip(margins, drawn, strict=True)]
     lines[-1].append_text(words)

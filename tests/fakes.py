@@ -1,0 +1,55 @@
+"""A policy with known logits: the one seam at which the sampler and the learner meet an engine."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from tina_lite.policy import Prefix
+from tina_lite.records import Problem, Prompt
+
+
+class FakeDecoder:
+    """Logits depend on the last token alone: row i of the table after token i. Each row remembers its last token."""
+
+    def __init__(self, table: Tensor) -> None:
+        self.table = table
+        self.last = torch.zeros(0, dtype=torch.int64)
+        self.prefilled = 0
+        self.largest_batch = 0
+
+    def prefill(self, prompts: Sequence[Sequence[int]]) -> list[Prefix]:
+        self.prefilled += len(prompts)
+        return [Prefix(len(prompt), self.table[prompt[-1]], prompt[-1]) for prompt in prompts]
+
+    def admit(self, prefixes: Sequence[Prefix]) -> None:
+        self.last = torch.cat((self.last, torch.tensor([prefix.cache for prefix in prefixes])))
+        self.largest_batch = max(self.largest_batch, len(self.last))
+
+    def step(self, tokens: Tensor) -> Tensor:
+        assert len(tokens) == len(self.last), "a token for every row"
+        self.last = tokens
+        return self.table[tokens]
+
+    def keep(self, rows: Tensor) -> None:
+        self.last = self.last[rows]
+
+
+class FakePolicy:
+    """Samples from a table of logits (V, V); token 0 ends a completion."""
+
+    def __init__(self, table: Tensor) -> None:
+        self.table = table
+        self.device = torch.device("cpu")
+        self.stop_ids = frozenset({0})
+        self.tokenizer = SimpleNamespace(decode=lambda ids, skip_special_tokens: " ".join(map(str, ids)))
+        self.decoders: list[FakeDecoder] = []
+
+    def decoder(self, max_rows: int, max_tokens: int) -> FakeDecoder:
+        self.decoders.append(FakeDecoder(self.table))
+        return self.decoders[-1]
+
+
+def prompt(index: int, ids: Sequence[int] = (1,)) -> Prompt:
+    return Prompt(Problem(index, f"question {index}", str(index), {}), f"prompt {index}", tuple(ids))

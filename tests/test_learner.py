@@ -1,0 +1,174 @@
+"""The learner: its gradient depends on the groups alone, and a small step is not lost to rounding."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tina_lite.learner import Learner, LossSettings, OptimizerSettings
+from tina_lite.records import Completion, Group, ScoredGroup
+
+pytestmark = pytest.mark.slow
+
+LOSS = LossSettings("dapo", 0.2, None, 0.0, False, 1.0, 24)
+OPTIMIZER = OptimizerSettings(0.9, 0.999, 0.0, 1.0)
+
+
+@pytest.fixture
+def scored(make_policy, make_prompts):
+    """Groups of mixed lengths; the second teaches nothing."""
+    prompts = make_prompts(make_policy(), 4)
+    generator = torch.Generator().manual_seed(1)
+    result = []
+    for index, prompt in enumerate(prompts):
+        completions = []
+        for number in range(3):
+            ids = torch.randint(5, 390, (3 + 5 * number + index,), generator=generator).tolist()
+            reason = "length" if number == 2 else "stop"
+            completions.append(Completion(tuple(ids), (-1.0,) * len(ids), "", reason))
+        advantages = (0.0, 0.0, 0.0) if index == 1 else (1.0, -0.4, -0.6)
+        group = Group(prompt, tuple(completions))
+        result.append(ScoredGroup(group, {}, (0.0, 0.0, 0.0), advantages))
+    return result
+
+
+def gradients(policy, groups, loss=LOSS, micro_batch_tokens=4096, clip=1e9):
+    """The clipped gradient of each master, caught before the optimiser uses it."""
+    learner = Learner(
+        policy, loss, replace(OPTIMIZER, max_grad_norm=clip), micro_batch_tokens=micro_batch_tokens, seed=1
+    )
+    update = learner.update(groups, learning_rate=0.0, step=1)
+    return torch.cat([m.grad.flatten() for m in learner._masters.values()]), update
+
+
+def close(one, other, tolerance=1e-5):
+    return float((one - other).norm() / other.norm()) < tolerance
+
+
+def fp32(policy):
+    """bf16 adapters round their gradients; in fp32 the claim can be held to 1e-5."""
+    for tensor in policy.trainable().values():
+        tensor.data = tensor.data.float()
+    return policy
+
+
+@pytest.mark.parametrize("loss_type", ["grpo", "bnpo", "dr_grpo", "dapo"])
+def test_the_gradient_does_not_depend_on_the_token_budget_or_the_order(make_policy, scored, loss_type):
+    policy, loss = fp32(make_policy(spread=0.05)), replace(LOSS, loss_type=loss_type)
+    whole, update = gradients(policy, scored, loss)
+    for tokens in (64, 200):
+        assert close(gradients(policy, scored, loss, tokens)[0], whole)
+    assert close(gradients(policy, scored[::-1], loss, 200)[0], whole)
+    assert update.grad_norm == pytest.approx(float(whole.norm()), rel=1e-5)
+
+
+def test_a_group_without_variance_is_skipped_and_the_gradient_is_that_of_training_on_it(make_policy, scored):
+    policy = fp32(make_policy(spread=0.05))
+    skipped, update = gradients(policy, scored)
+    assert update.skipped_groups == 1
+    trained = sum(len(c.ids) for s in scored if s.teaches for c in s.group.completions)
+    assert update.trained_tokens == trained
+    # beta so small that it changes nothing but that every group takes part
+    everything, update = gradients(policy, scored, replace(LOSS, beta=1e-12))
+    assert update.skipped_groups == 0
+    assert close(skipped, everything)
+
+
+def test_the_gradient_is_that_of_the_formula(make_policy, scored):
+    """-sum over tokens of advantage x log-prob, over all tokens of the step (DAPO), by plain autograd."""
+    policy = fp32(make_policy(spread=0.05))
+    ours, _ = gradients(policy, scored)
+    tokens = sum(len(c.ids) for s in scored for c in s.group.completions)
+    loss = 0.0
+    for group in scored:
+        for completion, advantage in zip(group.group.completions, group.advantages, strict=True):
+            ids = torch.tensor([[*group.group.prompt.ids, *completion.ids]])
+            logprobs = policy.model(input_ids=ids).logits.log_softmax(-1)
+            start = len(group.group.prompt.ids)
+            picked = logprobs[0, start - 1 : -1].gather(1, ids[0, start:, None])
+            loss = loss - advantage * picked.sum() / tokens
+    loss.backward()
+    expected = torch.cat([tensor.grad.flatten() for tensor in policy.trainable().values()])
+    assert close(ours, expected, 1e-4)
+
+
+def test_masked_truncated_completions_take_no_part(make_policy, scored):
+    policy = fp32(make_policy(spread=0.05))
+    masked, update = gradients(policy, scored, replace(LOSS, mask_truncated_completions=True))
+    assert update.trained_tokens == sum(
+        len(c.ids) for s in scored if s.teaches for c in s.group.completions if c.finish_reason == "stop"
+    )
+    assert not close(masked, gradients(policy, scored)[0])
+
+
+def test_the_gradient_is_clipped(make_policy, scored):
+    clipped, update = gradients(make_policy(spread=0.05), scored, clip=0.01)
+    assert update.grad_norm > 0.01
+    assert float(clipped.norm()) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_nothing_moves_and_nothing_is_computed_where_no_group_teaches(make_policy, scored, monkeypatch):
+    policy = make_policy(spread=0.05)
+    before = {name: tensor.detach().clone() for name, tensor in policy.trainable().items()}
+    monkeypatch.setattr(policy, "logprobs", None)  # a call would fail
+    learner = Learner(policy, LOSS, OPTIMIZER, micro_batch_tokens=512, seed=1)
+    update = learner.update([scored[1]], learning_rate=1.0, step=1)
+    assert (update.skipped_groups, update.trained_tokens, update.grad_norm) == (1, 0, 0.0)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in policy.trainable().items())
+
+
+def test_a_step_that_is_not_finite_is_not_taken(make_policy, scored):
+    policy = make_policy(spread=0.05)
+    before = {name: tensor.detach().clone() for name, tensor in policy.trainable().items()}
+    learner = Learner(policy, LOSS, OPTIMIZER, micro_batch_tokens=512, seed=1)
+    poisoned = replace(scored[0], advantages=(float("nan"), 1.0, -1.0))
+    assert not learner.update([poisoned], learning_rate=1.0, step=1).finite
+    assert all(torch.equal(tensor, before[name]) for name, tensor in policy.trainable().items())
+    assert learner.update(scored, learning_rate=1e-3, step=2).finite
+
+
+def test_small_steps_reach_bf16_adapters_through_fp32_masters(make_policy, scored):
+    """lr 1e-6 on a weight near 0.02: the naive bf16 update moves nothing."""
+    policy = make_policy(spread=0.05)
+    learner = Learner(policy, LOSS, OPTIMIZER, micro_batch_tokens=4096, seed=1)
+    start = {name: master.clone() for name, master in learner._masters.items()}
+    for step in range(1, 11):
+        learner.update(scored, learning_rate=1e-6, step=step)
+    moved = {name: (master - start[name]).abs().mean().item() for name, master in learner._masters.items()}
+    assert min(moved.values()) > 2e-6  # Adam moves by about lr a step
+    one = next(iter(policy.trainable().values()))
+    naive = one.detach().clone()
+    for _ in range(10):
+        naive -= 1e-6
+    assert (naive != one).float().mean() < 0.2  # only entries that are themselves near 0 can move
+
+
+def test_state_and_load_state_go_on_exactly(make_policy, scored):
+    def learner_of(policy):
+        return Learner(policy, LOSS, OPTIMIZER, micro_batch_tokens=512, seed=1)
+
+    straight = make_policy()
+    learner = learner_of(straight)
+    for step in (1, 2, 3):
+        learner.update(scored, 1e-3, step)
+    first = learner_of(make_policy())
+    for step in (1, 2):
+        first.update(scored, 1e-3, step)
+    saved = {name: tensor.clone() for name, tensor in first.state().items()}
+    resumed_policy = make_policy(seed=9)
+    resumed = learner_of(resumed_policy)
+    resumed.load_state(saved)
+    resumed.update(scored, 1e-3, 3)
+    for name, tensor in straight.trainable().items():
+        assert torch.equal(tensor, resumed_policy.trainable()[name])
+
+
+def test_the_base_never_moves(make_policy, scored):
+    policy = make_policy()
+    frozen = {n: p.detach().clone() for n, p in policy.model.named_parameters() if not p.requires_grad}
+    learner = Learner(policy, LOSS, OPTIMIZER, micro_batch_tokens=512, seed=1)
+    learner.update(scored, 1e-2, 1)
+    assert len(frozen) > 28
+    for name, parameter in policy.model.named_parameters():
+        if name in frozen:
+            assert torch.equal(parameter, frozen[name]), name
