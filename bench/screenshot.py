@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tina_lite.console.state import RunState, after
 from tina_lite.console.view import draw
-from tina_lite.run.events import PhaseChanged, Stamped, StepDone, from_json
+from tina_lite.runs.events import PhaseChanged, Stamped, StepDone, from_json
 
 
 def main() -> None:

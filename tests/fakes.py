@@ -53,3 +53,16 @@ class FakePolicy:
 
 def prompt(index: int, ids: Sequence[int] = (1,)) -> Prompt:
     return Prompt(Problem(index, f"question {index}", str(index), {}), f"prompt {index}", tuple(ids))
+
+
+class FakeClock:
+    """A clock that tests wind."""
+
+    def __init__(self, elapsed_s: float = 0.0) -> None:
+        self.now = elapsed_s
+
+    def elapsed_s(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return 1_700_000_000.0 + self.now

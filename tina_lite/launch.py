@@ -19,13 +19,13 @@ from tina_lite.problems import ProblemSet, PromptSource, first_prompts, hold_out
 from tina_lite.recipe import DataSection, Electricity, Recipe
 from tina_lite.records import Prompt
 from tina_lite.rewards import WeightedReward, resolve
-from tina_lite.run import checkpoint
-from tina_lite.run.card import model_card
-from tina_lite.run.events import EventStream, Listener, Notice, PhaseChanged, RunFinished, RunStarted
-from tina_lite.run.files import write_atomically
-from tina_lite.run.folder import RunFolder, free_folder, refuse_taken
-from tina_lite.run.signals import StopRequest
-from tina_lite.run.summary import eval_fields
+from tina_lite.runs import checkpoint
+from tina_lite.runs.card import model_card
+from tina_lite.runs.events import EventStream, Listener, Notice, PhaseChanged, RunFinished, RunStarted
+from tina_lite.runs.files import write_atomically
+from tina_lite.runs.folder import RunFolder, free_folder, refuse_taken
+from tina_lite.runs.signals import StopRequest
+from tina_lite.runs.summary import eval_fields
 
 if TYPE_CHECKING:
     from tina_lite.policy.portable import PortablePolicy
@@ -70,7 +70,7 @@ def run(
         out: the run folder; default runs/NAME, or the next free of NAME-2, NAME-3, ...
         rate: US dollars per hour; wins over the recipe's.
         resume: go on with the run in `out` from its newest checkpoint.
-        listeners: called with every event (`tina_lite.run.events.Stamped`).
+        listeners: called with every event (`tina_lite.runs.events.Stamped`).
 
     Raises:
         BadInput: something given cannot be used; nothing was written.

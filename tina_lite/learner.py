@@ -14,7 +14,7 @@ import torch
 
 from tina_lite.errors import BadInput
 from tina_lite.grpo import LossWeights, token_losses
-from tina_lite.policy.interface import Policy, TokenBatch
+from tina_lite.policy.interface import Policy, TokenBatch, padded_width
 from tina_lite.records import Completion, Prompt, ScoredGroup, Update
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Learner:
         """Consecutive rows whose padded size fits the token budget; a row that alone is larger goes alone."""
         batches: list[list[_Row]] = []
         for row in rows:
-            if batches and (len(batches[-1]) + 1) * batches[-1][0].tokens <= self._micro_batch_tokens:
+            if batches and (len(batches[-1]) + 1) * padded_width(batches[-1][0].tokens) <= self._micro_batch_tokens:
                 batches[-1].append(row)
             else:
                 batches.append([row])

@@ -19,8 +19,8 @@ from tina_lite.learner import Learner
 from tina_lite.problems import PromptSource
 from tina_lite.records import EvalResult, Group, Prompt, ScoredGroup, Update
 from tina_lite.rewards import WeightedReward, score
-from tina_lite.run import checkpoint
-from tina_lite.run.events import (
+from tina_lite.runs import checkpoint
+from tina_lite.runs.events import (
     CheckpointSaved,
     Evaluated,
     EventStream,
@@ -30,9 +30,9 @@ from tina_lite.run.events import (
     Progress,
     StepDone,
 )
-from tina_lite.run.folder import RunFolder
-from tina_lite.run.metrics import step_metrics, step_samples
-from tina_lite.run.signals import StopRequest
+from tina_lite.runs.folder import RunFolder
+from tina_lite.runs.metrics import step_metrics, step_samples
+from tina_lite.runs.signals import StopRequest
 from tina_lite.sampler import Sampler
 
 SAVE_RESERVE_S = 3.0

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tina_lite.console.state import RunState, after
-from tina_lite.run.events import (
+from tina_lite.runs.events import (
     CheckpointSaved,
     Evaluated,
     Event,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tina_lite.console import JsonLines, LiveConsole, PlainConsole, choose
-from tina_lite.run.events import Progress, Stamped, StepDone, from_json
+from tina_lite.runs.events import Progress, Stamped, StepDone, from_json
 
 Story = Callable[..., list[Stamped]]
 TERMINAL = {"TERM": "xterm-256color"}

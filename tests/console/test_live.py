@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from tina_lite.console import LiveConsole
-from tina_lite.run.events import Stamped
+from tina_lite.runs.events import Stamped
 
 Story = Callable[..., list[Stamped]]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

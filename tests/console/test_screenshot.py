@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tina_lite.run.events import Progress, Stamped
+from tina_lite.runs.events import Progress, Stamped
 
 SCRIPT = Path(__file__).parents[2] / "bench" / "screenshot.py"
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tina_lite.console.state import LINES_KEPT, Line, RunState, after, with_line
-from tina_lite.run.events import PhaseChanged, Stamped, StepDone
+from tina_lite.runs.events import PhaseChanged, Stamped, StepDone
 
 Story = Callable[..., list[Stamped]]
 Seen = Callable[[list[Stamped]], RunState]

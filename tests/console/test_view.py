@@ -11,7 +11,7 @@ from rich.console import Console
 
 from tina_lite.console.state import Line, RunState, after, with_line
 from tina_lite.console.view import draw, draw_closing
-from tina_lite.run.events import Stamped, StepDone
+from tina_lite.runs.events import Stamped, StepDone
 
 Story = Callable[..., list[Stamped]]
 Seen = Callable[[list[Stamped]], RunState]

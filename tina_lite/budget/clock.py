@@ -21,7 +21,7 @@ class Clock(Protocol):
 
 
 class ProcessClock:
-    """The real one. It counts CLOCK_BOOTTIME, as a rented card is paid for while the machine is suspended."""
+    """Of this process. It counts CLOCK_BOOTTIME, as a rented card is paid for while the machine is suspended."""
 
     def __init__(self) -> None:
         self._origin = _boottime() - process_age_s()

@@ -1,11 +1,18 @@
-"""How long the next step will take, from those that were measured."""
+"""How long the next step will take, and how far the rest of the run will get, from the steps that were measured."""
 
 from collections import deque
-from statistics import median
+from dataclasses import dataclass
+from math import floor
+from statistics import fmean, median
+
+from tina_lite.budget.meter import Reading
+from tina_lite.budget.stops import Limits
 
 RECENT = 8
 CAUTION = 1.1
 """Over the recent median: completions grow, and a step that does not fit must not start."""
+SHORTEST_S = 1e-3
+"""No step is shorter: what is affordable stays a number."""
 
 
 class StepForecast:
@@ -27,3 +34,36 @@ class StepForecast:
         1.4
         """
         return max(CAUTION * median(self._recent), *self._recent) if self._recent else 0.0
+
+    def typical_s(self) -> float | None:
+        """Seconds of a step on average, without caution; None before the first."""
+        return max(fmean(self._recent), SHORTEST_S) if self._recent else None
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The rest of a run, as it will probably go."""
+
+    steps: int
+    """Still to come."""
+    seconds: float
+    """Those steps and closing."""
+    usd: float
+    """The bill of the whole run at its end."""
+
+
+def outlook(
+    forecast: StepForecast, limits: Limits, steps_done: int, reading: Reading, reserve_s: float
+) -> Outlook | None:
+    """Steps until a limit speaks; None before the first step was measured, and where nothing limits the run."""
+    typical_s = forecast.typical_s()
+    left_s, _ = limits.left(reading)
+    if typical_s is None or (left_s is None and limits.max_steps is None):
+        return None
+    bounds = [] if limits.max_steps is None else [max(0, limits.max_steps - steps_done)]
+    if left_s is not None:
+        # The stop rules ask for a cautious step's time before each one, so before the last one too.
+        spare_s = left_s - reserve_s - max(forecast.next_s(), typical_s)
+        bounds.append(1 + floor(spare_s / typical_s) if spare_s >= 0 else 0)
+    seconds = min(bounds) * typical_s + reserve_s
+    return Outlook(min(bounds), seconds, reading.usd + seconds / 3600 * reading.rate)

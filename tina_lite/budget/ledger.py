@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tina_lite.errors import BadInput, NoRoom
-from tina_lite.run.files import sync_folder
+from tina_lite.runs.files import sync_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,8 @@ class Ledger:
         except OSError as error:
             with suppress(OSError):
                 os.ftruncate(self._descriptor, size)  # half a line would spoil the next one
-            raise NoRoom(f"{self._path}: cannot be written ({error}); free some space and go on with --resume") from error
+            advice = "free some space and go on with --resume"
+            raise NoRoom(f"{self._path}: cannot be written ({error}); {advice}") from error
 
     def close(self) -> None:
         os.close(self._descriptor)

@@ -2,7 +2,6 @@
 
 import os
 import threading
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from tina_lite.budget.clock import Clock, ProcessClock
 from tina_lite.budget.ledger import Ledger, SessionBill, read_bills
 from tina_lite.budget.rates import Rate
 from tina_lite.errors import NoRoom
-from tina_lite.run.events import PHASES, PhaseName
+from tina_lite.runs.events import PHASES, PhaseName
 
 HEARTBEAT_S = 5.0
 PACE = 0.8
@@ -70,9 +69,7 @@ class Meter:
         return cls(rate, clock or ProcessClock(), [])
 
     @classmethod
-    def open(
-        cls, path: Path, rate: Rate, *, clock: Clock | None = None, heartbeat_s: float = HEARTBEAT_S
-    ) -> "Meter":
+    def open(cls, path: Path, rate: Rate, *, clock: Clock | None = None, heartbeat_s: float = HEARTBEAT_S) -> "Meter":
         """A meter that goes on with the bill in a ledger and writes its own session there."""
         clock = clock or ProcessClock()
         meter = cls(rate, clock, read_bills(path))
@@ -103,15 +100,14 @@ class Meter:
 
     def read(self) -> Reading:
         """The bill now."""
-        session = self._session_seconds()
-        seconds, usd = Counter[str](), Counter[str]()
-        for phases, rate in [(bill.seconds_by_phase, bill.rate) for bill in self._earlier] + [(session, self._rate)]:
-            for name, value in phases.items():
-                seconds[name] += value
-                usd[name] += value / 3600 * rate
-        return Reading(
-            sum(usd.values()), sum(session.values()), sum(seconds.values()), self._rate, dict(seconds), dict(usd)
-        )
+        session = SessionBill(self.session, self._rate, self._session_seconds())
+        seconds: dict[str, float] = dict.fromkeys(PHASES, 0.0)
+        usd: dict[str, float] = dict.fromkeys(PHASES, 0.0)
+        for bill in (*self._earlier, session):
+            for name, value in bill.seconds_by_phase.items():
+                seconds[name] = seconds.get(name, 0.0) + value
+                usd[name] = usd.get(name, 0.0) + value / 3600 * bill.rate
+        return Reading(sum(usd.values()), session.seconds, sum(seconds.values()), self._rate, seconds, usd)
 
     def close(self) -> None:
         """End the session in the ledger; the bill is frozen."""

@@ -9,7 +9,7 @@ from tina_lite.budget.money import format_price, format_usd
 from tina_lite.console.closing import closing_facts, interval
 from tina_lite.console.state import RunState, after
 from tina_lite.console.text import format_duration, format_number, format_share, one_line
-from tina_lite.run.events import (
+from tina_lite.runs.events import (
     CheckpointSaved,
     Evaluated,
     Event,

@@ -15,7 +15,7 @@ from rich.live import Live
 from tina_lite.console.state import Line, RunState, after, with_line
 from tina_lite.console.text import clean
 from tina_lite.console.view import draw, draw_closing
-from tina_lite.run.events import Stamped
+from tina_lite.runs.events import Stamped
 
 REDRAWS_PER_SECOND = 4
 PRINTED_LINES_KEPT = 20

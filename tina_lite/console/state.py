@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from tina_lite.run.events import (
+from tina_lite.runs.events import (
     CheckpointSaved,
     Evaluated,
     Notice,

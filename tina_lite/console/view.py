@@ -25,7 +25,7 @@ from tina_lite.console.text import (
     format_share,
     one_line,
 )
-from tina_lite.run.events import PHASES, Evaluated, Sample
+from tina_lite.runs.events import PHASES, Evaluated, Sample
 
 WIDE = 110
 TALL = 32

@@ -47,6 +47,19 @@ class Decoder(Protocol):
         ...
 
 
+WIDTH_MULTIPLE = 8
+"""Batches are padded to a multiple of this, so that few shapes occur: kernels and memory blocks are used again."""
+
+
+def padded_width(tokens: int) -> int:
+    """The width of a batch whose longest row has so many tokens.
+
+    >>> padded_width(33)
+    40
+    """
+    return -(-tokens // WIDTH_MULTIPLE) * WIDTH_MULTIPLE
+
+
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
     """Prompts with their completions, padded on the right."""
@@ -62,9 +75,11 @@ class TokenBatch:
     def pack(cls, rows: Sequence[tuple[Sequence[int], Sequence[int]]], device: "device | None" = None) -> "TokenBatch":
         """From (prompt ids, completion ids) pairs; the padding is token 0 and never seen by a real token."""
         import torch
-        from torch.nn.utils.rnn import pad_sequence
 
-        ids = pad_sequence([torch.tensor((*prompt, *completion)) for prompt, completion in rows], batch_first=True)
+        width = padded_width(max(len(prompt) + len(completion) for prompt, completion in rows))
+        ids = torch.zeros(len(rows), width, dtype=torch.int64)
+        for row, (prompt, completion) in enumerate(rows):
+            ids[row, : len(prompt) + len(completion)] = torch.tensor((*prompt, *completion))
         prompts = torch.tensor([len(prompt) for prompt, _ in rows])
         completions = torch.tensor([len(completion) for _, completion in rows])
         return cls(ids.to(device), prompts.to(device), completions.to(device))

@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from tina_lite.records import ScoredGroup, Update
-from tina_lite.run.events import Sample
+from tina_lite.runs.events import Sample
 
 
 def step_metrics(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tina_lite.errors import BadInput
-from tina_lite.run.events import (
+from tina_lite.runs.events import (
     KINDS,
     CheckpointSaved,
     Evaluated,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tina_lite.run.files import sync_file, sync_folder
+from tina_lite.runs.files import sync_file, sync_folder
 
 if TYPE_CHECKING:
     from torch import Tensor

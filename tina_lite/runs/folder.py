@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tina_lite.errors import BadInput, NoRoom
-from tina_lite.run.events import CheckpointSaved, Progress, Stamped, StepDone
-from tina_lite.run.files import JsonLines, cut_back, write_atomically
+from tina_lite.runs.events import CheckpointSaved, Progress, Stamped, StepDone
+from tina_lite.runs.files import JsonLines, cut_back, write_atomically
 
 LOGS = ("events.jsonl", "metrics.jsonl", "samples.jsonl")
 

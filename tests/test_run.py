@@ -1,0 +1,206 @@
+"""A run from end to end on the tiny base: its folder, its repeatability, its ends."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tina_lite import Recipe, reward, run
+from tina_lite.errors import BadInput, Interrupted, NoRoom
+from tina_lite.runs.events import CheckpointSaved, Notice, StepDone
+
+pytestmark = pytest.mark.slow
+
+CLOCK_METRICS = {"step_time", "tokens_per_second", "usd", "peak_bytes"}
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def metrics(folder: Path) -> list[dict]:
+    """metrics.jsonl without what depends on the clock."""
+    return [{k: v for k, v in row.items() if k not in CLOCK_METRICS} for row in lines(folder / "metrics.jsonl")]
+
+
+def adapter(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "adapter" / "adapter_model.safetensors")
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_run_leaves_all_that_it_promised(quick_recipe, tmp_path):
+    recipe = Recipe.load(quick_recipe, {"eval.benchmarks": ["held_out"], "eval.problems": 12, "eval.samples": 2})
+    seen = []
+    summary = run(recipe, out=tmp_path / "out", listeners=[seen.append])
+    out = tmp_path / "out"
+    assert {path.name for path in out.iterdir()} >= {
+        "recipe.yaml", "events.jsonl", "metrics.jsonl", "samples.jsonl", "ledger.jsonl",
+        "checkpoints", "adapter", "summary.json",
+    }  # fmt: skip
+    assert json.loads((out / "summary.json").read_text()) == json.loads(json.dumps(summary))
+    assert summary["stop_reason"] == "max_steps"
+    assert summary["steps"] == 3
+    for when in ("before", "after"):
+        figures = summary["eval"][when]
+        assert figures["problems"] == 12
+        assert figures["ci95"][0] <= figures["pass_at_1"] <= figures["ci95"][1]
+    assert sum(summary["usd_by_phase"].values()) == pytest.approx(summary["usd"])
+    assert summary["usd"] == pytest.approx(summary["gpu_hours"] * 0.20)
+    assert [row["step"] for row in lines(out / "metrics.jsonl")] == [1, 2, 3]
+    assert {"reward", "rewards/accuracy/mean", "rewards/format/mean", "grad_norm", "loss", "learning_rate", "usd",
+            "frac_reward_zero_std", "completions/mean_length", "num_tokens"} <= lines(out / "metrics.jsonl")[0].keys()  # fmt: skip
+    assert len(lines(out / "samples.jsonl")) == 3 * 4
+    ledger = lines(out / "ledger.jsonl")
+    assert (ledger[0]["kind"], ledger[-1]["kind"]) == ("start", "end")
+    assert ledger[-1]["elapsed_s"] == pytest.approx(summary["gpu_hours"] * 3600, abs=1.0)
+    assert json.loads((out / "adapter" / "adapter_config.json").read_text())["r"] == 8
+    assert "held-out Pass@1" in (out / "adapter" / "README.md").read_text()
+    assert Recipe.load(out / "recipe.yaml").model_dump() == recipe.with_local_paths().model_dump()
+    assert [stamped.event.event for stamped in seen][0] == "run_started"
+    assert [stamped.event.event for stamped in seen][-1] == "run_finished"
+    assert all(later.usd >= earlier.usd for earlier, later in zip(seen, seen[1:], strict=False))
+
+
+def test_the_same_seed_gives_the_same_run_and_another_does_not(quick_recipe, tmp_path):
+    for name, seed in (("one", 1), ("two", 1), ("three", 2)):
+        run(Recipe.load(quick_recipe, {"seed": seed}), out=tmp_path / name)
+    assert metrics(tmp_path / "one") == metrics(tmp_path / "two")
+    assert same(adapter(tmp_path / "one"), adapter(tmp_path / "two"))
+    assert metrics(tmp_path / "one") != metrics(tmp_path / "three")
+
+
+class Killed(Exception):
+    """Stands for a process that is gone: nothing is caught or cleaned up on its way."""
+
+
+def killed_after(step: int):
+    def listener(stamped):
+        if isinstance(stamped.event, StepDone) and stamped.event.step == step:
+            raise Killed
+
+    return listener
+
+
+def test_a_killed_run_resumes_exactly(quick_recipe, tmp_path):
+    recipe = Recipe.load(quick_recipe, {"stop.max_steps": 5, "checkpoint.every_steps": 2, "lora.dropout": 0.1})
+    run(recipe, out=tmp_path / "straight")
+    with pytest.raises(Killed):
+        run(recipe, out=tmp_path / "killed", listeners=[killed_after(3)])
+    assert [row["step"] for row in metrics(tmp_path / "killed")] == [1, 2, 3]
+    summary = run(recipe, out=tmp_path / "killed", resume=True)
+    assert metrics(tmp_path / "killed") == metrics(tmp_path / "straight")
+    assert same(adapter(tmp_path / "killed"), adapter(tmp_path / "straight"))
+    assert lines(tmp_path / "killed" / "samples.jsonl") == lines(tmp_path / "straight" / "samples.jsonl")
+    assert summary["tokens"] == json.loads((tmp_path / "straight" / "summary.json").read_text())["tokens"]
+    sessions = {row["session"] for row in lines(tmp_path / "killed" / "ledger.jsonl")}
+    assert sessions == {1, 2}
+
+
+def test_resume_passes_over_a_damaged_checkpoint(quick_recipe, tmp_path):
+    recipe = Recipe.load(quick_recipe, {"stop.max_steps": 3, "checkpoint.every_steps": 1})
+    run(recipe, out=tmp_path / "straight")
+    with pytest.raises(Killed):
+        run(recipe, out=tmp_path / "killed", listeners=[killed_after(3)])
+    (tmp_path / "killed" / "checkpoints" / "step-000002" / "state.safetensors").write_bytes(b"rubbish")
+    seen = []
+    run(recipe, out=tmp_path / "killed", resume=True, listeners=[seen.append])
+    said = [stamped.event.text for stamped in seen if isinstance(stamped.event, Notice)]
+    assert any("step-000002 is damaged" in text for text in said)
+    assert same(adapter(tmp_path / "killed"), adapter(tmp_path / "straight"))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_says_its_code(quick_recipe, tmp_path, number, code):
+    def interrupt(stamped):
+        if isinstance(stamped.event, StepDone) and stamped.event.step == 2:
+            os.kill(os.getpid(), number)
+
+    recipe = Recipe.load(quick_recipe)
+    with pytest.raises(Interrupted) as caught:
+        run(recipe, out=tmp_path / "out", listeners=[interrupt])
+    assert caught.value.exit_code == code
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["stop_reason"], summary["steps"]) == ("interrupted", 2)
+    run(recipe, out=tmp_path / "straight")
+    seen = []
+    run(recipe, out=tmp_path / "out", resume=True, listeners=[seen.append])
+    assert seen[0].event.resumed_from_step == 2
+    assert same(adapter(tmp_path / "out"), adapter(tmp_path / "straight"))
+
+
+def test_resuming_a_changed_recipe_names_the_change(quick_recipe, tmp_path):
+    run(Recipe.load(quick_recipe), out=tmp_path / "out")
+    with pytest.raises(BadInput, match=r"changed at lora\.r"):
+        run(Recipe.load(quick_recipe, {"lora.r": 4}), out=tmp_path / "out", resume=True)
+
+
+def test_resuming_a_finished_run_trains_nothing_more(quick_recipe, tmp_path):
+    run(Recipe.load(quick_recipe), out=tmp_path / "out")
+    before = metrics(tmp_path / "out")
+    summary = run(Recipe.load(quick_recipe), out=tmp_path / "out", resume=True)
+    assert (summary["steps"], summary["stop_reason"]) == (3, "max_steps")
+    assert metrics(tmp_path / "out") == before
+
+
+def test_a_budget_too_small_to_start_is_refused_before_anything_is_written(quick_recipe, tmp_path):
+    with pytest.raises(NoRoom, match="max-usd"):
+        run(Recipe.load(quick_recipe, {"budget.max_usd": 1e-6}), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_budget_ends_a_run_before_it_is_passed(quick_recipe, tmp_path):
+    """Rate and budget such that some steps fit: this process is old already, so the budget starts from its age."""
+    from tina_lite.budget.clock import process_age_s
+
+    rate = 3600.0  # a dollar a second
+    budget = process_age_s() + 14.0
+    recipe = Recipe.load(quick_recipe, {"stop.max_steps": 10_000, "budget.max_usd": budget})
+    summary = run(recipe, out=tmp_path / "out", rate=rate)
+    assert summary["stop_reason"] == "max_usd"
+    assert 0 < summary["steps"] < 10_000
+    assert lines(tmp_path / "out" / "ledger.jsonl")[-1]["elapsed_s"] <= budget
+
+
+def test_a_folder_with_another_run_is_left_alone(quick_recipe, tmp_path):
+    run(Recipe.load(quick_recipe), out=tmp_path / "out")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    with pytest.raises(BadInput, match="--resume"):
+        run(Recipe.load(quick_recipe), out=tmp_path / "out")
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
+
+
+def test_the_users_own_reward_runs_and_a_broken_one_is_counted(quick_recipe, tmp_path):
+    @reward("first_digit")
+    def first_digit(completions, answer, **columns):
+        return [float(c[0]["content"][:1].isdigit()) for c in completions]
+
+    file = tmp_path / "mine.py"
+    file.write_text("def broken(completions, **columns):\n    raise RuntimeError('no such luck')\n")
+    rewards = [{"name": "first_digit"}, {"name": f"{file}:broken"}]
+    seen = []
+    summary = run(Recipe.load(quick_recipe, {"rewards": rewards}), out=tmp_path / "out", listeners=[seen.append])
+    assert 0 < summary["reward"]["best"] <= 1
+    said = [stamped.event.text for stamped in seen if isinstance(stamped.event, Notice)]
+    assert any("failed on 16 completions" in text and "no such luck" in text for text in said)
+
+
+def test_checkpoints_are_kept_by_number(quick_recipe, tmp_path):
+    seen = []
+    recipe = Recipe.load(quick_recipe, {"stop.max_steps": 4, "checkpoint": {"every_steps": 1, "keep": 2}})
+    run(recipe, out=tmp_path / "out", listeners=[seen.append])
+    assert sorted(path.name for path in (tmp_path / "out" / "checkpoints").iterdir()) == ["step-000003", "step-000004"]
+    assert [s.event.step for s in seen if isinstance(s.event, CheckpointSaved)] == [1, 2, 3, 4]
+
+
+def test_greedy_rollouts_have_no_variance_and_cost_no_update(quick_recipe, tmp_path):
+    run(Recipe.load(quick_recipe, {"rollout.temperature": 0.0}), out=tmp_path / "out")
+    for row in metrics(tmp_path / "out"):
+        assert (row["skipped_groups"], row["frac_reward_zero_std"], row["grad_norm"]) == (4, 1.0, 0.0)
+        assert "entropy" not in row
