@@ -71,9 +71,7 @@ def test_on_policy_gradient_is_advantage_times_score():
 def test_kl_term_is_k3():
     new, reference = torch.tensor([[0.0]]), torch.tensor([[math.log(2.0)]])
     assert k3(new, reference).item() == pytest.approx(2.0 - math.log(2.0) - 1.0)
-    losses, _ = token_losses(
-        new, new, torch.tensor([0.0]), epsilon=0.2, beta=0.5, reference_logprobs=reference
-    )
+    losses, _ = token_losses(new, new, torch.tensor([0.0]), epsilon=0.2, beta=0.5, reference_logprobs=reference)
     assert losses.item() == pytest.approx(0.5 * (1.0 - math.log(2.0)))
 
 

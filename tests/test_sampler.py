@@ -17,7 +17,12 @@ def table(seed: int = 0) -> torch.Tensor:
 
 
 def texts(policy, prompts, *, n=3, kv_tokens=10_000, seed=1, step=1, **sampling):
-    sampler = Sampler(policy, Sampling(**{"temperature": 1.0, "max_completion_length": 20, **sampling}), seed=seed, kv_tokens=kv_tokens)
+    sampler = Sampler(
+        policy,
+        Sampling(**{"temperature": 1.0, "max_completion_length": 20, **sampling}),
+        seed=seed,
+        kv_tokens=kv_tokens,
+    )
     return [[c.text for c in group.completions] for group in sampler.rollout(prompts, n, step).groups]
 
 
@@ -154,11 +159,16 @@ def test_greedy_equals_transformers_generate(make_policy, make_prompts, kv_token
     policy = make_policy(quantization="none")
     prompts = make_prompts(policy, 64)
     assert len({len(p.ids) for p in prompts}) > 10
-    ours = [g.completions[0].ids for g in Sampler(policy, Sampling(0.0, 16), seed=1, kv_tokens=kv_tokens).rollout(prompts, 1, 1).groups]
+    ours = [
+        g.completions[0].ids
+        for g in Sampler(policy, Sampling(0.0, 16), seed=1, kv_tokens=kv_tokens).rollout(prompts, 1, 1).groups
+    ]
     model = policy.model.get_base_model()
     for p, ids in zip(prompts, ours, strict=True):
         inputs = torch.tensor([p.ids])
-        out = model.generate(input_ids=inputs, attention_mask=torch.ones_like(inputs), max_new_tokens=16, do_sample=False)
+        out = model.generate(
+            input_ids=inputs, attention_mask=torch.ones_like(inputs), max_new_tokens=16, do_sample=False
+        )
         assert tuple(out[0, len(p.ids) :].tolist()) == ids
 
 

@@ -1,9 +1,9 @@
 """What can go wrong, as a short tree. Each error says what happened, where, and what to do next.
 
-    TinaError            shown to a person as one line, never as a traceback
-    |- BadInput          a recipe, file, name or number that cannot be used: exit code 2
-    |- NoRoom            memory, disk or budget too small: exit code 3
-    `- Interrupted       a signal ended the run after it had saved: exit code 128 + signal
+TinaError            shown to a person as one line, never as a traceback
+|- BadInput          a recipe, file, name or number that cannot be used: exit code 2
+|- NoRoom            memory, disk or budget too small: exit code 3
+`- Interrupted       a signal ended the run after it had saved: exit code 128 + signal
 """
 
 

@@ -113,9 +113,7 @@ def k3(logprobs: "Tensor", reference_logprobs: "Tensor") -> "Tensor":
     return difference.exp() - difference - 1.0
 
 
-def learning_rate(
-    progress: float, peak: float, scheduler: str, warmup_ratio: float, min_lr_ratio: float
-) -> float:
+def learning_rate(progress: float, peak: float, scheduler: str, warmup_ratio: float, min_lr_ratio: float) -> float:
     """Linear warm-up to `peak`, then cosine, linear or constant decay to `min_lr_ratio` x peak.
 
     `progress` in 0..1 is the share of the horizon that is done once this step has run, so that the first step

@@ -89,13 +89,7 @@ def dry_run(recipe: Recipe, *, out: str | Path | None = None, rate: float | str 
     """What a run would do, as lines for a person; loads the tokenizer but no weights, and writes nothing."""
     p = prepare(recipe, out=out, rate=rate)
     rollout = p.recipe.rollout
-    source = PromptSource(
-        p.train,
-        _tokenizer(p.recipe),
-        max_prompt_length=rollout.max_prompt_length,
-        system_prompt=p.recipe.data.system_prompt,
-        seed=p.recipe.seed,
-    )
+    source = _prompt_source(p, _tokenizer(p.recipe))
     completions = rollout.prompts_per_step * rollout.num_generations
     limit = "none" if p.recipe.budget.max_usd is None else format_usd(p.recipe.budget.max_usd)
     return [
@@ -145,7 +139,8 @@ class _Session:
     def run(self) -> dict[str, Any]:
         p = self._p
         saved = self._newest_checkpoint() if p.resume else None
-        tokenizer = _tokenizer(p.recipe)  # the last thing that a wrong recipe can break
+        tokenizer = _tokenizer(p.recipe)
+        _prompt_source(p, tokenizer).next(1)  # the last thing that a wrong recipe can break
         folder = self._open_folder(saved)
         with ExitStack() as stack:
             stack.callback(folder.close)
@@ -247,13 +242,6 @@ class _Session:
             micro_batch_tokens=optim.micro_batch_tokens,
             seed=recipe.seed,
         )
-        source = PromptSource(
-            self._p.train,
-            tokenizer,
-            max_prompt_length=rollout.max_prompt_length,
-            system_prompt=recipe.data.system_prompt,
-            seed=recipe.seed,
-        )
         trainer = Trainer(
             Plan(
                 prompts_per_step=rollout.prompts_per_step,
@@ -272,7 +260,7 @@ class _Session:
             saver=policy,
             sampler=Sampler(policy, sampling, seed=recipe.seed, kv_tokens=kv_tokens),
             learner=learner,
-            source=source,
+            source=_prompt_source(self._p, tokenizer),
             rewards=self._p.rewards,
             benchmarks=self._prompts(tokenizer),
             eval_sampler=Sampler(policy, eval_sampling, seed=EVAL_SEED, kv_tokens=kv_tokens),
@@ -390,6 +378,17 @@ def _source(data: DataSection, recipe: Recipe, split: str | None, seed: int, lim
     )
 
 
+def _prompt_source(prepared: Prepared, tokenizer: Any) -> PromptSource:
+    recipe = prepared.recipe
+    return PromptSource(
+        prepared.train,
+        tokenizer,
+        max_prompt_length=recipe.rollout.max_prompt_length,
+        system_prompt=recipe.data.system_prompt,
+        seed=recipe.seed,
+    )
+
+
 def _tokenizer(recipe: Recipe) -> Any:
     from tina_lite.policy.portable import load_tokenizer
 
@@ -404,7 +403,9 @@ def _refuse_changed_recipe(path: Path, recipe: Recipe) -> None:
     old, new = Recipe.load(kept).model_dump(), recipe.model_dump()
     for name in old:
         if name not in ("budget", "stop", "checkpoint") and old[name] != new[name]:
-            fields = [key for key in old[name] if old[name][key] != new[name][key]] if isinstance(old[name], dict) else []
+            fields = (
+                [key for key in old[name] if old[name][key] != new[name][key]] if isinstance(old[name], dict) else []
+            )
             field = f"{name}.{fields[0]}" if fields else name
             raise BadInput(f"{path}: the recipe has changed at {field}; resume with {kept}, or choose another --out")
 

@@ -119,7 +119,9 @@ class Learner:
         with torch.no_grad():
             for name, master in self._masters.items():
                 master.copy_(tensors[f"master.{name}"])
-                moments = {k: tensors[f"{k}.{name}"] for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}.{name}" in tensors}
+                moments = {
+                    k: tensors[f"{k}.{name}"] for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}.{name}" in tensors
+                }
                 self._optimizer.state[master] = {key: value.clone() for key, value in moments.items()}
         self._publish()
 
@@ -155,9 +157,7 @@ class Learner:
                 batches.append([row])
         return batches
 
-    def _accumulate(
-        self, rows: Sequence[_Row], weights: LossWeights, progress: Callable[[int, int], None]
-    ) -> "_Sums":
+    def _accumulate(self, rows: Sequence[_Row], weights: LossWeights, progress: Callable[[int, int], None]) -> "_Sums":
         sums = _Sums()
         batches = self._micro_batches(rows)
         with self._policy.training():

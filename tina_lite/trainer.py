@@ -142,7 +142,7 @@ class Trainer:
             self.evals["before"] = self._evaluate("before")
         for step in self._steps():
             started = self._meter.elapsed_s()
-            prompts = self._source.next(self._plan.prompts_per_step)
+            prompts = self._next_prompts()
             groups, tokens = self._rollout(prompts, step)
             if not groups:
                 break
@@ -170,6 +170,13 @@ class Trainer:
                 self.stop_reason = reason
                 return
             yield done + 1
+
+    def _next_prompts(self) -> list[Prompt]:
+        skipped = self._source.too_long
+        prompts = self._source.next(self._plan.prompts_per_step)
+        if self._source.too_long > skipped:
+            self._notice(f"{self._source.too_long} prompts skipped so far: longer than rollout.max_prompt_length")
+        return prompts
 
     def _rollout(self, prompts: Sequence[Prompt], step: int) -> tuple[Sequence[Group], int]:
         """Groups that were finished in time and the tokens they took; none where time or a signal ended the step."""

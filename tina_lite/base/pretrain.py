@@ -180,7 +180,9 @@ def pretrain(seed: int, folder: Path, steps: int) -> None:
         running.append(loss.item())
         if (step + 1) % 50 == 0:
             seconds = time.monotonic() - started
-            print(json.dumps({"step": step + 1, "loss": sum(running[-50:]) / 50, "seconds": round(seconds)}), flush=True)
+            print(
+                json.dumps({"step": step + 1, "loss": sum(running[-50:]) / 50, "seconds": round(seconds)}), flush=True
+            )
     model.half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

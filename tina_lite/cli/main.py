@@ -52,3 +52,7 @@ def main() -> None:
     except TinaError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,6 @@ import os
 # oneDNN keeps a compiled kernel for each shape, 1024 of them by default: on a CPU that grows by megabytes a step.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
-from tina_lite.policy.interface import Decoder, Policy, Prefix, TokenBatch  # noqa: E402 (the setting comes first)
+from tina_lite.policy.interface import Decoder, Policy, Prefix, TokenBatch
 
 __all__ = ["Decoder", "Policy", "Prefix", "TokenBatch"]

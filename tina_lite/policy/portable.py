@@ -118,7 +118,7 @@ class PortablePolicy:
         config = self._causal_lm.config
         head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        bytes_per_token = 2 * config.num_hidden_layers * heads * head_dim * self._dtype.itemsize
+        bytes_per_token: int = 2 * config.num_hidden_layers * heads * head_dim * self._dtype.itemsize
         free = torch.cuda.mem_get_info()[0] if self.device.type == "cuda" else available_bytes()
         return max(1, int(free * CACHE_SHARE) // bytes_per_token)
 
@@ -148,7 +148,7 @@ def dense_weight(module: Any) -> Tensor:
     import bitsandbytes as bnb
 
     base = getattr(module, "base_layer", module)
-    weight = base.weight.detach()
+    weight: Tensor = base.weight.detach()
     if isinstance(base, bnb.nn.Linear4bit):
         weight = bnb.functional.dequantize_4bit(base.weight.data, base.weight.quant_state)
     for name in getattr(module, "active_adapters", ()):

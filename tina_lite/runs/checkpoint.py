@@ -52,7 +52,7 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
 
 def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint whose manifest holds, and the names of damaged ones that were passed over."""
-    damaged = []
+    damaged: list[str] = []
     for path in _newest_first(folder):
         checkpoint = _load(path)
         if checkpoint is not None:

@@ -1,12 +1,12 @@
 """The run folder: one owner, its files, and the listener that writes the event stream into them.
 
-    recipe.yaml  events.jsonl  metrics.jsonl  samples.jsonl  ledger.jsonl  checkpoints/  adapter/  summary.json
+recipe.yaml  events.jsonl  metrics.jsonl  samples.jsonl  ledger.jsonl  checkpoints/  adapter/  summary.json
 """
 
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ class RunFolder:
             for log in self._logs.values():
                 log.sync()
 
-    def keep_samples(self, rows: list[Mapping[str, Any]]) -> None:
+    def keep_samples(self, rows: Sequence[Mapping[str, Any]]) -> None:
         for row in rows:
             self._logs["samples.jsonl"].append(row)
 

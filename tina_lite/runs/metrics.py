@@ -72,7 +72,7 @@ def peak_bytes() -> int:
 class StepSamples:
     shown: Sample
     """For the console."""
-    kept: list[Mapping[str, Any]]
+    kept: Sequence[Mapping[str, Any]]
     """One whole group, for samples.jsonl."""
 
 
