@@ -157,7 +157,10 @@ class Trainer:
         self._save(self._folder)
         if self._stop:
             assert self._stop.signal_number is not None
-            raise Interrupted(f"stopped at step {self.state.step}; go on with --resume", self._stop.signal_number)
+            raise Interrupted(
+                f"stopped at step {self.state.step}; go on with --resume --out {self._folder.path}",
+                self._stop.signal_number,
+            )
         self.evals["after"] = self._evaluate("after")
 
     def _steps(self) -> Iterator[int]:
