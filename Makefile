@@ -13,7 +13,7 @@ install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --retries 1 --constraint constraints.txt $(TORCH_INDEX) torch
+	$(BIN)/python -m pip install --quiet --retries 1 --constraint constraints.txt --no-deps $(TORCH_INDEX) torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[tasks,dev]'
 	touch $@
 

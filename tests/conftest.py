@@ -37,6 +37,14 @@ def quick_recipe(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def only_the_shipped_rewards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is gone after it."""
+    from tina_lite.rewards import registry
+
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+
+
 @pytest.fixture
 def make_policy() -> Callable[..., Any]:
     """A fresh policy over the tiny base; `spread` fills lora_B, which peft leaves at 0, so that the adapter acts."""
