@@ -17,7 +17,7 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "
 QUICK_RECIPE = """\
 name: quick
 seed: 1
-model: {id: builtin:tiny}
+model: {id: builtin:tiny, compute_dtype: float32}
 lora: {r: 8, alpha: 32, dropout: 0.0}
 data: {source: arithmetic}
 rollout: {prompts_per_step: 4, num_generations: 4, max_prompt_length: 64, max_completion_length: 24,
@@ -54,7 +54,14 @@ def make_policy() -> Callable[..., Any]:
 
         from tina_lite.policy.portable import PortablePolicy, load_tokenizer
 
-        settings: dict[str, Any] = {"r": 8, "alpha": 32, "dropout": 0.0, "target_modules": PROJECTIONS, "seed": 1}
+        settings: dict[str, Any] = {
+            "r": 8,
+            "alpha": 32,
+            "dropout": 0.0,
+            "target_modules": PROJECTIONS,
+            "seed": 1,
+            "dtype": "float32",
+        }
         policy = PortablePolicy("builtin:tiny", load_tokenizer("builtin:tiny"), **{**settings, **changes})
         if spread:
             generator = torch.Generator().manual_seed(5)

@@ -5,12 +5,20 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tina_lite.learner import Learner, LossSettings, OptimizerSettings
+from tina_lite.grpo import LossSettings
+from tina_lite.learner import Learner, OptimizerSettings, UpdateSettings
 from tina_lite.records import Completion, Group, ScoredGroup
 
 pytestmark = pytest.mark.slow
 
-LOSS = LossSettings("dapo", 0.2, None, 0.0, False, 1.0, 24)
+LOSS = LossSettings("dapo")
+SETTINGS = UpdateSettings(
+    mask_truncated_completions=False,
+    temperature=1.0,
+    max_completion_length=24,
+    num_iterations=1,
+    micro_batch_tokens=512,
+)
 OPTIMIZER = OptimizerSettings(0.9, 0.999, 0.0, 1.0)
 
 
@@ -32,11 +40,10 @@ def scored(make_policy, make_prompts):
     return result
 
 
-def gradients(policy, groups, loss=LOSS, micro_batch_tokens=4096, clip=1e9):
+def gradients(policy, groups, loss=LOSS, clip=1e9, **settings):
     """The clipped gradient of each master, caught before the optimiser uses it."""
-    learner = Learner(
-        policy, loss, replace(OPTIMIZER, max_grad_norm=clip), micro_batch_tokens=micro_batch_tokens, seed=1
-    )
+    chosen = replace(SETTINGS, **{"micro_batch_tokens": 4096, **settings})
+    learner = Learner(policy, loss, chosen, replace(OPTIMIZER, max_grad_norm=clip), seed=1)
     update = learner.update(groups, learning_rate=0.0, step=1)
     return torch.cat([m.grad.flatten() for m in learner._masters.values()]), update
 
@@ -52,13 +59,13 @@ def fp32(policy):
     return policy
 
 
-@pytest.mark.parametrize("loss_type", ["grpo", "bnpo", "dr_grpo", "dapo"])
+@pytest.mark.parametrize("loss_type", ["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "gspo"])
 def test_the_gradient_does_not_depend_on_the_token_budget_or_the_order(make_policy, scored, loss_type):
     policy, loss = fp32(make_policy(spread=0.05)), replace(LOSS, loss_type=loss_type)
     whole, update = gradients(policy, scored, loss)
     for tokens in (64, 200):
-        assert close(gradients(policy, scored, loss, tokens)[0], whole)
-    assert close(gradients(policy, scored[::-1], loss, 200)[0], whole)
+        assert close(gradients(policy, scored, loss, micro_batch_tokens=tokens)[0], whole)
+    assert close(gradients(policy, scored[::-1], loss, micro_batch_tokens=200)[0], whole)
     assert update.grad_norm == pytest.approx(float(whole.norm()), rel=1e-5)
 
 
@@ -94,7 +101,7 @@ def test_the_gradient_is_that_of_the_formula(make_policy, scored):
 
 def test_masked_truncated_completions_take_no_part(make_policy, scored):
     policy = fp32(make_policy(spread=0.05))
-    masked, update = gradients(policy, scored, replace(LOSS, mask_truncated_completions=True))
+    masked, update = gradients(policy, scored, mask_truncated_completions=True)
     assert update.trained_tokens == sum(
         len(c.ids) for s in scored if s.teaches for c in s.group.completions if c.finish_reason == "stop"
     )
@@ -111,7 +118,7 @@ def test_nothing_moves_and_nothing_is_computed_where_no_group_teaches(make_polic
     policy = make_policy(spread=0.05)
     before = {name: tensor.detach().clone() for name, tensor in policy.trainable().items()}
     monkeypatch.setattr(policy, "logprobs", None)  # a call would fail
-    learner = Learner(policy, LOSS, OPTIMIZER, micro_batch_tokens=512, seed=1)
+    learner = Learner(policy, LOSS, SETTINGS, OPTIMIZER, seed=1)
     update = learner.update([scored[1]], learning_rate=1.0, step=1)
     assert (update.skipped_groups, update.trained_tokens, update.grad_norm) == (1, 0, 0.0)
     assert all(torch.equal(tensor, before[name]) for name, tensor in policy.trainable().items())
@@ -120,7 +127,7 @@ def test_nothing_moves_and_nothing_is_computed_where_no_group_teaches(make_polic
 def test_a_step_that_is_not_finite_is_not_taken(make_policy, scored):
     policy = make_policy(spread=0.05)
     before = {name: tensor.detach().clone() for name, tensor in policy.trainable().items()}
-    learner = Learner(policy, LOSS, OPTIMIZER, micro_batch_tokens=512, seed=1)
+    learner = Learner(policy, LOSS, SETTINGS, OPTIMIZER, seed=1)
     poisoned = replace(scored[0], advantages=(float("nan"), 1.0, -1.0))
     assert not learner.update([poisoned], learning_rate=1.0, step=1).finite
     assert all(torch.equal(tensor, before[name]) for name, tensor in policy.trainable().items())
@@ -130,7 +137,7 @@ def test_a_step_that_is_not_finite_is_not_taken(make_policy, scored):
 def test_small_steps_reach_bf16_adapters_through_fp32_masters(make_policy, scored):
     """lr 1e-6 on a weight near 0.02: the naive bf16 update moves nothing."""
     policy = make_policy(spread=0.05)
-    learner = Learner(policy, LOSS, OPTIMIZER, micro_batch_tokens=4096, seed=1)
+    learner = Learner(policy, LOSS, SETTINGS, OPTIMIZER, seed=1)
     start = {name: master.clone() for name, master in learner._masters.items()}
     for step in range(1, 11):
         learner.update(scored, learning_rate=1e-6, step=step)
@@ -145,7 +152,7 @@ def test_small_steps_reach_bf16_adapters_through_fp32_masters(make_policy, score
 
 def test_state_and_load_state_go_on_exactly(make_policy, scored):
     def learner_of(policy):
-        return Learner(policy, LOSS, OPTIMIZER, micro_batch_tokens=512, seed=1)
+        return Learner(policy, LOSS, SETTINGS, OPTIMIZER, seed=1)
 
     straight = make_policy()
     learner = learner_of(straight)
@@ -166,9 +173,27 @@ def test_state_and_load_state_go_on_exactly(make_policy, scored):
 def test_the_base_never_moves(make_policy, scored):
     policy = make_policy()
     frozen = {n: p.detach().clone() for n, p in policy.model.named_parameters() if not p.requires_grad}
-    learner = Learner(policy, LOSS, OPTIMIZER, micro_batch_tokens=512, seed=1)
+    learner = Learner(policy, LOSS, SETTINGS, OPTIMIZER, seed=1)
     learner.update(scored, 1e-2, 1)
     assert len(frozen) > 28
     for name, parameter in policy.model.named_parameters():
         if name in frozen:
             assert torch.equal(parameter, frozen[name]), name
+
+
+def test_more_iterations_take_more_steps_against_the_same_old_policy(make_policy, scored):
+    one, two = make_policy(spread=0.05), make_policy(spread=0.05)
+    once = Learner(one, LOSS, SETTINGS, OPTIMIZER, seed=1).update(scored, 3e-3, 1)
+    twice = Learner(two, LOSS, replace(SETTINGS, num_iterations=2), OPTIMIZER, seed=1).update(scored, 3e-3, 1)
+    assert twice.trained_tokens == 2 * once.trained_tokens
+    assert once.clip_fraction == 0.0
+    assert twice.clip_fraction > 0.0, "the second pass is measured against the policy that sampled"
+    assert twice.logp_difference == pytest.approx(once.logp_difference)
+
+
+def test_truncated_importance_sampling_weighs_by_the_samplers_logprobs(make_policy, scored):
+    """The sampler claims log-probs of -1, far above the truth: the weights are small."""
+    policy = fp32(make_policy(spread=0.05))
+    plain, _ = gradients(policy, scored)
+    weighted, _ = gradients(policy, scored, replace(LOSS, tis_cap=0.5))
+    assert float(weighted.norm()) < 0.6 * float(plain.norm())

@@ -11,22 +11,28 @@ class TinaError(Exception):
     """Base of all errors that a person caused or can mend; the message is one line."""
 
     exit_code = 1
+    kind = "error"
+    """The stop reason of a run that ended so."""
 
 
 class BadInput(TinaError):
     """Input that cannot be used. Nothing was written."""
 
     exit_code = 2
+    kind = "bad_input"
 
 
 class NoRoom(TinaError):
     """The machine, the disk or the budget is too small for what was asked."""
 
     exit_code = 3
+    kind = "no_room"
 
 
 class Interrupted(TinaError):
     """A signal asked the run to end; what was paid for is saved."""
+
+    kind = "interrupted"
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)

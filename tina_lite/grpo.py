@@ -62,49 +62,84 @@ class LossWeights:
 
     def per_token(self, row_tokens: "Tensor") -> "Tensor":
         """Weight of each token of a row, from the row's token count: (rows,) float."""
-        if self.loss_type == "grpo":  # mean over the row's tokens, then over rows
+        if self.loss_type in ("grpo", "gspo"):  # mean over the row's tokens, then over rows
             return 1.0 / (row_tokens.clamp(min=1) * self.rows)
-        if self.loss_type in ("bnpo", "dapo"):  # mean over all tokens of the step
+        if self.loss_type in ("bnpo", "dapo", "cispo"):  # mean over all tokens of the step
             return row_tokens.new_full(row_tokens.shape, 1.0 / max(self.tokens, 1))
         if self.loss_type == "dr_grpo":  # a constant, so that length is not rewarded
             return row_tokens.new_full(row_tokens.shape, 1.0 / (self.rows * self.max_completion_length))
         raise AssertionError(f"unknown loss type {self.loss_type}")
 
 
+@dataclass(frozen=True, slots=True)
+class LossSettings:
+    """Which loss, and its constants."""
+
+    loss_type: str = "grpo"
+    """grpo, bnpo, dr_grpo, dapo, cispo, or gspo (grpo with one ratio for a whole completion)."""
+    epsilon: float = 0.2
+    epsilon_high: float | None = None
+    """Upper clip; epsilon where not given. For cispo the largest ratio itself, 5.0 where not given."""
+    delta: float | None = None
+    """Upper bound of the unclipped ratio (INTELLECT-2, arXiv 2505.07291)."""
+    beta: float = 0.0
+    tis_cap: float | None = None
+    """Truncated importance sampling: weight by exp(old - behaviour), at most this."""
+
+
 def token_losses(
     logprobs: "Tensor",
     old_logprobs: "Tensor",
     advantages: "Tensor",
+    mask: "Tensor",
+    settings: LossSettings,
     *,
-    epsilon: float,
-    epsilon_high: float | None = None,
-    beta: float = 0.0,
+    behaviour_logprobs: "Tensor | None" = None,
     reference_logprobs: "Tensor | None" = None,
 ) -> tuple["Tensor", "Tensor"]:
-    """The clipped surrogate of each token, and which tokens were clipped.
+    """The policy loss of each token, and which tokens were clipped.
 
-    -min(ratio * A, clip(ratio, 1 - epsilon, 1 + epsilon_high) * A) + beta * k3, with ratio = exp(new - old).
+    -min(min(ratio, delta) A, clip(ratio, 1 - epsilon, 1 + epsilon_high) A) + beta k3, with ratio = exp(new - old);
+    for cispo (MiniMax-M1, arXiv 2506.13585) -stop_gradient(min(ratio, epsilon_high)) A new; for gspo (arXiv
+    2507.18071) the ratio is the geometric mean over the completion.
 
     Args:
         logprobs: (rows, T) float32, nats, with gradient.
-        old_logprobs: (rows, T), of the policy that sampled; no gradient.
+        old_logprobs: (rows, T), of the policy before this rollout's first update; no gradient.
         advantages: (rows,).
+        mask: (rows, T) bool, true at completion tokens.
+        behaviour_logprobs: (rows, T), as the sampler had them; needed with tis_cap.
         reference_logprobs: (rows, T), of the base; needed where beta > 0.
 
     Returns:
         losses (rows, T) and clipped (rows, T) bool.
     """
-    ratio = (logprobs - old_logprobs).exp()
-    high = epsilon if epsilon_high is None else epsilon_high
-    scale = advantages[:, None]
-    bounded = ratio.clamp(1.0 - epsilon, 1.0 + high)
-    surrogate = (ratio * scale).minimum(bounded * scale)
-    clipped = ((ratio < 1.0 - epsilon) & (scale < 0)) | ((ratio > 1.0 + high) & (scale > 0))
-    losses = -surrogate
-    if beta:
+    log_ratio = logprobs - old_logprobs
+    if settings.loss_type == "gspo":
+        mean = (log_ratio * mask).sum(-1, keepdim=True) / mask.sum(-1, keepdim=True).clamp(min=1)
+        log_ratio = mean.expand_as(log_ratio)
+    ratio, scale = log_ratio.exp(), advantages[:, None]
+    if settings.loss_type == "cispo":
+        largest = 5.0 if settings.epsilon_high is None else settings.epsilon_high
+        losses = -ratio.clamp(max=largest).detach() * scale * logprobs
+        clipped = (ratio > largest) & (scale > 0)
+    else:
+        losses, clipped = _clipped_surrogate(ratio, scale, settings)
+    if settings.tis_cap is not None:
+        assert behaviour_logprobs is not None, "tis_cap needs the sampler's log-probs"
+        losses = losses * (old_logprobs - behaviour_logprobs).exp().clamp(max=settings.tis_cap)
+    if settings.beta:
         assert reference_logprobs is not None, "beta > 0 needs the reference's log-probs"
-        losses = losses + beta * k3(logprobs, reference_logprobs)
+        losses = losses + settings.beta * k3(logprobs, reference_logprobs)
     return losses, clipped
+
+
+def _clipped_surrogate(ratio: "Tensor", scale: "Tensor", settings: LossSettings) -> tuple["Tensor", "Tensor"]:
+    low = 1.0 - settings.epsilon
+    high = 1.0 + (settings.epsilon if settings.epsilon_high is None else settings.epsilon_high)
+    free = ratio if settings.delta is None else ratio.clamp(max=settings.delta)
+    surrogate = (free * scale).minimum(ratio.clamp(low, high) * scale)
+    return -surrogate, ((ratio < low) & (scale < 0)) | ((ratio > high) & (scale > 0))
 
 
 def k3(logprobs: "Tensor", reference_logprobs: "Tensor") -> "Tensor":

@@ -4,6 +4,7 @@ The order is the point. Budget, rate, rewards, problems and folder are looked at
 the run folder is made once nothing that a person typed can fail any more.
 """
 
+import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -151,17 +152,28 @@ class _Session:
             for listener in (folder.listener, *self._listeners):
                 events.subscribe(listener)
             self._announce(events, saved)
-            with meter.phase("load"):
-                trainer, policy = self._load(tokenizer, folder, meter, events, stop)
+            try:
+                with meter.phase("load"):
+                    trainer, policy = self._load(tokenizer, folder, meter, events, stop)
+            except BadInput:
+                self._leave_nothing()
+                raise
             if saved is not None:
                 trainer.restore(saved)
             try:
                 trainer.train()
             except TinaError as error:
-                trainer.stop_reason = trainer.stop_reason or type(error).__name__.lower()
+                trainer.stop_reason = trainer.stop_reason or error.kind
                 self._close(trainer, policy, folder, meter, events)
                 raise
             return self._close(trainer, policy, folder, meter, events)
+
+    def _leave_nothing(self) -> None:
+        """A recipe that fails while the model is loaded leaves no folder that the next try would stumble over."""
+        if not self._p.resume:
+            shutil.rmtree(self._p.path)
+            if self._p.path.parent == RUNS and not any(RUNS.iterdir()):
+                RUNS.rmdir()
 
     def _newest_checkpoint(self) -> checkpoint.Checkpoint | None:
         saved, damaged = checkpoint.newest(self._p.path / "checkpoints")
@@ -203,7 +215,8 @@ class _Session:
     def _load(
         self, tokenizer: Any, folder: RunFolder, meter: Meter, events: EventStream, stop: StopRequest
     ) -> tuple["Trainer", "PortablePolicy"]:
-        from tina_lite.learner import Learner, LossSettings, OptimizerSettings
+        from tina_lite.grpo import LossSettings
+        from tina_lite.learner import Learner, OptimizerSettings, UpdateSettings
         from tina_lite.policy.portable import PortablePolicy
         from tina_lite.sampler import Sampler, Sampling
         from tina_lite.trainer import Plan, Trainer
@@ -230,16 +243,21 @@ class _Session:
         learner = Learner(
             policy,
             LossSettings(
-                loss_type=recipe.grpo.loss_type,
+                recipe.grpo.loss_type,
                 epsilon=recipe.grpo.epsilon,
                 epsilon_high=recipe.grpo.epsilon_high,
+                delta=recipe.grpo.delta,
                 beta=recipe.grpo.beta,
+                tis_cap=recipe.grpo.tis_cap,
+            ),
+            UpdateSettings(
                 mask_truncated_completions=recipe.grpo.mask_truncated_completions,
                 temperature=sampling.scoring_temperature,
                 max_completion_length=rollout.max_completion_length,
+                num_iterations=recipe.grpo.num_iterations,
+                micro_batch_tokens=optim.micro_batch_tokens,
             ),
             OptimizerSettings(optim.adam_beta1, optim.adam_beta2, optim.weight_decay, optim.max_grad_norm),
-            micro_batch_tokens=optim.micro_batch_tokens,
             seed=recipe.seed,
         )
         trainer = Trainer(

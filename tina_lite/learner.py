@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from tina_lite.errors import BadInput
-from tina_lite.grpo import LossWeights, token_losses
+from tina_lite.grpo import LossSettings, LossWeights, token_losses
 from tina_lite.policy.interface import Policy, TokenBatch, padded_width
 from tina_lite.records import Completion, Prompt, ScoredGroup, Update
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class LossSettings:
-    """The recipe's grpo section and what else shapes the loss."""
+class UpdateSettings:
+    """What shapes an update beside the loss."""
 
-    loss_type: str
-    epsilon: float
-    epsilon_high: float | None
-    beta: float
     mask_truncated_completions: bool
     temperature: float
+    """At which log-probs are taken: the sampler's."""
     max_completion_length: int
+    num_iterations: int
+    """Optimiser steps on one rollout."""
+    micro_batch_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,18 @@ class Learner:
     """Holds the fp32 masters and their optimiser; `update` is one step."""
 
     def __init__(
-        self, policy: Policy, loss: LossSettings, optimizer: OptimizerSettings, *, micro_batch_tokens: int, seed: int
+        self,
+        policy: Policy,
+        loss: LossSettings,
+        settings: UpdateSettings,
+        optimizer: OptimizerSettings,
+        *,
+        seed: int,
     ) -> None:
         self._policy = policy
         self._loss = loss
+        self._settings = settings
         self._max_grad_norm = optimizer.max_grad_norm
-        self._micro_batch_tokens = micro_batch_tokens
         self._seed = seed
         self._adapter = policy.trainable()
         self._masters = {name: tensor.detach().float().clone() for name, tensor in self._adapter.items()}
@@ -81,26 +87,22 @@ class Learner:
         step: int,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Update:
-        """One optimiser step. It leaves the adapter untouched where the update is not finite."""
+        """One optimiser step for each iteration. A step that is not finite is not taken."""
         torch.manual_seed(self._seed * 1_000_003 + step)  # dropout; the same again after a resume
-        rows = self._rows(groups)
-        sums = self._accumulate(rows, self._weights(groups), progress)
-        norm = self._clip_gradients()
-        trained = max(sums.tokens, 1)
-        update = Update(
-            loss=sums.loss,
-            grad_norm=float(norm),
-            learning_rate=learning_rate,
-            trained_tokens=sums.tokens,
-            skipped_groups=sum(not self._takes_part(group) for group in groups),
-            entropy=sums.entropy / trained,
-            logp_difference=sums.difference / trained,
-            clip_fraction=sums.clipped / trained,
-        )
-        if rows and update.finite:
-            self._step(learning_rate)
-        for tensor in self._adapter.values():
-            tensor.grad = None
+        batches = self._micro_batches(self._rows(groups))
+        skipped = sum(not self._takes_part(group) for group in groups)
+        weights = self._weights(groups)
+        old: list[Tensor] = []  # log-probs before the first of the iterations, one tensor a micro-batch
+        trained = 0
+        for _ in range(self._settings.num_iterations if batches else 1):
+            sums = self._accumulate(batches, old, weights, progress)
+            norm = float(self._clip_gradients())
+            trained += sums.tokens
+            update = sums.update(norm, learning_rate, trained, skipped)
+            if batches and update.finite:
+                self._step(learning_rate)
+            for tensor in self._adapter.values():
+                tensor.grad = None
         return update
 
     def state(self) -> dict[str, "Tensor"]:
@@ -140,51 +142,61 @@ class Learner:
         return sorted(rows, key=lambda row: -row.tokens)
 
     def _masked(self, completion: Completion) -> bool:
-        return self._loss.mask_truncated_completions and completion.truncated
+        return self._settings.mask_truncated_completions and completion.truncated
 
     def _weights(self, groups: Sequence[ScoredGroup]) -> LossWeights:
         completions = [completion for scored in groups for completion in scored.group.completions]
         tokens = sum(len(completion.ids) for completion in completions if not self._masked(completion))
-        return LossWeights(self._loss.loss_type, len(completions), tokens, self._loss.max_completion_length)
+        return LossWeights(self._loss.loss_type, len(completions), tokens, self._settings.max_completion_length)
 
     def _micro_batches(self, rows: Sequence[_Row]) -> list[list[_Row]]:
         """Consecutive rows whose padded size fits the token budget; a row that alone is larger goes alone."""
         batches: list[list[_Row]] = []
         for row in rows:
-            if batches and (len(batches[-1]) + 1) * padded_width(batches[-1][0].tokens) <= self._micro_batch_tokens:
+            if (
+                batches
+                and (len(batches[-1]) + 1) * padded_width(batches[-1][0].tokens) <= self._settings.micro_batch_tokens
+            ):
                 batches[-1].append(row)
             else:
                 batches.append([row])
         return batches
 
-    def _accumulate(self, rows: Sequence[_Row], weights: LossWeights, progress: Callable[[int, int], None]) -> "_Sums":
+    def _accumulate(
+        self,
+        batches: Sequence[Sequence[_Row]],
+        old: "list[Tensor]",
+        weights: LossWeights,
+        progress: Callable[[int, int], None],
+    ) -> "_Sums":
+        """Gradients of one whole pass; fills `old` where it is empty."""
         sums = _Sums()
-        batches = self._micro_batches(rows)
         with self._policy.training():
-            for done, batch in enumerate(batches, start=1):
-                sums.add(self._backward(batch, weights))
-                progress(done, len(batches))
+            for index, batch in enumerate(batches):
+                sums.add(self._backward(batch, index, old, weights))
+                progress(index + 1, len(batches))
         return sums
 
-    def _backward(self, rows: Sequence[_Row], weights: LossWeights) -> "_Sums":
+    def _backward(self, rows: Sequence[_Row], index: int, old: "list[Tensor]", weights: LossWeights) -> "_Sums":
         """Forward and backward of one micro-batch; gradients add up in the adapter's tensors."""
-        device = self._policy.device
+        device, temperature = self._policy.device, self._settings.temperature
         batch = TokenBatch.pack([(row.prompt.ids, row.completion.ids) for row in rows], device)
         mask = batch.completion_mask()  # (n, T)
-        logprobs, entropies = self._policy.logprobs(batch, self._loss.temperature)
-        behaviour = _padded([row.completion.logprobs for row in rows], mask.shape[1], device)
+        logprobs, entropies = self._policy.logprobs(batch, temperature)
+        if index == len(old):
+            old.append(logprobs.detach())  # first iteration: the policy is the one that sampled, the ratio is 1
         reference = None
         if self._loss.beta:
             with torch.no_grad():
-                reference, _ = self._policy.logprobs(batch, self._loss.temperature, adapter=False)
+                reference, _ = self._policy.logprobs(batch, temperature, adapter=False)
+        behaviour = _padded([row.completion.logprobs for row in rows], mask.shape[1], device)
         losses, clipped = token_losses(
             logprobs,
-            # One update per rollout: the sampling policy is this policy, and the ratio's value is 1.
-            logprobs.detach(),
+            old[index],
             torch.tensor([row.advantage for row in rows], device=device),
-            epsilon=self._loss.epsilon,
-            epsilon_high=self._loss.epsilon_high,
-            beta=self._loss.beta,
+            mask,
+            self._loss,
+            behaviour_logprobs=behaviour,
             reference_logprobs=reference,
         )
         scale = weights.per_token(batch.completion_lengths.float())
@@ -194,7 +206,7 @@ class Learner:
             loss=float(loss.detach()),
             tokens=int(mask.sum()),
             entropy=float(entropies.sum()),
-            difference=float(((logprobs.detach() - behaviour).abs() * mask).sum()),
+            difference=float(((old[index] - behaviour).abs() * mask).sum()),
             clipped=float((clipped & mask).sum()),
         )
 
@@ -227,6 +239,19 @@ class _Sums:
     entropy: float = 0.0
     difference: float = 0.0
     clipped: float = 0.0
+
+    def update(self, norm: float, learning_rate: float, trained_tokens: int, skipped_groups: int) -> Update:
+        tokens = max(self.tokens, 1)
+        return Update(
+            loss=self.loss,
+            grad_norm=norm,
+            learning_rate=learning_rate,
+            trained_tokens=trained_tokens,
+            skipped_groups=skipped_groups,
+            entropy=self.entropy / tokens,
+            logp_difference=self.difference / tokens,
+            clip_fraction=self.clipped / tokens,
+        )
 
     def add(self, other: "_Sums") -> None:
         self.loss += other.loss

@@ -47,6 +47,7 @@ SYNONYMS = {
     "train_batch_size": "rollout.prompts_per_step",
     "per_device_train_batch_size": "rollout.prompts_per_step",
     "gradient_accumulation_steps": "rollout.prompts_per_step",
+    "importance_sampling_level": "grpo.loss_type: gspo",
     "reward_funcs": "rewards: [{name: ...}]",
     "reward_weights": "rewards: [{name: ..., weight: ...}]",
     "warmup_steps": "warmup_ratio",
@@ -80,7 +81,7 @@ class ModelSection(Section):
     quantization: Literal["nf4", "none"] = "nf4"
     engine: Literal["auto", "portable"] = "auto"
     compute_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """auto: bfloat16 on a card that has it; float32 on a CPU."""
+    """auto: bfloat16 on a card that has it; on a CPU bfloat16 where it is measured to be clearly faster."""
 
 
 class LoraSection(Section):
@@ -141,11 +142,17 @@ class RewardSection(Section):
 
 
 class GrpoSection(Section):
-    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo"] = "grpo"
+    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "gspo"] = "grpo"
     scale_rewards: Literal["group", "batch", "none"] = "group"
     epsilon: Number = Field(0.2, gt=0)
     epsilon_high: Number | None = Field(None, gt=0)
+    delta: Number | None = Field(None, gt=1)
+    """Upper bound of the unclipped ratio."""
     beta: Number = Field(0.0, ge=0)
+    num_iterations: Count = Field(1, ge=1)
+    """Optimiser steps on one rollout."""
+    tis_cap: Number | None = Field(None, gt=0)
+    """Truncated importance sampling between sampler and learner; off where not given."""
     mask_truncated_completions: bool = False
 
 

@@ -2,12 +2,16 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import tina_lite
+
+BASE = Path(tina_lite.__file__).parent / "base"
 TINA = [sys.executable, "-m", "tina_lite.cli.main"]
 
 
@@ -49,6 +53,7 @@ def rows(path: Path, *objects: object) -> Path:
         (["quick.yaml", "--model", "./nowhere"], "model.id"),
         (["quick.yaml", "--model", "builtin:tinny"], "builtin:tiny"),
         (["quick.yaml", "--model", "nobody/nothing"], "--model FOLDER"),
+        (["quick.yaml", "--model", "./weightless"], "no weights"),
         (["quick.yaml", "--rate", "abc"], "--rate"),
         (["quick.yaml", "--rate", "-1"], "--rate"),
         (["quick.yaml", "--max-usd", "-1"], "budget.max_usd"),
@@ -69,6 +74,9 @@ def test_bad_input_is_one_line_exit_2_and_nothing_is_written(quick_recipe, argum
     rows(folder / "unanswered.jsonl", {"question": "1+1?", "answer": None})
     (folder / "broken.jsonl").write_text('{"question": "1+1?", "answer": "2"}\n{"question": \n')
     (folder / "taken").mkdir()
+    (folder / "weightless").mkdir()
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(BASE / name, folder / "weightless")
     (folder / "taken" / "recipe.yaml").write_text("name: other\n")
     before = sorted(folder.rglob("*"))
     result = tina("run", *arguments, cwd=folder)
@@ -77,6 +85,15 @@ def test_bad_input_is_one_line_exit_2_and_nothing_is_written(quick_recipe, argum
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr
     assert result.stdout == ""
     assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.slow
+def test_a_recipe_that_does_not_fit_the_model_leaves_no_folder(quick_recipe):
+    """This shows only once the model is there, after the run has said hello."""
+    result = tina("run", "quick.yaml", "--set", "lora.target_modules=[query]", cwd=quick_recipe.parent)
+    assert result.returncode == 2
+    assert "q_proj" in result.stderr.splitlines()[-1]
+    assert list(quick_recipe.parent.iterdir()) == [quick_recipe]
 
 
 def test_a_budget_too_small_for_one_step_is_exit_3(quick_recipe):
