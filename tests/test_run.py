@@ -206,3 +206,17 @@ def test_greedy_rollouts_have_no_variance_and_cost_no_update(quick_recipe, tmp_p
     for row in metrics(tmp_path / "out"):
         assert (row["skipped_groups"], row["frac_reward_zero_std"], row["grad_norm"]) == (4, 1.0, 0.0)
         assert "entropy" not in row
+
+
+def test_groups_without_variance_give_way_to_fresh_problems(quick_recipe, tmp_path):
+    plain, resampled = (
+        run(
+            Recipe.load(quick_recipe, {"rollout.resample_zero_variance": times, "rewards": ["accuracy"]}),
+            out=tmp_path / str(times),
+        )
+        for times in (0, 3)
+    )
+    flat = [row["frac_reward_zero_std"] for row in metrics(tmp_path / "0")]
+    fewer = [row["frac_reward_zero_std"] for row in metrics(tmp_path / "3")]
+    assert flat[0] > fewer[0], "the first step has the same prompts: fresh ones must have helped"
+    assert resampled["tokens"]["completion"] > plain["tokens"]["completion"], "what was thrown away is counted"

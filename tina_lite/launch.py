@@ -274,6 +274,7 @@ class _Session:
                 checkpoint_keep=recipe.checkpoint.keep,
                 eval_every=recipe.eval.every,
                 eval_samples=recipe.eval.samples,
+                resample_zero_variance=rollout.resample_zero_variance,
             ),
             saver=policy,
             sampler=Sampler(policy, sampling, seed=recipe.seed, kv_tokens=kv_tokens),

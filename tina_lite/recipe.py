@@ -119,6 +119,8 @@ class RolloutSection(Section):
     """0: off."""
     min_p: Number = Field(0.0, ge=0, lt=1)
     """0: off."""
+    resample_zero_variance: Count = Field(0, ge=0)
+    """How often in a step groups without variance are replaced by fresh problems."""
     kv_tokens: Count | None = Field(None, ge=16)
     """KV cache of the sampler in tokens over all rows; default: from free memory."""
 

@@ -18,7 +18,7 @@ from tina_lite.evaluate import evaluate
 from tina_lite.learner import Learner
 from tina_lite.problems import PromptSource
 from tina_lite.records import EvalResult, Group, Prompt, ScoredGroup, Update
-from tina_lite.rewards import WeightedReward, score
+from tina_lite.rewards import Scores, WeightedReward, score
 from tina_lite.runs import checkpoint
 from tina_lite.runs.events import (
     CheckpointSaved,
@@ -40,6 +40,9 @@ SAVE_RESERVE_S = 3.0
 EVAL_RESERVE = 1.5
 """The last evaluation may take longer than the first: completions grow."""
 MAX_BAD_STEPS = 3
+
+
+Judged = tuple[Group, Scores]
 
 
 class Saver(Protocol):
@@ -64,6 +67,8 @@ class Plan:
     checkpoint_keep: int
     eval_every: int | None
     eval_samples: int
+    resample_zero_variance: int
+    """How often in a step groups without variance are replaced by fresh problems."""
 
 
 @dataclass(slots=True)
@@ -146,7 +151,11 @@ class Trainer:
             groups, tokens = self._rollout(prompts, step)
             if not groups:
                 break
-            scored = self._score(groups, step)
+            judged = self._score(groups, step)
+            if self._plan.resample_zero_variance:
+                judged, extra_tokens = self._resample(judged, step)
+                tokens += extra_tokens
+            scored = self._with_advantages(judged)
             update = self._update(scored, step)
             self.state.count(step, self._source.position, tokens, scored, update.trained_tokens)
             seconds = self._meter.elapsed_s() - started
@@ -192,21 +201,40 @@ class Trainer:
                 out_of_time=lambda: self._out_of_time(deadline),
                 progress=self._progress("rollout", step, "completions"),
             )
-        if self._stop or (rollout.unfinished_groups and not rollout.groups):
-            self.stop_reason = self.stop_reason or self._rules.binding_limit(self._meter.read())
+        if self._stop:
             return (), rollout.decoded_tokens
+        if not rollout.groups:
+            self.stop_reason = self._rules.binding_limit(self._meter.read())
         return rollout.groups, rollout.decoded_tokens
 
-    def _score(self, groups: Sequence[Group], step: int) -> list[ScoredGroup]:
+    def _score(self, groups: Sequence[Group], step: int) -> list[Judged]:
         with self._phase("reward", step):
             scores = score(groups, self._rewards)
         for name, count in scores.failures.items():
             last_line = (scores.first_traceback or "").strip().rpartition("\n")[2]
             self._notice(f"reward {name} failed on {count} completions, which got 0: {last_line}")
-        advantages = grpo.advantages([scored.totals for scored in scores.groups], self._plan.scale_rewards)
+        return list(zip(groups, scores.groups, strict=True))
+
+    def _resample(self, judged: list[Judged], step: int) -> tuple[list[Judged], int]:
+        """Groups without variance give way to fresh problems, inside the deadline (DAPO, arXiv 2503.14476, 3.2)."""
+        extra_tokens = 0
+        for _ in range(self._plan.resample_zero_variance):
+            teaching = [(group, scores) for group, scores in judged if len(set(scores.totals)) > 1]
+            missing = len(judged) - len(teaching)
+            if not missing:
+                break
+            fresh, tokens = self._rollout(self._source.next(missing), step)
+            extra_tokens += tokens
+            if len(fresh) < missing:  # out of time: the step goes on with what it has
+                break
+            judged = teaching + self._score(fresh, step)
+        return judged, extra_tokens
+
+    def _with_advantages(self, judged: Sequence[Judged]) -> list[ScoredGroup]:
+        advantages = grpo.advantages([scores.totals for _, scores in judged], self._plan.scale_rewards)
         return [
-            ScoredGroup(group, scored.rewards, scored.totals, advantage)
-            for group, scored, advantage in zip(groups, scores.groups, advantages, strict=True)
+            ScoredGroup(group, scores.rewards, scores.totals, advantage)
+            for (group, scores), advantage in zip(judged, advantages, strict=True)
         ]
 
     def _update(self, groups: Sequence[ScoredGroup], step: int) -> Update:

@@ -65,7 +65,9 @@ def load_tokenizer(model_id: str) -> Any:
     from transformers import AutoTokenizer
 
     with _loading(model_id):
-        return AutoTokenizer.from_pretrained(model_folder(model_id))
+        tokenizer = AutoTokenizer.from_pretrained(model_folder(model_id))
+    tokenizer.clean_up_tokenization_spaces = False  # a completion is scored as it was sampled
+    return tokenizer
 
 
 @contextmanager
