@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # A machine without an NVIDIA card gets the CPU build of torch, some hundred megabytes instead of several thousand.
 TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://download.pytorch.org/whl/cpu)
 
-.PHONY: install quickstart test lint bench base clean
+.PHONY: install quickstart test lint bench bench-step base clean
 
 install: $(INSTALLED)
 
@@ -31,8 +31,19 @@ lint: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python bench/quickstart.py
 
+PEER := .venv-peer
+$(PEER)/.installed:
+	$(PYTHON) -m venv $(PEER)
+	$(PEER)/bin/python -m pip install --quiet --retries 1 --no-deps $(TORCH_INDEX) torch==2.13.0
+	$(PEER)/bin/python -m pip install --quiet torch==2.13.0 trl==1.16.0 transformers==5.23.0 peft==0.21.2 \
+		bitsandbytes==0.50.2 accelerate==1.15.0 math-verify==0.9.0
+	touch $@
+
+bench-step: $(INSTALLED) $(PEER)/.installed  ## a GRPO step against TRL's: make bench-step MODEL=folder DATA=gsm8k.jsonl
+	@$(BIN)/python bench/step.py $(PEER)/bin/python $(MODEL) $(DATA)
+
 base: $(INSTALLED)  ## pre-train the shipped tiny base again, about 25 minutes on two cores
 	$(BIN)/python -m tina_lite.base.pretrain
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEER) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -16,7 +16,7 @@ from tina_lite.runs.events import CheckpointSaved, Notice, StepDone
 
 pytestmark = pytest.mark.slow
 
-CLOCK_METRICS = {"step_time", "tokens_per_second", "usd", "peak_bytes"}
+CLOCK_METRICS = {"step_time", "tokens_per_second", "usd", "peak_bytes", "usd_at_end", "steps_left"}
 
 
 def lines(path: Path) -> list[dict]:
@@ -56,7 +56,7 @@ def test_a_run_leaves_all_that_it_promised(quick_recipe, tmp_path):
     assert summary["usd"] == pytest.approx(summary["gpu_hours"] * 0.20)
     assert [row["step"] for row in lines(out / "metrics.jsonl")] == [1, 2, 3]
     wanted = ("reward rewards/accuracy/mean rewards/format/mean grad_norm loss learning_rate usd frac_reward_zero_std "
-              "completions/mean_length num_tokens tokens_per_second peak_bytes")  # fmt: skip
+              "completions/mean_length num_tokens tokens_per_second peak_bytes usd_at_end")  # fmt: skip
     assert set(wanted.split()) <= lines(out / "metrics.jsonl")[0].keys()
     assert len(lines(out / "samples.jsonl")) == 3 * 4
     ledger = lines(out / "ledger.jsonl")

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any, Protocol
 
 from tina_lite import grpo
-from tina_lite.budget import Meter, StepForecast, StopRules
+from tina_lite.budget import Meter, StepForecast, StopRules, outlook
 from tina_lite.errors import Interrupted, TinaError
 from tina_lite.evaluate import evaluate
 from tina_lite.learner import Learner
@@ -257,6 +257,8 @@ class Trainer:
         )
         metrics["num_tokens"] = self.state.prompt_tokens + self.state.completion_tokens
         metrics["epoch"] = self._source.epoch
+        if ahead := outlook(self._forecast, self._rules.limits, step, reading, self._reserve_s()):
+            metrics["steps_left"], metrics["usd_at_end"] = ahead.steps, ahead.usd
         samples = step_samples(groups)
         self._folder.keep_samples([{"step": step, **sample} for sample in samples.kept])
         self._events.emit(StepDone(step, self._plan.max_steps, metrics, samples.shown))
