@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from tina_lite.policy.generic import CachedDecoder
 from tina_lite.policy.interface import Decoder, TokenBatch
 from tina_lite.policy.logprobs import token_logprobs
 
+REACH_LIMIT_S = 10.0
 CACHE_SHARE = 0.25
 """Of free memory, for keys and values; activations and the logits of a step need the rest."""
 TINY_BASE = "builtin:tiny"
@@ -64,10 +65,24 @@ def load_tokenizer(model_id: str) -> Any:
     """The model's tokenizer; BadInput where there is none."""
     from transformers import AutoTokenizer
 
+    if not Path(model_folder(model_id)).is_dir():
+        _go_offline_unless_reachable(model_id)
     with _loading(model_id):
         tokenizer = AutoTokenizer.from_pretrained(model_folder(model_id))
     tokenizer.clean_up_tokenization_spaces = False  # a completion is scored as it was sampled
     return tokenizer
+
+
+def _go_offline_unless_reachable(model_id: str) -> None:
+    """Without a network, look in the cache alone; transformers would try each file for half a minute."""
+    import httpx
+    from huggingface_hub import HfApi, constants
+
+    with suppress(Exception):  # what the hub answers is for the loader to say
+        try:
+            HfApi().model_info(model_id, timeout=REACH_LIMIT_S)
+        except httpx.TransportError:
+            constants.HF_HUB_OFFLINE = True  # for the rest of this process
 
 
 @contextmanager
@@ -81,7 +96,7 @@ def _loading(model_id: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError) as error:
-        said = " ".join(str(error).split())[:160]
+        said = " ".join(str(error).split()).split(". ")[0][:160]
         raise BadInput(
             f"model.id: cannot load {model_id}: looked for a local folder and on the Hugging Face hub "
             f"({type(error).__name__}: {said}); give a folder with --model FOLDER"
