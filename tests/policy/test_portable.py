@@ -12,7 +12,7 @@ from tina_lite.errors import BadInput
 from tina_lite.policy import TokenBatch
 from tina_lite.policy.generic import CachedDecoder
 from tina_lite.policy.logprobs import token_logprobs
-from tina_lite.policy.portable import PortablePolicy, dense_weight, load_tokenizer
+from tina_lite.policy.portable import dense_weight, load_tokenizer, model_folder
 from tina_lite.sampler import Sampler, Sampling
 
 pytestmark = pytest.mark.slow
@@ -217,7 +217,7 @@ def test_without_quantisation_the_base_is_plain(make_policy):
 
 
 def test_the_tiny_base_keeps_its_promises():
-    folder = Path(PortablePolicy.__module__ and __import__("tina_lite").__file__).parent / "base"
+    folder = Path(model_folder("builtin:tiny"))
     config = json.loads((folder / "config.json").read_text())
     assert (folder / "model.safetensors").stat().st_size <= 6_000_000
     for width in ("hidden_size", "intermediate_size", "vocab_size"):
