@@ -4,6 +4,7 @@ The order is the point. Budget, rate, rewards, problems and folder are looked at
 the run folder is made once nothing that a person typed can fail any more.
 """
 
+import os
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -352,8 +353,6 @@ class _Session:
 
 
 def _rate(recipe: Recipe, flag: float | str | None, card: str | None) -> Rate:
-    import os
-
     wanted = recipe.budget.rate
     given = wanted.model_dump() if isinstance(wanted, Electricity) else None if wanted == "auto" else wanted
     return resolve_rate(flag, given, os.environ, card, recipe.budget.max_usd is not None)
@@ -430,6 +429,4 @@ def _refuse_changed_recipe(path: Path, recipe: Recipe) -> None:
 
 
 def _device_name(card: str | None) -> str:
-    import os
-
     return card or f"cpu ({os.cpu_count()} threads)"

@@ -1,4 +1,4 @@
-"""What an hour costs: --rate > recipe > TINA_LITE_RATE > catalogue by card > electricity > refuse to guess.
+"""What an hour costs: --rate > recipe > TINA_LITE_RATE > electricity, if stated > catalogue by card > no guess.
 
 The catalogue is gpu_prices.csv beside this file, with its sources. A starting point, never the truth.
 """
