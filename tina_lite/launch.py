@@ -137,6 +137,7 @@ class _Session:
     def __init__(self, prepared: Prepared, listeners: Sequence[Listener]) -> None:
         self._p = prepared
         self._listeners = listeners
+        self._damaged: list[str] = []
 
     def run(self) -> dict[str, Any]:
         p = self._p
@@ -177,8 +178,7 @@ class _Session:
                 RUNS.rmdir()
 
     def _newest_checkpoint(self) -> checkpoint.Checkpoint | None:
-        saved, damaged = checkpoint.newest(self._p.path / "checkpoints")
-        self._damaged = damaged
+        saved, self._damaged = checkpoint.newest(self._p.path / "checkpoints")
         return saved
 
     def _open_folder(self, saved: checkpoint.Checkpoint | None) -> RunFolder:
@@ -209,7 +209,7 @@ class _Session:
             events.emit(Notice("warning", "the rate is $0/h, so the budget cannot bind; other stop rules still do"))
         for reason, count in p.train.skipped.items():
             events.emit(Notice("warning", f"{p.train.name}: {count} rows skipped: {reason}"))
-        for name in self._damaged if p.resume else ():
+        for name in self._damaged:
             events.emit(Notice("warning", f"checkpoint {name} is damaged and was passed over"))
         events.emit(PhaseChanged("load", 0))
 

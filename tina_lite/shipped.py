@@ -16,15 +16,12 @@ def shipped_recipes() -> dict[str, Path]:
 
 def find_recipe(path: Path) -> Path:
     """A file, or the name of a shipped recipe. BadInput with the nearest name where it is neither."""
-    if path.exists() or path.suffix:
-        if not path.exists():
-            known = shipped_recipes()
-            raise BadInput(f"{path}: no such recipe{nearest(path.stem, list(known))}")
+    if path.exists():
         return path
     known = shipped_recipes()
     if str(path) in known:
         return known[str(path)]
-    raise BadInput(f"{path}: no such file and no recipe of this name{nearest(str(path), list(known))}")
+    raise BadInput(f"{path}: no such recipe{nearest(path.with_suffix('').as_posix(), list(known))}")
 
 
 def headline(path: Path) -> str:

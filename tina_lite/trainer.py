@@ -147,7 +147,7 @@ class Trainer:
             self.evals["before"] = self._evaluate("before")
         for step in self._steps():
             started = self._meter.elapsed_s()
-            prompts = self._next_prompts()
+            prompts = self._next_prompts(self._plan.prompts_per_step)
             groups, tokens = self._rollout(prompts, step)
             if not groups:
                 break
@@ -163,7 +163,7 @@ class Trainer:
             self._report(scored, update, tokens, seconds)
             self._refuse_bad_numbers(update)
             self._save_when_due()
-        self._save(self._folder)
+        self._save()
         if self._stop:
             assert self._stop.signal_number is not None
             raise Interrupted(
@@ -183,9 +183,9 @@ class Trainer:
                 return
             yield done + 1
 
-    def _next_prompts(self) -> list[Prompt]:
+    def _next_prompts(self, count: int) -> list[Prompt]:
         skipped = self._source.too_long
-        prompts = self._source.next(self._plan.prompts_per_step)
+        prompts = self._source.next(count)
         if self._source.too_long > skipped:
             self._notice(f"{self._source.too_long} prompts skipped so far: longer than rollout.max_prompt_length")
         return prompts
@@ -223,7 +223,7 @@ class Trainer:
             missing = len(judged) - len(teaching)
             if not missing:
                 break
-            fresh, tokens = self._rollout(self._source.next(missing), step)
+            fresh, tokens = self._rollout(self._next_prompts(missing), step)
             extra_tokens += tokens
             if len(fresh) < missing:  # out of time: the step goes on with what it has
                 break
@@ -281,12 +281,12 @@ class Trainer:
         if plan.eval_every and step % plan.eval_every == 0 and step < plan.max_steps:
             self._evaluate("step")
 
-    def _save(self, folder: RunFolder) -> None:
+    def _save(self) -> None:
         """The last checkpoint, and the adapter in PEFT's layout."""
         if self._checkpointed != self.state.step or self.state.step == 0:
             self._checkpoint()
         with self._phase("save", self.state.step):
-            self._saver.save_adapter(folder.adapter)
+            self._saver.save_adapter(self._folder.adapter)
 
     def _checkpoint(self) -> None:
         started = self._meter.elapsed_s()

@@ -6,8 +6,6 @@ from typing import Any
 
 import click
 
-from tina_lite.errors import BadInput
-
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
@@ -56,7 +54,10 @@ def run(
         _show_plan(loaded, out, rate)
         return
     if resume and out is None:
-        out = _newest_run(loaded.name)
+        from tina_lite.launch import RUNS
+        from tina_lite.runs.folder import newest_folder
+
+        out = newest_folder(RUNS, loaded.name)
     _train(loaded, out, rate, resume, plain, as_json)
 
 
@@ -69,15 +70,6 @@ def _train(recipe: Any, out: Path | None, rate: str | None, resume: bool, plain:
         summary = train(prepared, [console])
     if not as_json:
         print(f"{summary['folder']}/summary.json")
-
-
-def _newest_run(name: str) -> Path:
-    from tina_lite.launch import RUNS
-
-    folders = [path for path in RUNS.glob(f"{name}*") if (path / "ledger.jsonl").exists()]
-    if not folders:
-        raise BadInput(f"--resume: no run named {name} in {RUNS}/; name its folder with --out")
-    return max(folders, key=lambda path: (path / "ledger.jsonl").stat().st_mtime)
 
 
 def _show_plan(recipe: Any, out: Path | None, rate: str | None) -> None:

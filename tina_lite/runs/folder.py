@@ -6,6 +6,7 @@ recipe.yaml  events.jsonl  metrics.jsonl  samples.jsonl  ledger.jsonl  checkpoin
 import fcntl
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,15 @@ def free_folder(parent: Path, name: str) -> Path:
     """`parent/name`, or the first of name-2, name-3, ... that does not exist."""
     candidates = (parent / (name if number == 1 else f"{name}-{number}") for number in range(1, 1_000_000))
     return next(path for path in candidates if not path.exists())
+
+
+def newest_folder(parent: Path, name: str) -> Path:
+    """The run that `free_folder` named so and that was written to last; BadInput where there is none."""
+    numbered = re.compile(re.escape(name) + r"(-\d+)?")
+    ledgers = [ledger for ledger in parent.glob("*/ledger.jsonl") if numbered.fullmatch(ledger.parent.name)]
+    if not ledgers:
+        raise BadInput(f"--resume: no run named {name} in {parent}/; name its folder with --out")
+    return max(ledgers, key=lambda ledger: ledger.stat().st_mtime).parent
 
 
 def refuse_taken(path: Path) -> None:
