@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,12 +13,12 @@ from torch.nn import Parameter
 
 from tina_lite.device import available_bytes
 from tina_lite.errors import BadInput
+from tina_lite.hub import REACH_LIMIT_S, unreachable
 from tina_lite.policy.decoder import ARCHITECTURES, DenseDecoder, DenseWeights
 from tina_lite.policy.generic import CachedDecoder
 from tina_lite.policy.interface import Decoder, TokenBatch
 from tina_lite.policy.logprobs import token_logprobs
 
-REACH_LIMIT_S = 10.0
 CACHE_SHARE = 0.25
 """Of free memory, for keys and values; activations and the logits of a step need the rest."""
 TINY_BASE = "builtin:tiny"
@@ -75,14 +75,10 @@ def load_tokenizer(model_id: str) -> Any:
 
 def _go_offline_unless_reachable(model_id: str) -> None:
     """Without a network, look in the cache alone; transformers would try each file for half a minute."""
-    import httpx
-    from huggingface_hub import HfApi, constants
+    from huggingface_hub import constants
 
-    with suppress(Exception):  # what the hub answers is for the loader to say
-        try:
-            HfApi().model_info(model_id, timeout=REACH_LIMIT_S)
-        except httpx.TransportError:
-            constants.HF_HUB_OFFLINE = True  # for the rest of this process
+    if unreachable(lambda api: api.model_info(model_id, timeout=REACH_LIMIT_S)):
+        constants.HF_HUB_OFFLINE = True  # for the rest of this process
 
 
 @contextmanager

@@ -3,11 +3,12 @@
 import re
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from tina_lite.errors import BadInput
+from tina_lite.hub import REACH_LIMIT_S, unreachable
 from tina_lite.problems.files import ROWS_TO_FIND_COLUMNS
 from tina_lite.problems.problem_set import ProblemSet, question_key
 from tina_lite.problems.rows import Sieve, find_columns, problem_of, refuse_if_empty
@@ -15,7 +16,6 @@ from tina_lite.problems.rows import Sieve, find_columns, problem_of, refuse_if_e
 if TYPE_CHECKING:
     from datasets import Dataset
 
-REACH_LIMIT_S = 10.0
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -51,15 +51,11 @@ def download(source: str, config: str | None, split: str) -> "Dataset":
 def _offline_unless_reachable(source: str) -> Iterator[None]:
     """Go to the cache at once where there is no network; `datasets` alone would try for half a minute."""
     import datasets
-    import httpx
-    from huggingface_hub import HfApi, constants
+    from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
-    with suppress(Exception):  # what the hub answers is for `datasets` to say
-        try:
-            HfApi().dataset_info(source, timeout=REACH_LIMIT_S)
-        except httpx.TransportError:
-            constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+    if unreachable(lambda api: api.dataset_info(source, timeout=REACH_LIMIT_S)):
+        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
     try:
         yield
     finally:

@@ -1,0 +1,20 @@
+"""Whether the Hugging Face hub can be reached: its own clients try each file for half a minute without a network."""
+
+from collections.abc import Callable
+from typing import Any
+
+REACH_LIMIT_S = 10.0
+
+
+def unreachable(ask: Callable[[Any], object]) -> bool:
+    """Whether a question to the hub's API, given as a function of it, finds no network. Any answer is an answer."""
+    import httpx
+    from huggingface_hub import HfApi
+
+    try:
+        ask(HfApi())
+    except httpx.TransportError:
+        return True
+    except Exception:
+        return False  # what the hub says is for the loader to say
+    return False
