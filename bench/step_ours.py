@@ -9,7 +9,8 @@ from step_task import GENERATIONS, MAX_COMPLETION, PROMPTS, STEPS, questions, re
 
 from tina_lite.grpo import LossSettings, advantages
 from tina_lite.learner import Learner, OptimizerSettings, UpdateSettings
-from tina_lite.policy.portable import PortablePolicy, load_tokenizer
+from tina_lite.policy.loading import load_tokenizer
+from tina_lite.policy.portable import PortablePolicy
 from tina_lite.problems import make_prompt
 from tina_lite.records import Problem, ScoredGroup
 from tina_lite.sampler import Sampler, Sampling

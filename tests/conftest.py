@@ -49,10 +49,11 @@ def only_the_shipped_rewards(monkeypatch: pytest.MonkeyPatch) -> None:
 def make_policy() -> Callable[..., Any]:
     """A fresh policy over the tiny base; `spread` fills lora_B, which peft leaves at 0, so that the adapter acts."""
 
-    def make(spread: float = 0.0, **changes: Any) -> Any:
+    def make(spread: float = 0.0, model_id: str = "builtin:tiny", fp32: bool = False, **changes: Any) -> Any:
         import torch
 
-        from tina_lite.policy.portable import PortablePolicy, load_tokenizer
+        from tina_lite.policy.loading import load_tokenizer
+        from tina_lite.policy.portable import PortablePolicy
 
         settings: dict[str, Any] = {
             "r": 8,
@@ -62,7 +63,10 @@ def make_policy() -> Callable[..., Any]:
             "seed": 1,
             "dtype": "float32",
         }
-        policy = PortablePolicy("builtin:tiny", load_tokenizer("builtin:tiny"), **{**settings, **changes})
+        policy = PortablePolicy(model_id, load_tokenizer("builtin:tiny"), **{**settings, **changes})
+        if fp32:  # bf16 adapters round their gradients
+            for tensor in policy.trainable().values():
+                tensor.data = tensor.data.float()
         if spread:
             generator = torch.Generator().manual_seed(5)
             for name, tensor in policy.trainable().items():

@@ -52,16 +52,9 @@ def close(one, other, tolerance=1e-5):
     return float((one - other).norm() / other.norm()) < tolerance
 
 
-def fp32(policy):
-    """bf16 adapters round their gradients; in fp32 the claim can be held to 1e-5."""
-    for tensor in policy.trainable().values():
-        tensor.data = tensor.data.float()
-    return policy
-
-
 @pytest.mark.parametrize("loss_type", ["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "gspo"])
 def test_the_gradient_does_not_depend_on_the_token_budget_or_the_order(make_policy, scored, loss_type):
-    policy, loss = fp32(make_policy(spread=0.05)), replace(LOSS, loss_type=loss_type)
+    policy, loss = make_policy(spread=0.05, fp32=True), replace(LOSS, loss_type=loss_type)
     whole, update = gradients(policy, scored, loss)
     for tokens in (64, 200):
         assert close(gradients(policy, scored, loss, micro_batch_tokens=tokens)[0], whole)
@@ -70,7 +63,7 @@ def test_the_gradient_does_not_depend_on_the_token_budget_or_the_order(make_poli
 
 
 def test_a_group_without_variance_is_skipped_and_the_gradient_is_that_of_training_on_it(make_policy, scored):
-    policy = fp32(make_policy(spread=0.05))
+    policy = make_policy(spread=0.05, fp32=True)
     skipped, update = gradients(policy, scored)
     assert update.skipped_groups == 1
     trained = sum(len(c.ids) for s in scored if s.teaches for c in s.group.completions)
@@ -83,7 +76,7 @@ def test_a_group_without_variance_is_skipped_and_the_gradient_is_that_of_trainin
 
 def test_the_gradient_is_that_of_the_formula(make_policy, scored):
     """-sum over tokens of advantage x log-prob, over all tokens of the step (DAPO), by plain autograd."""
-    policy = fp32(make_policy(spread=0.05))
+    policy = make_policy(spread=0.05, fp32=True)
     ours, _ = gradients(policy, scored)
     tokens = sum(len(c.ids) for s in scored for c in s.group.completions)
     loss = 0.0
@@ -100,7 +93,7 @@ def test_the_gradient_is_that_of_the_formula(make_policy, scored):
 
 
 def test_masked_truncated_completions_take_no_part(make_policy, scored):
-    policy = fp32(make_policy(spread=0.05))
+    policy = make_policy(spread=0.05, fp32=True)
     masked, update = gradients(policy, scored, mask_truncated_completions=True)
     assert update.trained_tokens == sum(
         len(c.ids) for s in scored if s.teaches for c in s.group.completions if c.finish_reason == "stop"
@@ -193,7 +186,7 @@ def test_more_iterations_take_more_steps_against_the_same_old_policy(make_policy
 
 def test_truncated_importance_sampling_weighs_by_the_samplers_logprobs(make_policy, scored):
     """The sampler claims log-probs of -1, far above the truth: the weights are small."""
-    policy = fp32(make_policy(spread=0.05))
+    policy = make_policy(spread=0.05, fp32=True)
     plain, _ = gradients(policy, scored)
     weighted, _ = gradients(policy, scored, replace(LOSS, tis_cap=0.5))
     assert float(weighted.norm()) < 0.6 * float(plain.norm())

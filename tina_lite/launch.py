@@ -408,7 +408,7 @@ def _prompt_source(prepared: Prepared, tokenizer: Any) -> PromptSource:
 
 
 def _tokenizer(recipe: Recipe) -> Any:
-    from tina_lite.policy.portable import load_tokenizer
+    from tina_lite.policy.loading import load_tokenizer
 
     return load_tokenizer(recipe.model.id)
 

@@ -7,14 +7,15 @@ near 0.02 would be lost to rounding.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import torch
 
 from tina_lite.errors import BadInput
 from tina_lite.grpo import LossSettings, LossWeights, token_losses
-from tina_lite.policy.interface import Policy, TokenBatch, padded_width
+from tina_lite.policy.interface import Policy, TokenBatch
 from tina_lite.records import Completion, Prompt, ScoredGroup, Update
 
 if TYPE_CHECKING:
@@ -130,16 +131,16 @@ class Learner:
     def _takes_part(self, group: ScoredGroup) -> bool:
         return group.teaches or self._loss.beta > 0
 
-    def _rows(self, groups: Sequence[ScoredGroup]) -> list[_Row]:
-        """What is to be trained on, longest first, so that a budget that is too large shows at once."""
-        rows = [
-            _Row(scored.group.prompt, completion, advantage)
-            for scored in groups
-            if self._takes_part(scored)
-            for completion, advantage in zip(scored.group.completions, scored.advantages, strict=True)
-            if not self._masked(completion)
-        ]
-        return sorted(rows, key=lambda row: -row.tokens)
+    def _rows(self, groups: Sequence[ScoredGroup]) -> list[list[_Row]]:
+        """What is to be trained on, by prompt, longest first, so that a budget that is too large shows at once."""
+        chosen = []
+        for scored in groups:
+            if not self._takes_part(scored):
+                continue
+            pairs = zip(scored.group.completions, scored.advantages, strict=True)
+            rows = [_Row(scored.group.prompt, c, advantage) for c, advantage in pairs if not self._masked(c)]
+            chosen.append(sorted(rows, key=lambda row: -row.tokens))
+        return sorted(filter(None, chosen), key=lambda rows: -rows[0].tokens)
 
     def _masked(self, completion: Completion) -> bool:
         return self._settings.mask_truncated_completions and completion.truncated
@@ -149,18 +150,12 @@ class Learner:
         tokens = sum(len(completion.ids) for completion in completions if not self._masked(completion))
         return LossWeights(self._loss.loss_type, len(completions), tokens, self._settings.max_completion_length)
 
-    def _micro_batches(self, rows: Sequence[_Row]) -> list[list[_Row]]:
-        """Consecutive rows whose padded size fits the token budget; a row that alone is larger goes alone."""
-        batches: list[list[_Row]] = []
-        for row in rows:
-            if (
-                batches
-                and (len(batches[-1]) + 1) * padded_width(batches[-1][0].tokens) <= self._settings.micro_batch_tokens
-            ):
-                batches[-1].append(row)
-            else:
-                batches.append([row])
-        return batches
+    def _micro_batches(self, groups: Sequence[Sequence[_Row]]) -> list[list[_Row]]:
+        """Consecutive rows whose tokens fit the budget; a row that alone is larger goes alone."""
+        packer = _Packer(self._settings.micro_batch_tokens, self._policy.shares_prompts)
+        for rows in groups:
+            packer.add(rows)
+        return packer.batches
 
     def _accumulate(
         self,
@@ -180,8 +175,8 @@ class Learner:
     def _backward(self, rows: Sequence[_Row], index: int, old: "list[Tensor]", weights: LossWeights) -> "_Sums":
         """Forward and backward of one micro-batch; gradients add up in the adapter's tensors."""
         device, temperature = self._policy.device, self._settings.temperature
-        batch = TokenBatch.pack([(row.prompt.ids, row.completion.ids) for row in rows], device)
-        mask = batch.completion_mask()  # (n, T)
+        batch = _token_batch(rows)
+        mask = batch.completion_mask().to(device)  # (n, T)
         logprobs, entropies = self._policy.logprobs(batch, temperature)
         if index == len(old):
             old.append(logprobs.detach())  # first iteration: the policy is the one that sampled, the ratio is 1
@@ -199,7 +194,7 @@ class Learner:
             behaviour_logprobs=behaviour,
             reference_logprobs=reference,
         )
-        scale = weights.per_token(batch.completion_lengths.float())
+        scale = weights.per_token(mask.sum(-1).float())
         loss = (losses * mask * scale[:, None]).sum()
         loss.backward()
         return _Sums(
@@ -228,6 +223,49 @@ class Learner:
             for name, tensor in self._adapter.items():
                 tensor.copy_(self._masters[name])
         self._policy.sync()
+
+
+@dataclass(slots=True)
+class _Packer:
+    """Rows into micro-batches under a token budget."""
+
+    budget: int
+    shares_prompts: bool
+    batches: list[list[_Row]] = field(default_factory=list)
+    _tokens: int = 0
+    """Of the last batch."""
+
+    def add(self, rows: Sequence[_Row]) -> None:
+        """The rows of one prompt: together where they fit, or the prompt would be computed twice."""
+        together = self._cost(rows)
+        if not self.batches or self._tokens + together > self.budget:
+            self._open()
+        for row in rows:
+            cost = self._cost([row], known=bool(self.batches[-1]) and self.batches[-1][-1].prompt is row.prompt)
+            if self.batches[-1] and self._tokens + cost > self.budget:
+                self._open()
+                cost = self._cost([row])
+            self.batches[-1].append(row)
+            self._tokens += cost
+
+    def _open(self) -> None:
+        if not self.batches or self.batches[-1]:
+            self.batches.append([])
+        self._tokens = 0
+
+    def _cost(self, rows: Sequence[_Row], known: bool = False) -> int:
+        """Tokens that these rows of one prompt add; `known`: the prompt is there already."""
+        prompts = (0 if known else 1) if self.shares_prompts else len(rows)
+        return prompts * len(rows[0].prompt.ids) + sum(len(row.completion.ids) for row in rows)
+
+
+def _token_batch(rows: Sequence[_Row]) -> TokenBatch:
+    """Consecutive rows of one prompt under that prompt."""
+    groups = [list(group) for _, group in groupby(rows, key=lambda row: id(row.prompt))]
+    return TokenBatch(
+        tuple(group[0].prompt.ids for group in groups),
+        tuple(tuple(row.completion.ids for row in group) for group in groups),
+    )
 
 
 @dataclass(slots=True)

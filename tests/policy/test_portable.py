@@ -10,14 +10,18 @@ import torch
 
 from tina_lite.errors import BadInput
 from tina_lite.policy import TokenBatch
+from tina_lite.policy.dense import base_weight
 from tina_lite.policy.generic import CachedDecoder
+from tina_lite.policy.loading import load_tokenizer, model_folder
 from tina_lite.policy.logprobs import token_logprobs
-from tina_lite.policy.portable import dense_weight, load_tokenizer, model_folder
 from tina_lite.sampler import Sampler, Sampling
 
 pytestmark = pytest.mark.slow
 
-ROWS = [([5, 6, 7, 30, 31], [40, 41, 42]), ([9, 10, 50], [60, 61, 62, 63, 64, 65]), ([11, 12, 13, 14], [70])]
+BATCH = TokenBatch(
+    prompts=((5, 6, 7, 30, 31), (9, 10, 50), (11, 12, 13, 14)),
+    completions=(((40, 41, 42), (43, 44, 45, 46, 47, 48, 49)), ((60, 61, 62, 63, 64, 65),), ((70,), (71, 72))),
+)
 
 
 def linear_layers(policy):
@@ -27,7 +31,7 @@ def linear_layers(policy):
 
 
 def dense_copy(policy):
-    """The same function without bitsandbytes: a plain model with dequantised weights, adapters as in the policy."""
+    """The same function without bitsandbytes, in float32: a plain model, dequantised, with the same adapters."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
@@ -35,23 +39,25 @@ def dense_copy(policy):
     quantised = dict(policy.model.get_base_model().named_modules())
     for name, module in plain.named_modules():
         if name.endswith("_proj"):
-            module.weight.data.copy_(dense_weight(quantised[name].base_layer))
+            module.weight.data.copy_(base_weight(quantised[name]))
     config = policy.model.peft_config["default"]
     targets = sorted(config.target_modules)
     reference = get_peft_model(plain, LoraConfig(r=config.r, lora_alpha=config.lora_alpha, target_modules=targets))
     adapters = policy.trainable()
     for name, parameter in reference.named_parameters():
         if parameter.requires_grad:
-            parameter.data = adapters[name].detach().clone()
+            parameter.data = adapters[name].detach().float()
     return reference.eval()
 
 
 def reference_logprobs(model, batch):
     """The plain formula: all logits, log_softmax, gather."""
-    logprobs = model(input_ids=batch.ids).logits.float().log_softmax(-1)
-    rows, offsets = batch.completion_mask().nonzero(as_tuple=True)
-    at = batch.prompt_lengths[rows] + offsets
-    return logprobs[rows, at - 1, batch.ids[rows, at]]
+    picked = []
+    for prompt, completion in batch.rows:
+        ids = torch.tensor([*prompt, *completion])
+        logprobs = model(input_ids=ids[None]).logits[0].float().log_softmax(-1)
+        picked.append(logprobs[len(prompt) - 1 : -1].gather(1, ids[len(prompt) :, None])[:, 0])
+    return torch.cat(picked)
 
 
 def test_every_covered_linear_is_four_bit_and_adapters_are_bf16(make_policy):
@@ -74,7 +80,7 @@ def test_gradients_after_sampling_equal_those_of_the_dequantised_reference(make_
     decoder = CachedDecoder(policy.model.get_base_model())  # runs the 4-bit layers themselves, in eval mode
     decoder.admit(decoder.prefill([prompt.ids for prompt in make_prompts(policy, 3)]))
     decoder.step(torch.tensor([40, 41, 42]))
-    batch = TokenBatch.pack(ROWS)
+    batch = BATCH
     with policy.training():
         logprobs, _ = policy.logprobs(batch, 1.0)
     logprobs.sum().backward()
@@ -89,19 +95,19 @@ def test_gradients_after_sampling_equal_those_of_the_dequantised_reference(make_
 
 def test_logprobs_equal_the_plain_formula_and_padding_does_not_matter(make_policy):
     policy = make_policy(spread=0.05)
-    batch = TokenBatch.pack(ROWS)
+    batch = BATCH
     with torch.no_grad():
         logprobs, entropies = policy.logprobs(batch, 1.0)
         expected = reference_logprobs(dense_copy(policy), batch)
-        alone, _ = policy.logprobs(TokenBatch.pack(ROWS[2:]), 1.0)
+        alone, _ = policy.logprobs(TokenBatch(batch.prompts[2:], batch.completions[2:]), 1.0)
     assert torch.allclose(logprobs[batch.completion_mask()], expected, atol=2e-4)
     assert (logprobs[~batch.completion_mask()] == 0).all()
     assert (entropies[batch.completion_mask()] > 0).all()
-    assert torch.allclose(alone[0, 0], logprobs[2, 0], atol=1e-5)
+    assert torch.allclose(alone[0, 0], logprobs[3, 0], atol=1e-5)
 
 
 def test_the_reference_is_the_base_without_the_adapter(make_policy):
-    batch = TokenBatch.pack(ROWS)
+    batch = BATCH
     with torch.no_grad():
         moved, _ = make_policy(spread=0.05).logprobs(batch, 1.0, adapter=False)
         fresh, _ = make_policy().logprobs(batch, 1.0)

@@ -1,4 +1,4 @@
-"""Decoding for any causal model of transformers, over its own forward and cache: the 4-bit base with the adapter.
+"""Any causal model of transformers, over its own forward pass and cache: the 4-bit base with the adapter.
 
 Rows are aligned on the right, so that the model's cache, which grows by one column a step, serves rows of any age.
 Slower than a dense copy (decoder.py), and free of any knowledge of the architecture.
@@ -10,8 +10,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from tina_lite.policy.interface import Prefix
+from tina_lite.policy.interface import Prefix, TokenBatch
 
 
 class CachedDecoder:
@@ -69,6 +70,19 @@ class CachedDecoder:
         self._cache = _layers(out.past_key_values)
         logits: Tensor = out.logits[:, -1].float()
         return logits
+
+
+def hidden_before_completions(model: Any, batch: TokenBatch) -> tuple[Tensor, Tensor]:
+    """The hidden state before each completion token (K, H), and those tokens (K,), row by row.
+
+    Rows are padded on the right, where causal attention never looks back from, so there is no attention mask.
+    """
+    ids = pad_sequence([torch.tensor([*prompt, *completion]) for prompt, completion in batch.rows], batch_first=True)
+    ids = ids.to(model.device)  # (N, P + T)
+    rows, offsets = batch.completion_mask().to(model.device).nonzero(as_tuple=True)
+    at = torch.tensor([len(prompt) for prompt, _ in batch.rows], device=model.device)[rows] + offsets
+    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+    return hidden[rows, at - 1], ids[rows, at]
 
 
 def _layers(cache: Any) -> list[tuple[Tensor, Tensor]]:

@@ -47,49 +47,35 @@ class Decoder(Protocol):
         ...
 
 
-WIDTH_MULTIPLE = 8
-"""Batches are padded to a multiple of this, so that few shapes occur: kernels and memory blocks are used again."""
-
-
-def padded_width(tokens: int) -> int:
-    """The width of a batch whose longest row has so many tokens.
-
-    >>> padded_width(33)
-    40
-    """
-    return -(-tokens // WIDTH_MULTIPLE) * WIDTH_MULTIPLE
-
-
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
-    """Prompts with their completions, padded on the right."""
+    """Completions under their prompts; a prompt that several completions share stands once.
 
-    ids: "Tensor"
-    """(N, P + T) int64."""
-    prompt_lengths: "Tensor"
-    """(N,) int64."""
-    completion_lengths: "Tensor"
-    """(N,) int64."""
+    The N completions, in order, are the rows of every (N, T) tensor; T is the longest of them.
+    """
 
-    @classmethod
-    def pack(cls, rows: Sequence[tuple[Sequence[int], Sequence[int]]], device: "device | None" = None) -> "TokenBatch":
-        """From (prompt ids, completion ids) pairs; the padding is token 0 and never seen by a real token."""
+    prompts: tuple[Sequence[int], ...]
+    completions: tuple[tuple[Sequence[int], ...], ...]
+    """Those of each prompt; each has at least one token."""
+
+    @property
+    def rows(self) -> list[tuple[Sequence[int], Sequence[int]]]:
+        """(prompt, completion) of each row."""
+        pairs = zip(self.prompts, self.completions, strict=True)
+        return [(prompt, completion) for prompt, group in pairs for completion in group]
+
+    def completion_lengths(self) -> "Tensor":
+        """(N,) int64."""
         import torch
 
-        width = padded_width(max(len(prompt) + len(completion) for prompt, completion in rows))
-        ids = torch.zeros(len(rows), width, dtype=torch.int64)
-        for row, (prompt, completion) in enumerate(rows):
-            ids[row, : len(prompt) + len(completion)] = torch.tensor((*prompt, *completion))
-        prompts = torch.tensor([len(prompt) for prompt, _ in rows])
-        completions = torch.tensor([len(completion) for _, completion in rows])
-        return cls(ids.to(device), prompts.to(device), completions.to(device))
+        return torch.tensor([len(completion) for group in self.completions for completion in group])
 
     def completion_mask(self) -> "Tensor":
-        """(N, T) bool, T the longest completion."""
+        """(N, T) bool."""
         import torch
 
-        longest = int(self.completion_lengths.max())
-        return torch.arange(longest, device=self.ids.device) < self.completion_lengths[:, None]
+        lengths = self.completion_lengths()
+        return torch.arange(int(lengths.max())) < lengths[:, None]
 
 
 class Policy(Protocol):
@@ -99,6 +85,8 @@ class Policy(Protocol):
     device: "device"
     stop_ids: frozenset[int]
     """Tokens that end a completion."""
+    shares_prompts: bool
+    """Whether `logprobs` reads the prompt of a group once, or once a completion."""
 
     def decoder(self, max_rows: int, max_tokens: int) -> Decoder:
         """A decoder for at most so many rows of at most so many tokens, prompt included."""

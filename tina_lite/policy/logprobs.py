@@ -24,15 +24,14 @@ class _TokenLogprobs(torch.autograd.Function):
         for start in range(0, len(hidden), chunk):
             piece = slice(start, start + chunk)
             logits = (hidden[piece] @ head.T).float().div_(temperature)  # (chunk, V)
-            target = targets[piece, None]
-            log_z = logits.logsumexp(-1, keepdim=True)
-            logprobs[piece] = (logits.gather(1, target) - log_z).squeeze(1)
-            probabilities = (logits - log_z).exp_()
-            entropies[piece] = log_z.squeeze(1) - torch.einsum("nv,nv->n", probabilities, logits)
+            logits -= logits.amax(-1, keepdim=True)
+            weights = logits.exp()
+            total = weights.sum(-1)
+            logprobs[piece] = logits.gather(1, targets[piece, None])[:, 0] - total.log()
             if slope is not None:
-                # softmax - onehot, in place of the probabilities
-                probabilities.scatter_add_(1, target, torch.full_like(log_z, -1.0))
-                slope[piece] = (probabilities.to(head.dtype) @ head).div_(-temperature)
+                mean = (weights.to(head.dtype) @ head).div_(total[:, None])
+                slope[piece] = (head[targets[piece]] - mean).div_(temperature)
+            entropies[piece] = total.log() - weights.mul_(logits).sum(-1) / total
         if slope is not None:
             ctx.save_for_backward(slope)
         ctx.mark_non_differentiable(entropies)

@@ -1,0 +1,173 @@
+"""The training forward pass of a DenseModel: no padding but in attention, and the prompt of a group computed once.
+
+All tokens of a batch stand packed in one dimension M: first the prompts, each once, then the completions without
+their last tokens, which predict nothing. Only attention needs rows: a completion looks at its prompt's keys and, back
+from itself, at its own.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from tina_lite.policy.dense import DenseLayer, DenseModel
+from tina_lite.policy.functions import adapted_linear, pad, rms_norm, rotary, swiglu
+from tina_lite.policy.interface import TokenBatch
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """How packed tokens stand in padded rows."""
+
+    shape: tuple[int, int]
+    """(rows, width)"""
+    places: Tensor
+    """(rows x width,), the packed token at each place; 0 in the padding."""
+    real: Tensor
+    """(M,), the place of each packed token."""
+
+    @classmethod
+    def of(cls, lengths: Tensor, device: torch.device) -> "_Rows":
+        width = int(lengths.max())
+        real = (torch.arange(width) < lengths[:, None]).flatten().nonzero()[:, 0]
+        places = torch.zeros(len(lengths) * width, dtype=torch.int64)
+        places[real] = torch.arange(len(real))
+        return cls((len(lengths), width), places.to(device), real.to(device))
+
+    def pad(self, packed: Tensor) -> Tensor:
+        """(M, heads, d) to (rows, heads, width, d)."""
+        padded: Tensor = pad(packed, self.places, self.real).unflatten(0, self.shape).transpose(1, 2)
+        return padded
+
+    def pack(self, padded: Tensor) -> Tensor:
+        """(rows, heads, width, d) to (M, heads, d)."""
+        packed: Tensor = padded.transpose(1, 2).flatten(0, 1).index_select(0, self.real)
+        return packed
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A TokenBatch as packed tokens."""
+
+    ids: Tensor
+    """(M,)"""
+    positions: Tensor
+    """(M,), counted from the start of the prompt."""
+    prompts: _Rows
+    completions: _Rows | None
+    """Without their last tokens; None where none has more than one."""
+    prompt_of: Tensor
+    """(N,), the prompt of each completion."""
+    mask: Tensor
+    """(1 or N, 1, T - 1, P + T - 1) bool: which keys a completion's token sees, its prompt's and then its own."""
+    predicting: Tensor
+    """(K,), the packed token before each completion token, in the order of the rows."""
+    targets: Tensor
+    """(K,), the completion tokens themselves."""
+
+    @classmethod
+    def of(cls, batch: TokenBatch, device: torch.device) -> "Layout":
+        owners = torch.tensor([index for index, group in enumerate(batch.completions) for _ in group])
+        prompt_lengths = torch.tensor([len(prompt) for prompt in batch.prompts])
+        completions = [completion for _, completion in batch.rows]
+        read = batch.completion_lengths() - 1
+        starts = prompt_lengths.sum() + read.cumsum(0) - read  # where each completion begins in M
+        lasts = prompt_lengths.cumsum(0)[owners] - 1  # the prompt token before each completion
+        ids = [*batch.prompts, *(completion[:-1] for completion in completions)]
+        begins = torch.cat((torch.zeros_like(prompt_lengths), prompt_lengths[owners]))
+        lengths = torch.cat((prompt_lengths, read))
+        predicting = [
+            torch.cat((last[None], torch.arange(int(start), int(start + length))))
+            for last, start, length in zip(lasts, starts, read, strict=True)
+        ]
+        return cls(
+            ids=torch.tensor([token for row in ids for token in row]).to(device),
+            positions=torch.cat([torch.arange(length) + begin for begin, length in zip(begins, lengths.tolist())]).to(
+                device
+            ),
+            prompts=_Rows.of(prompt_lengths, device),
+            completions=_Rows.of(read, device) if read.any() else None,
+            prompt_of=owners.to(device),
+            mask=_visible(prompt_lengths[owners], int(prompt_lengths.max()), int(read.max())).to(device),
+            predicting=torch.cat(predicting).to(device),
+            targets=torch.tensor([token for completion in completions for token in completion]).to(device),
+        )
+
+
+def _visible(prompt_lengths: Tensor, longest: int, width: int) -> Tensor:
+    """The mask of a Layout; one for all rows where their prompts are of one length."""
+    own = torch.ones(width, width, dtype=torch.bool).tril()
+    if bool((prompt_lengths == longest).all()):
+        prompt_lengths = prompt_lengths[:1]
+    prompt = torch.arange(longest) < prompt_lengths[:, None, None]  # (rows, 1, P)
+    shape = (len(prompt_lengths), width, -1)
+    return torch.cat((prompt.expand(shape), own.expand(shape)), dim=-1)[:, None]
+
+
+def kept_bytes(model: DenseModel, tokens: int) -> int:
+    """About what a forward pass keeps for its backward pass, without `recompute`."""
+    layer = model.layers[0]
+    hidden: int
+    hidden, heads = model.embedding.shape[1], model.query_heads + 2 * model.kv_heads
+    in_dtype = 4 * hidden + model.query_heads * model.head_dim + 3 * (layer.gate_up.outputs // 2)
+    in_attention = 2 * (heads + model.query_heads) * model.head_dim  # padded, and widened on a CPU
+    return tokens * len(model.layers) * (in_dtype * model.dtype.itemsize + in_attention * 4)
+
+
+def final_hidden(
+    model: DenseModel, layout: Layout, *, adapter: bool = True, dropout: bool = False, recompute: bool = False
+) -> Tensor:
+    """Final hidden states (M, H) of packed tokens; `recompute` keeps one activation a layer and repeats the rest."""
+    cos, sin = model.rotation(layout.positions)
+    hidden = F.embedding(layout.ids, model.embedding).to(model.dtype)
+    for layer in model.layers:
+        arguments = (model, layer, hidden, cos, sin, layout, adapter, dropout)
+        hidden = checkpoint(_layer, *arguments, use_reentrant=False) if recompute else _layer(*arguments)
+    return rms_norm(hidden, model.final_norm, model.norm_epsilon)
+
+
+def _layer(
+    model: DenseModel,
+    layer: DenseLayer,
+    hidden: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    layout: Layout,
+    adapter: bool,
+    dropout: bool,
+) -> Tensor:
+    """One layer on packed tokens, (M, H) to (M, H)."""
+
+    def linear(x: Tensor, name: str) -> Tensor:
+        return adapted_linear(x, getattr(layer, name), adapter=adapter, dropout=dropout)
+
+    normed = rms_norm(hidden, layer.attention_norm, model.norm_epsilon)
+    heads = linear(normed, "qkv").unflatten(-1, (-1, model.head_dim))
+    heads = rotary(model.normed_heads(layer, heads, rms_norm), cos, sin)
+    hidden = hidden + linear(_attend(model, heads, layout).flatten(1), "out")
+    gate_up = linear(rms_norm(hidden, layer.mlp_norm, model.norm_epsilon), "gate_up")
+    return hidden + linear(swiglu(gate_up), "down")
+
+
+def _attend(model: DenseModel, heads: Tensor, layout: Layout) -> Tensor:
+    """Packed query, key and value heads (M, heads, d) to packed outputs (M, query heads, d)."""
+    split = (model.query_heads, model.kv_heads, model.kv_heads)
+    prompt_tokens = len(layout.prompts.real)
+    query, key, value = _wide(layout.prompts.pad(heads[:prompt_tokens])).split(split, dim=1)
+    out = layout.prompts.pack(F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True))
+    if layout.completions is not None:
+        own_query, own_key, own_value = _wide(layout.completions.pad(heads[prompt_tokens:])).split(split, dim=1)
+        keys = torch.cat((key[layout.prompt_of], own_key), dim=2)
+        values = torch.cat((value[layout.prompt_of], own_value), dim=2)
+        mask = torch.zeros(layout.mask.shape, dtype=keys.dtype, device=keys.device)
+        mask.masked_fill_(~layout.mask, -torch.inf)
+        rows = F.scaled_dot_product_attention(own_query, keys, values, mask, enable_gqa=True)
+        out = torch.cat((out, layout.completions.pack(rows)))
+    return out.to(heads.dtype)
+
+
+def _wide(heads: Tensor) -> Tensor:
+    """On a CPU the backward pass of attention is twice as fast in float32 as in bfloat16 (bench/README.md)."""
+    return heads.float() if heads.device.type == "cpu" else heads

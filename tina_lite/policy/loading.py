@@ -1,0 +1,161 @@
+"""From a model's name to its parts: tokenizer, 4-bit base, adapter, the dtype to compute in. Errors are one line."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tina_lite.errors import BadInput
+from tina_lite.hub import REACH_LIMIT_S, unreachable
+
+TINY_BASE = "builtin:tiny"
+PROBE_ROWS = 512
+PROBE_TRIALS = 8
+CLEARLY_FASTER = 1.5
+"""A choice that hangs on a few percent would differ from run to run."""
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def model_folder(model_id: str) -> str:
+    """The name under which transformers finds a model: the shipped base's folder, or the name as it stands."""
+    if model_id == TINY_BASE:
+        return str(Path(__file__).parent.parent / "base")
+    if model_id.startswith("builtin:"):
+        raise BadInput(f"model.id: {model_id} does not ship with the package; did you mean {TINY_BASE}?")
+    return model_id
+
+
+def compute_dtype(name: str, device: torch.device, config: Any) -> torch.dtype:
+    """The dtype of activations: bfloat16 on a card that has it; on a CPU whichever is measured to be faster."""
+    if name != "auto":
+        return DTYPES[name]
+    if device.type == "cpu":
+        return faster_on_cpu(config.hidden_size, getattr(config, "intermediate_size", 4 * config.hidden_size))
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+def faster_on_cpu(hidden: int, intermediate: int) -> torch.dtype:
+    """bfloat16 where it is clearly faster at the model's own shapes, else float32, which rounds less."""
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        x, weight = torch.ones(PROBE_ROWS, hidden, dtype=dtype), torch.ones(intermediate, hidden, dtype=dtype)
+        trials = []
+        for _ in range(PROBE_TRIALS):
+            started = time.perf_counter()
+            torch.nn.functional.linear(x, weight)
+            trials.append(time.perf_counter() - started)
+        seconds[dtype] = min(trials)
+    return torch.bfloat16 if seconds[torch.bfloat16] * CLEARLY_FASTER < seconds[torch.float32] else torch.float32
+
+
+def load_tokenizer(model_id: str) -> Any:
+    """The model's tokenizer; BadInput where there is none."""
+    from transformers import AutoTokenizer
+
+    if not Path(model_folder(model_id)).is_dir():
+        _go_offline_unless_reachable(model_id)
+    with loading(model_id):
+        tokenizer = AutoTokenizer.from_pretrained(model_folder(model_id))
+    tokenizer.clean_up_tokenization_spaces = False  # a completion is scored as it was sampled
+    return tokenizer
+
+
+def _go_offline_unless_reachable(model_id: str) -> None:
+    """Without a network, look in the cache alone; transformers would try each file for half a minute."""
+    from huggingface_hub import constants
+
+    if unreachable(lambda api: api.model_info(model_id, timeout=REACH_LIMIT_S)):
+        constants.HF_HUB_OFFLINE = True  # for the rest of this process
+
+
+def read_config(model_id: str) -> Any:
+    """The model's config.json."""
+    from transformers import AutoConfig
+
+    with loading(model_id):
+        return AutoConfig.from_pretrained(model_folder(model_id))
+
+
+@contextmanager
+def loading(model_id: str) -> Iterator[None]:
+    """Foreign errors of loading become one clear line."""
+    folder = Path(model_folder(model_id))
+    if model_id.startswith((".", "/", "~")) and not (folder / "config.json").exists():
+        raise BadInput(f"model.id: {model_id} is not a model folder (no config.json there)")
+    if folder.is_dir() and not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
+        raise BadInput(f"model.id: {model_id} holds no weights (*.safetensors); copy the whole model folder")
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        said = " ".join(str(error).split()).split(". ")[0][:160]
+        raise BadInput(
+            f"model.id: cannot load {model_id}: looked for a local folder and on the Hugging Face hub "
+            f"({type(error).__name__}: {said}); give a folder with --model FOLDER"
+        ) from error
+
+
+def load_base(model_id: str, quantization: str, dtype: torch.dtype, device: torch.device) -> Any:
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    # bitsandbytes announces an optional CPU kernel that it did not find; nobody can act on it.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    config = None
+    if quantization == "nf4":
+        config = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    with loading(model_id):
+        model = AutoModelForCausalLM.from_pretrained(
+            model_folder(model_id),
+            quantization_config=config,
+            dtype=dtype,
+            device_map={"": device},
+            attn_implementation="sdpa",
+        )
+    _keep_gradients_right(model)
+    return model.eval()
+
+
+def _keep_gradients_right(model: Any) -> None:
+    """On CPUs with AVX512-bf16, bitsandbytes 0.50 repacks a Linear4bit that is called in eval mode for a kernel
+    without autograd, and gradients taken later are wrong without a word. This keeps the packing off.
+    """
+    import bitsandbytes as bnb
+
+    for module in model.modules():
+        if isinstance(module, bnb.nn.Linear4bit):
+            module.support_avx512bf16_for_cpu = False
+
+
+def attach_lora(base: Any, r: int, alpha: float, dropout: float, target_modules: tuple[str, ...]) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=list(target_modules), task_type="CAUSAL_LM"
+    )
+    try:
+        model = get_peft_model(base, config)
+    except ValueError as error:
+        linear = sorted({name.split(".")[-1] for name, m in base.named_modules() if name and hasattr(m, "in_features")})
+        raise BadInput(
+            f"lora.target_modules: {', '.join(target_modules)} fit no layer of this model; it has {', '.join(linear)}"
+        ) from error
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.to(torch.bfloat16)  # the learner holds the fp32 masters
+    return model.eval()
+
+
+def stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    known = model.generation_config.eos_token_id
+    ids = known if isinstance(known, list) else [known]
+    return frozenset(int(i) for i in (*ids, tokenizer.eos_token_id) if i is not None)
