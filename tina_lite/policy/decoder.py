@@ -14,7 +14,7 @@ from tina_lite.policy.dense import DenseModel
 from tina_lite.policy.functions import normed, rotate
 from tina_lite.policy.interface import Prefix
 
-GROWTH = 64
+GROWTH = 16
 """Tokens by which the cache's used length is rounded up, so that shapes change seldom."""
 
 
@@ -97,7 +97,7 @@ class DenseDecoder:
         return min(self._keys.shape[3], -(-self._longest // GROWTH) * GROWTH)
 
     def _logits(self, hidden: Tensor) -> Tensor:
-        return F.linear(hidden.to(self._model.head.dtype), self._model.head).float()
+        return self._model.logits(hidden).float()
 
     def _forward(
         self, ids: Tensor, positions: Tensor, attend: Callable[[int, Tensor, Tensor, Tensor], Tensor]

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tina_lite.policy.packing import add_packed_linear, can_pack, packed, packed_linear
+
 Norm = Callable[[Tensor, Tensor, float], Tensor]
 ARCHITECTURES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 
@@ -53,11 +55,11 @@ class FusedLinear:
         biases = [getattr(module, "base_layer", module).bias for module in modules]
         self.bias = None if biases[0] is None else torch.cat([bias.detach().to(dtype) for bias in biases])
         self._weight = self.dense() if resident else None
+        self._packed = packed(self._weight) if self._weight is not None and can_pack(self._weight) else None
         self.outputs: int = sum(module.out_features for module in modules)
         self._adapted = any(hasattr(module, "lora_A") for module in modules)
         self.dropout: float = max((_dropout(module) for module in modules), default=0.0)
-        self.frozen_adapter: tuple[Tensor, Tensor] | None = None
-        """A and B as of the last `refresh`, for sampling."""
+        self._sampling_adapter: tuple[Tensor, Tensor] | None = None  # as of the last refresh, packed like the base
 
     def dense(self) -> Tensor:
         return torch.cat([base_weight(module).to(self._dtype) for module in self._modules])
@@ -82,14 +84,23 @@ class FusedLinear:
 
     def refresh(self) -> None:
         with torch.no_grad():
-            self.frozen_adapter = self.adapter()
+            adapter = self.adapter()
+        if adapter is not None and self._packed is not None:
+            adapter = packed(adapter[0]), packed(adapter[1])
+        self._sampling_adapter = adapter
 
     def __call__(self, x: Tensor) -> Tensor:
         """For sampling: x (N, in) to (N, out), without gradient."""
-        y = F.linear(x, self.weight, self.bias)
-        if self.frozen_adapter is not None:
-            a, b = self.frozen_adapter
-            y.addmm_(x @ a.T, b.T)
+        if self._packed is None:
+            y = F.linear(x, self.weight, self.bias)
+            if self._sampling_adapter is not None:
+                a, b = self._sampling_adapter
+                y.addmm_(x @ a.T, b.T)
+            return y
+        y = packed_linear(x, self._packed, self.bias)
+        if self._sampling_adapter is not None:
+            a, b = self._sampling_adapter
+            y = add_packed_linear(y, packed_linear(x, a), b)
         return y
 
 
@@ -124,6 +135,7 @@ class DenseModel:
         self.layers = [DenseLayer(layer, dtype, resident) for layer in inner.layers]
         self.embedding = inner.embed_tokens.weight.detach()  # (V, H)
         self.head = causal_lm.lm_head.weight.detach()  # (V, H)
+        self._packed_head = packed(self.head) if resident and can_pack(self.head) else None
         self.final_norm = inner.norm.weight.detach()
         self.norm_epsilon: float = config.rms_norm_eps
         self.dtype = dtype
@@ -143,6 +155,10 @@ class DenseModel:
     def device(self) -> torch.device:
         device: torch.device = self.head.device
         return device
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Final hidden states (N, H) to (N, V), without gradient."""
+        return F.linear(hidden, self.head) if self._packed_head is None else packed_linear(hidden, self._packed_head)
 
     def rotation(self, positions: Tensor) -> tuple[Tensor, ...]:
         """cos and sin of positions (M,), each (M, query and key heads, head_dim / 2), by the model's own embedding."""

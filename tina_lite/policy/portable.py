@@ -54,7 +54,8 @@ class PortablePolicy:
         self.stop_ids = stop_ids(self._causal_lm, self.tokenizer)
         self._dense: DenseModel | None = None
         if fits(self._causal_lm):
-            copy_bytes = self._causal_lm.num_parameters() * self._dtype.itemsize
+            copies = 2 if self.device.type == "cpu" else 1  # one to train on, one packed to sample from
+            copy_bytes = copies * self._causal_lm.num_parameters() * self._dtype.itemsize
             resident = copy_bytes < DENSE_SHARE * self._free_bytes()
             self._dense = DenseModel(self._causal_lm, self._dtype, resident=resident)
         self.shares_prompts = self._dense is not None

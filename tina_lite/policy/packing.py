@@ -1,0 +1,31 @@
+"""Frozen weights laid out once, for products of few rows.
+
+A CPU multiplies from a blocked layout, into which torch.nn.functional.linear brings a plain weight at every call: at
+the 16 rows of a decode step that costs as much as half the product itself (bench/README.md).
+"""
+
+import torch
+from torch import Tensor
+
+
+def can_pack(weight: Tensor) -> bool:
+    return weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
+
+
+def packed(weight: Tensor) -> Tensor:
+    """A weight (out, in) in the layout that `packed_linear` and `add_packed_linear` read; opaque, not for other use."""
+    with torch.no_grad():
+        blocked: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, None)  # as torch.compile does
+    return blocked
+
+
+def packed_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x (N, in) to x W' + bias (N, out), without gradient."""
+    y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return y
+
+
+def add_packed_linear(y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """y + x W', without gradient."""
+    total: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, y, weight, None, "add")
+    return total
