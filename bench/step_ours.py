@@ -31,7 +31,7 @@ def main() -> None:
         temperature=1.0,
         max_completion_length=MAX_COMPLETION,
         num_iterations=1,
-        micro_batch_tokens=1024,
+        micro_batch_tokens=2048,
     )
     learner = Learner(policy, LossSettings("dapo"), settings, OptimizerSettings(0.9, 0.999, 0.0, 1.0), seed=1)
     rows = questions(data)

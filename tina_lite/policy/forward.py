@@ -159,8 +159,8 @@ def _attend(model: DenseModel, heads: Tensor, layout: Layout) -> Tensor:
     out = layout.prompts.pack(F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True))
     if layout.completions is not None:
         own_query, own_key, own_value = _wide(layout.completions.pad(heads[prompt_tokens:])).split(split, dim=1)
-        keys = torch.cat((key[layout.prompt_of], own_key), dim=2)
-        values = torch.cat((value[layout.prompt_of], own_value), dim=2)
+        keys = torch.cat((key.index_select(0, layout.prompt_of), own_key), dim=2)
+        values = torch.cat((value.index_select(0, layout.prompt_of), own_value), dim=2)
         mask = torch.zeros(layout.mask.shape, dtype=keys.dtype, device=keys.device)
         mask.masked_fill_(~layout.mask, -torch.inf)
         rows = F.scaled_dot_product_attention(own_query, keys, values, mask, enable_gqa=True)
