@@ -14,8 +14,11 @@ from tina_lite.policy.dense import DenseModel
 from tina_lite.policy.functions import normed, rotate
 from tina_lite.policy.interface import Prefix
 
+ROWS_MULTIPLE = 8
+"""A batch is filled up with idle rows to a multiple of this: a CPU compiles a kernel for each new shape, which costs
+more than a few idle rows do."""
 GROWTH = 16
-"""Tokens by which the cache's used length is rounded up, so that shapes change seldom."""
+"""Tokens by which the cache's used length is rounded up, for the same reason."""
 
 
 class DenseDecoder:
@@ -23,7 +26,7 @@ class DenseDecoder:
 
     def __init__(self, model: DenseModel, max_rows: int, max_tokens: int) -> None:
         self._model = model
-        shape = (len(model.layers), max_rows, model.kv_heads, max_tokens, model.head_dim)
+        shape = (len(model.layers), _round_up(max_rows, ROWS_MULTIPLE), model.kv_heads, max_tokens, model.head_dim)
         self._keys = torch.zeros(shape, dtype=model.dtype, device=model.device)
         self._values = torch.zeros_like(self._keys)
         self._lengths = torch.zeros(0, dtype=torch.int64, device=model.device)
@@ -73,7 +76,9 @@ class DenseDecoder:
 
     @torch.no_grad()
     def step(self, tokens: Tensor) -> Tensor:
-        rows, at, kv_heads = len(tokens), self._lengths, self._model.kv_heads
+        alive, kv_heads = len(tokens), self._model.kv_heads
+        rows = _round_up(alive, ROWS_MULTIPLE)
+        at, tokens = (F.pad(x, (0, rows - alive)) for x in (self._lengths, tokens))  # idle rows overwrite their own
         self._longest += 1
         used = self._used()
         seen = torch.arange(used, device=at.device) <= at[:, None]  # (N, used)
@@ -90,11 +95,11 @@ class DenseDecoder:
             return out.flatten(1, 2)
 
         hidden = self._forward(tokens, at, attend)
-        self._lengths = at + 1
-        return self._logits(hidden)
+        self._lengths = self._lengths + 1
+        return self._logits(hidden)[:alive]
 
     def _used(self) -> int:
-        return min(self._keys.shape[3], -(-self._longest // GROWTH) * GROWTH)
+        return min(self._keys.shape[3], _round_up(self._longest, GROWTH))
 
     def _logits(self, hidden: Tensor) -> Tensor:
         return self._model.logits(hidden).float()
@@ -116,3 +121,7 @@ class DenseDecoder:
             gate, up = layer.gate_up(normed(hidden, layer.mlp_norm, model.norm_epsilon)).chunk(2, dim=-1)
             hidden = hidden + layer.down(F.silu(gate).mul_(up))
         return normed(hidden, model.final_norm, model.norm_epsilon)
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
