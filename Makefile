@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # A machine without an NVIDIA card gets the CPU build of torch, some hundred megabytes instead of several thousand.
 TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://download.pytorch.org/whl/cpu)
 
-.PHONY: install quickstart test lint bench bench-step bench-learning base clean
+.PHONY: install quickstart test lint bench bench-step bench-rollout bench-memory bench-learning base clean
 
 install: $(INSTALLED)
 
@@ -41,6 +41,12 @@ $(PEER)/.installed:
 
 bench-step: $(INSTALLED) $(PEER)/.installed  ## a GRPO step against TRL's: make bench-step MODEL=folder DATA=gsm8k.jsonl
 	@$(BIN)/python bench/step.py $(PEER)/bin/python $(MODEL) $(DATA)
+
+bench-rollout: $(INSTALLED)  ## tokens a second against transformers' generate: make bench-rollout MODEL=folder DATA=gsm8k.jsonl
+	@$(BIN)/python bench/rollout.py $(MODEL) $(DATA)
+
+bench-memory: $(INSTALLED) $(PEER)/.installed  ## peak resident memory by phase: make bench-memory MODEL=folder DATA=gsm8k.jsonl
+	@$(BIN)/python bench/memory.py $(PEER)/bin/python $(MODEL) $(DATA)
 
 bench-learning: $(INSTALLED) $(PEER)/.installed  ## reward curves against TRL's: make bench-learning DTYPE=float32
 	@$(BIN)/python bench/learning.py $(PEER)/bin/python $(DTYPE)

@@ -14,19 +14,16 @@ whole if they do in every window and over all steps. A table goes to stderr, one
 """
 
 import json
-import os
-import subprocess
 import sys
 from math import sqrt
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from learning_task import PROMPTS, RECIPE, SEEDS, STEPS, WINDOW
+from sides import measure
 
 from tina_lite.recipe import Recipe
 
-HERE = Path(__file__).parent
 T_95 = 2.776
 """The 97.5% quantile of Student's t at 4 degrees of freedom: three seeds a side."""
 
@@ -45,22 +42,11 @@ def recipe_of(seed: int) -> str:
     return Recipe.load(RECIPE, changes).model_dump_json()
 
 
-def measure(python: str, script: str, *arguments: str) -> dict[str, Any]:
-    """Run one side in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    command = [python, str(HERE / script), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        sys.exit(f"{script} failed:\n{done.stderr[-2000:]}")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
-
-
 def pair(peer: str, seed: int, dtype: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """One run of each side, checked to have been the same task."""
     recipe = recipe_of(seed)
-    ours = measure(sys.executable, "learning_ours.py", recipe)
-    theirs = measure(peer, "learning_trl.py", recipe, dtype)
+    ours = measure(sys.executable, "learning_ours.py", recipe, OMP_NUM_THREADS="1")
+    theirs = measure(peer, "learning_trl.py", recipe, dtype, OMP_NUM_THREADS="1")
     if ours["prompts"] != theirs["prompts"]:
         sys.exit(f"seed {seed}: the two models were not asked the same token ids")
     rates = zip(ours["curves"]["learning_rate"], theirs["curves"]["learning_rate"], strict=True)

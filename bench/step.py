@@ -9,26 +9,11 @@ stderr, one JSON object to stdout.
 """
 
 import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-HERE = Path(__file__).parent
-
-
-def measure(python: str, script: str, *arguments: str) -> dict[str, Any]:
-    """Run one side in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "HF_HUB_OFFLINE": "1"}
-    command = [python, str(HERE / script), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        sys.exit(f"{script} failed:\n{done.stderr[-2000:]}")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    result["seconds"] = result["seconds"][1:]  # the first step warms up
-    return result
+from sides import measure
 
 
 def compare(peer: str, model: str, data: str, workload: str) -> dict[str, Any]:
@@ -38,6 +23,7 @@ def compare(peer: str, model: str, data: str, workload: str) -> dict[str, Any]:
         ours.append(measure(sys.executable, "step_ours.py", model, data, workload))
         theirs.append(measure(peer, "step_trl.py", model, data, workload, dtype))
         for name, run in (("ours", ours[-1]), ("TRL", theirs[-1])):
+            run["seconds"] = run["seconds"][1:]  # the first step warms up
             steps = ", ".join(f"{value:.1f}" for value in run["seconds"])
             memory = f"{run['peak_bytes'] / 1e9:.2f} GB"
             print(f"{workload:8} {name:5} {run['dtype']:9} {steps} s a step, {memory}", file=sys.stderr)

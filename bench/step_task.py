@@ -10,10 +10,10 @@ STEPS = 3
 """The first is a warm-up and does not count."""
 
 
-def questions(path: str) -> list[tuple[str, str]]:
+def questions(path: str, count: int = PROMPTS * STEPS) -> list[tuple[str, str]]:
     """The first questions of a GSM8K file with their final answers."""
     with open(path, encoding="utf-8") as file:
-        rows = [json.loads(next(file)) for _ in range(PROMPTS * STEPS)]
+        rows = [json.loads(next(file)) for _ in range(count)]
     return [(row["question"], row["answer"].rpartition("####")[2].strip()) for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""Decoding from a DenseModel: four matrix products a layer and token, and their adapters' small ones.
+"""Decoding from a DenseModel: four matrix products a layer and token.
 
 Keys and values live in one static buffer; a row writes at its own length, so rows of any length share a batch, leave
 it and enter it.
@@ -22,13 +22,12 @@ GROWTH = 16
 
 
 class DenseDecoder:
-    """A Decoder over DenseModel. Keys and values: (layers, rows, kv heads, capacity, head_dim)."""
+    """A Decoder over DenseModel."""
 
     def __init__(self, model: DenseModel, max_rows: int, max_tokens: int) -> None:
         self._model = model
-        shape = (len(model.layers), _round_up(max_rows, ROWS_MULTIPLE), model.kv_heads, max_tokens, model.head_dim)
-        self._keys = torch.zeros(shape, dtype=model.dtype, device=model.device)
-        self._values = torch.zeros_like(self._keys)
+        shape = (len(model.layers), _round_up(max_rows, ROWS_MULTIPLE), max_tokens, 2 * model.kv_heads, model.head_dim)
+        self._cache = torch.zeros(shape, dtype=model.dtype, device=model.device)  # keys, then values, of each token
         self._lengths = torch.zeros(0, dtype=torch.int64, device=model.device)
         self._longest = 0  # no row is longer; known without a look at the device
 
@@ -38,30 +37,24 @@ class DenseDecoder:
         # Padding on the right: causal attention keeps it from every real token.
         ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(prompt) for prompt in prompts], batch_first=True)
         positions = torch.arange(ids.shape[1], device=self._model.device).expand(ids.shape).flatten()
-        keys: list[Tensor] = []
-        values: list[Tensor] = []
+        caches: list[Tensor] = []
 
-        def attend(layer: int, *heads: Tensor) -> Tensor:
-            query, key, value = (x.unflatten(0, ids.shape).transpose(1, 2) for x in heads)  # (B, heads, P, d)
-            keys.append(key)
-            values.append(value)
+        def attend(layer: int, query: Tensor, key_value: Tensor) -> Tensor:
+            caches.append(key_value.unflatten(0, ids.shape))
+            query = query.unflatten(0, ids.shape).transpose(1, 2)  # (B, heads, P, d)
+            key, value = caches[-1].transpose(1, 2).chunk(2, dim=1)
             out = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
             return out.transpose(1, 2).flatten(0, 1)
 
         hidden = self._forward(ids.flatten().to(self._model.device), positions, attend)
         logits = self._logits(hidden.unflatten(0, ids.shape)[torch.arange(len(prompts)), torch.tensor(lengths) - 1])
-        all_keys, all_values = torch.stack(keys), torch.stack(values)  # (layers, B, kv heads, P, head_dim)
-        return [
-            Prefix(length, logits[row], (all_keys[:, row, :, :length], all_values[:, row, :, :length]))
-            for row, length in enumerate(lengths)
-        ]
+        cache = torch.stack(caches)  # (layers, B, P, 2 kv heads, d)
+        return [Prefix(length, logits[row], cache[:, row, :length]) for row, length in enumerate(lengths)]
 
     @torch.no_grad()
     def admit(self, prefixes: Sequence[Prefix]) -> None:
         for row, prefix in enumerate(prefixes, start=len(self._lengths)):
-            keys, values = prefix.cache
-            self._keys[:, row, :, : prefix.length] = keys
-            self._values[:, row, :, : prefix.length] = values
+            self._cache[:, row, : prefix.length] = prefix.cache
         added = torch.tensor([prefix.length for prefix in prefixes], device=self._lengths.device)
         self._lengths = torch.cat((self._lengths, added))
         self._longest = max(self._longest, *(prefix.length for prefix in prefixes))
@@ -70,8 +63,7 @@ class DenseDecoder:
     def keep(self, rows: Tensor) -> None:
         used = self._used()
         moved = (rows != torch.arange(len(rows), device=rows.device)).nonzero()[:, 0]
-        for buffer in (self._keys, self._values):
-            buffer[:, moved, :, :used] = buffer[:, rows[moved], :, :used]
+        self._cache[:, moved, :used] = self._cache[:, rows[moved], :used]
         self._lengths = self._lengths[rows]
 
     @torch.no_grad()
@@ -83,31 +75,27 @@ class DenseDecoder:
         used = self._used()
         seen = torch.arange(used, device=at.device) <= at[:, None]  # (N, used)
         mask = torch.zeros(seen.shape, dtype=self._model.dtype, device=at.device).masked_fill_(~seen, -torch.inf)
-        row_index = torch.arange(rows, device=at.device)
+        places = torch.arange(rows, device=at.device) * self._cache.shape[2] + at  # of the new tokens, rows laid flat
 
-        def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            keys, values = self._keys[layer, :rows], self._values[layer, :rows]
-            keys[row_index, :, at] = key
-            values[row_index, :, at] = value
+        def attend(layer: int, query: Tensor, key_value: Tensor) -> Tensor:
+            self._cache[layer].flatten(0, 1).index_copy_(0, places, key_value)
+            keys, values = self._cache[layer, :rows, :used].transpose(1, 2).chunk(2, dim=1)  # (N, kv heads, used, d)
             # The heads of a group share keys: as "queries" of one kv head they need no copy of the cache.
             folded = query.unflatten(1, (kv_heads, -1))
-            out = F.scaled_dot_product_attention(folded, keys[:, :, :used], values[:, :, :used], mask[:, None, None])
-            return out.flatten(1, 2)
+            return F.scaled_dot_product_attention(folded, keys, values, mask[:, None, None]).flatten(1, 2)
 
         hidden = self._forward(tokens, at, attend)
         self._lengths = self._lengths + 1
         return self._logits(hidden)[:alive]
 
     def _used(self) -> int:
-        return min(self._keys.shape[3], _round_up(self._longest, GROWTH))
+        return min(self._cache.shape[2], _round_up(self._longest, GROWTH))
 
     def _logits(self, hidden: Tensor) -> Tensor:
         return self._model.logits(hidden).float()
 
-    def _forward(
-        self, ids: Tensor, positions: Tensor, attend: Callable[[int, Tensor, Tensor, Tensor], Tensor]
-    ) -> Tensor:
-        """Final hidden states (M, H); `attend(layer, query, key, value)` owns the cache, all (M, heads, d)."""
+    def _forward(self, ids: Tensor, positions: Tensor, attend: Callable[[int, Tensor, Tensor], Tensor]) -> Tensor:
+        """Final hidden states (M, H); `attend(layer, query, keys and values)` owns the cache, all (M, heads, d)."""
         model = self._model
         cos, sin = model.rotation(positions)
         hidden = F.embedding(ids, model.embedding).to(model.dtype)
@@ -116,7 +104,7 @@ class DenseDecoder:
                 -1, (-1, model.head_dim)
             )
             heads = rotate(model.normed_heads(layer, heads, normed), cos, sin)
-            mixed = attend(index, *heads.split((model.query_heads, model.kv_heads, model.kv_heads), dim=1))
+            mixed = attend(index, *heads.split((model.query_heads, 2 * model.kv_heads), dim=1))
             hidden = hidden + layer.out(mixed.flatten(1))
             gate, up = layer.gate_up(normed(hidden, layer.mlp_norm, model.norm_epsilon)).chunk(2, dim=-1)
             hidden = hidden + layer.down(F.silu(gate).mul_(up))

@@ -1,8 +1,9 @@
 """Models of Llama's shape (llama, mistral, qwen2, qwen3) as plain tensors: a dense frozen base, the adapter beside it.
 
 Projections that read the same input are one product, and so are their adapters: y = x W' + s (x A') B', with A the
-adapters' rows stacked and B block-diagonal. Base and adapter stay apart, as in peft: merged into 16 bits, an update
-below the rounding of W would be lost. Sampling (decoder.py) and training (forward.py) both run on this one copy.
+adapters' rows stacked and B block-diagonal. Training (forward.py) keeps base and adapter apart, as peft does. So does
+sampling (decoder.py) on a card, on the same copy; on a CPU it has a packed copy of its own, W + s B A, made anew after
+each update from W and not from the last sum, so that roundings do not add up.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tina_lite.policy.packing import add_packed_linear, can_pack, packed, packed_linear
+from tina_lite.policy.packing import can_pack, packed, packed_linear
 
 Norm = Callable[[Tensor, Tensor, float], Tensor]
 ARCHITECTURES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
@@ -55,11 +56,11 @@ class FusedLinear:
         biases = [getattr(module, "base_layer", module).bias for module in modules]
         self.bias = None if biases[0] is None else torch.cat([bias.detach().to(dtype) for bias in biases])
         self._weight = self.dense() if resident else None
-        self._packed = packed(self._weight) if self._weight is not None and can_pack(self._weight) else None
+        self._packed: Tensor | None = None  # base and adapter in one, as of the last refresh
         self.outputs: int = sum(module.out_features for module in modules)
         self._adapted = any(hasattr(module, "lora_A") for module in modules)
         self.dropout: float = max((_dropout(module) for module in modules), default=0.0)
-        self._sampling_adapter: tuple[Tensor, Tensor] | None = None  # as of the last refresh, packed like the base
+        self._sampling_adapter: tuple[Tensor, Tensor] | None = None  # as of the last refresh
 
     def dense(self) -> Tensor:
         return torch.cat([base_weight(module).to(self._dtype) for module in self._modules])
@@ -82,25 +83,24 @@ class FusedLinear:
                 up.append(torch.zeros(module.out_features, 0, dtype=self._dtype, device=module.weight.device))
         return torch.cat(down), torch.block_diag(*up)
 
+    @torch.no_grad()
     def refresh(self) -> None:
-        with torch.no_grad():
-            adapter = self.adapter()
-        if adapter is not None and self._packed is not None:
-            adapter = packed(adapter[0]), packed(adapter[1])
-        self._sampling_adapter = adapter
+        adapter = self.adapter()
+        if self._weight is not None and can_pack(self._weight):
+            self._packed = packed(
+                self._weight if adapter is None else torch.addmm(self._weight, adapter[1], adapter[0])
+            )
+        else:
+            self._sampling_adapter = adapter
 
     def __call__(self, x: Tensor) -> Tensor:
         """For sampling: x (N, in) to (N, out), without gradient."""
-        if self._packed is None:
-            y = F.linear(x, self.weight, self.bias)
-            if self._sampling_adapter is not None:
-                a, b = self._sampling_adapter
-                y.addmm_(x @ a.T, b.T)
-            return y
-        y = packed_linear(x, self._packed, self.bias)
+        if self._packed is not None:
+            return packed_linear(x, self._packed, self.bias)
+        y = F.linear(x, self.weight, self.bias)
         if self._sampling_adapter is not None:
             a, b = self._sampling_adapter
-            y = add_packed_linear(y, packed_linear(x, a), b)
+            y.addmm_(x @ a.T, b.T)
         return y
 
 

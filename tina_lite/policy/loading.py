@@ -1,6 +1,7 @@
 """From a model's name to its parts: tokenizer, 4-bit base, adapter, the dtype to compute in. Errors are one line."""
 
 import logging
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,15 +41,13 @@ def compute_dtype(name: str, device: torch.device, config: Any) -> torch.dtype:
 
 def faster_on_cpu(hidden: int, intermediate: int) -> torch.dtype:
     """bfloat16 where it is clearly faster at the model's own shapes, else float32, which rounds less."""
-    seconds = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        x, weight = torch.ones(PROBE_ROWS, hidden, dtype=dtype), torch.ones(intermediate, hidden, dtype=dtype)
-        trials = []
-        for _ in range(PROBE_TRIALS):
+    seconds = dict.fromkeys((torch.float32, torch.bfloat16), math.inf)
+    for _ in range(PROBE_TRIALS):  # in turn, so that what else runs on the machine slows both
+        for dtype in seconds:
+            x, weight = torch.ones(PROBE_ROWS, hidden, dtype=dtype), torch.ones(intermediate, hidden, dtype=dtype)
             started = time.perf_counter()
             torch.nn.functional.linear(x, weight)
-            trials.append(time.perf_counter() - started)
-        seconds[dtype] = min(trials)
+            seconds[dtype] = min(seconds[dtype], time.perf_counter() - started)
     return torch.bfloat16 if seconds[torch.bfloat16] * CLEARLY_FASTER < seconds[torch.float32] else torch.float32
 
 

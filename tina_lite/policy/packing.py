@@ -13,7 +13,7 @@ def can_pack(weight: Tensor) -> bool:
 
 
 def packed(weight: Tensor) -> Tensor:
-    """A weight (out, in) in the layout that `packed_linear` and `add_packed_linear` read; opaque, not for other use."""
+    """A weight (out, in) in the layout that `packed_linear` reads; opaque, not for other use."""
     with torch.no_grad():
         blocked: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, None)  # as torch.compile does
     return blocked
@@ -23,9 +23,3 @@ def packed_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
     """x (N, in) to x W' + bias (N, out), without gradient."""
     y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return y
-
-
-def add_packed_linear(y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-    """y + x W', without gradient."""
-    total: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, y, weight, None, "add")
-    return total

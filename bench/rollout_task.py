@@ -1,0 +1,15 @@
+"""What both sides of `bench/rollout.py` sample: GSM8K prompts x 8 completions, whose lengths are given beforehand."""
+
+from zlib import crc32
+
+from step_task import MAX_COMPLETION
+
+SHORTEST = 8
+REPEATS = 3
+
+
+def lengths(workload: str, rows: int) -> list[int]:
+    """Tokens of each completion, end of text included: equal, or spread evenly by a hash."""
+    if workload == "equal":
+        return [MAX_COMPLETION] * rows
+    return [SHORTEST + crc32(f"row {row}".encode()) % (MAX_COMPLETION - SHORTEST + 1) for row in range(rows)]
