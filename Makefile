@@ -7,21 +7,37 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # A machine without an NVIDIA card gets the CPU build of torch, some hundred megabytes instead of several thousand.
 TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://download.pytorch.org/whl/cpu)
 
-.PHONY: install quickstart test lint bench bench-step bench-rollout bench-memory bench-learning base clean
+.PHONY: install install-unsloth quickstart browser test test-unsloth lint base clean
+.PHONY: bench bench-step bench-rollout bench-memory bench-plan bench-learning bench-rewards bench-data
+.PHONY: soak-budget soak-bill
 
 install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --retries 1 --constraint constraints.txt --no-deps $(TORCH_INDEX) torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[tasks,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[tasks,export,report,track,dev]'
 	touch $@
 
 quickstart: $(INSTALLED)  ## two minutes: a language model learns to reason, for less than a cent
 	$(BIN)/tina-lite run recipes/quickstart.yaml $(ARGS)
 
+browser:  ## Debian's Chromium for the tests of the report, which are skipped without it
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null; } || \
+		echo "no Chromium, so the tests that need one are skipped"
+
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(ARGS)
+
+UNSLOTH := $(VENV)/.installed-unsloth
+install-unsloth: $(UNSLOTH)  ## the engine for a CUDA card, beside the pinned set, which its own pins would move
+$(UNSLOTH): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps unsloth unsloth_zoo
+	touch $@
+
+test-unsloth: $(UNSLOTH)  ## both engines compared, and whole runs under either; MODEL=folder adds a real model
+	$(if $(MODEL),TINA_LITE_TEST_MODEL=$(MODEL)) $(BIN)/python -m pytest -m unsloth tests/policy/test_unsloth.py $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
@@ -31,12 +47,15 @@ lint: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python bench/quickstart.py
 
+bench-rewards: $(INSTALLED)  ## completions a second of each reward, and 10,000 hostile completions
+	@$(BIN)/python bench/rewards.py
+
 PEER := .venv-peer
 $(PEER)/.installed:
 	$(PYTHON) -m venv $(PEER)
 	$(PEER)/bin/python -m pip install --quiet --retries 1 --no-deps $(TORCH_INDEX) torch==2.13.0
 	$(PEER)/bin/python -m pip install --quiet torch==2.13.0 trl==1.16.0 transformers==5.23.0 peft==0.21.2 \
-		bitsandbytes==0.50.2 accelerate==1.15.0 math-verify==0.9.0
+		bitsandbytes==0.50.2 accelerate==1.15.0 math-verify==0.9.0 pydantic==2.14.3 ruamel.yaml==0.19.1
 	touch $@
 
 bench-step: $(INSTALLED) $(PEER)/.installed  ## a GRPO step against TRL's: make bench-step MODEL=folder DATA=gsm8k.jsonl
@@ -48,8 +67,20 @@ bench-rollout: $(INSTALLED)  ## tokens a second against transformers' generate: 
 bench-memory: $(INSTALLED) $(PEER)/.installed  ## peak resident memory by phase: make bench-memory MODEL=folder DATA=gsm8k.jsonl
 	@$(BIN)/python bench/memory.py $(PEER)/bin/python $(MODEL) $(DATA)
 
+bench-data: $(INSTALLED)  ## seconds and memory to the first step on a million rows
+	@$(BIN)/python bench/data.py
+
+bench-plan: $(INSTALLED)  ## what plan says against what the run takes: make bench-plan MODEL=folder
+	@$(BIN)/python bench/plan.py $(MODEL)
+
 bench-learning: $(INSTALLED) $(PEER)/.installed  ## reward curves against TRL's: make bench-learning DTYPE=float32
 	@$(BIN)/python bench/learning.py $(PEER)/bin/python $(DTYPE)
+
+soak-budget: $(INSTALLED)  ## 40 runs with random budgets and stalls, about 45 minutes: none may bill more than its budget
+	$(BIN)/python tests/soak_budget.py $(ARGS)
+
+soak-bill: $(INSTALLED)  ## a run killed 20 times and resumed, about 4 minutes: its bill against a stopwatch
+	$(BIN)/python tests/soak_bill.py $(ARGS)
 
 base: $(INSTALLED)  ## pre-train the shipped tiny base again, about 25 minutes on two cores
 	$(BIN)/python -m tina_lite.base.pretrain

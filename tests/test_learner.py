@@ -143,6 +143,25 @@ def test_small_steps_reach_bf16_adapters_through_fp32_masters(make_policy, score
     assert (naive != one).float().mean() < 0.2  # only entries that are themselves near 0 can move
 
 
+def test_200_small_steps_move_bf16_adapters_as_far_as_fp32_ones(make_policy, scored):
+    """lr 1e-6: the masters go as far as those of fp32 training and the adapter is never more than a rounding away."""
+
+    def train(fp32):
+        learner = Learner(make_policy(spread=0.05, fp32=fp32), LOSS, SETTINGS, OPTIMIZER, seed=1)
+        start = torch.cat([master.flatten().clone() for master in learner._masters.values()])
+        for step in range(1, 201):
+            learner.update(scored, learning_rate=1e-6, step=step)
+        end = torch.cat([master.flatten() for master in learner._masters.values()])
+        adapter = torch.cat([tensor.detach().flatten() for tensor in learner._adapter.values()])
+        return end - start, end, adapter
+
+    (exact, _, _), (moved, master, adapter) = train(fp32=True), train(fp32=False)
+    assert float(moved.norm()) == pytest.approx(float(exact.norm()), rel=0.02)
+    assert float(moved @ exact) > 0.95 * float(moved.norm() * exact.norm())
+    assert adapter.dtype == torch.bfloat16
+    assert torch.equal(adapter, master.bfloat16())
+
+
 def test_state_and_load_state_go_on_exactly(make_policy, scored):
     def learner_of(policy):
         return Learner(policy, LOSS, SETTINGS, OPTIMIZER, seed=1)

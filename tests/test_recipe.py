@@ -6,7 +6,7 @@ import pytest
 
 from tina_lite.errors import BadInput
 from tina_lite.recipe import Recipe, parse_override
-from tina_lite.shipped import find_recipe, shipped_recipes
+from tina_lite.shipped import find_recipe
 
 GOOD = "name: x\ndata: {source: arithmetic}\n"
 
@@ -45,7 +45,10 @@ def test_the_defaults_are_the_papers(tmp_path):
         ("stop: {max_steps: 2.5}", ":3: stop.max_steps: got 2.5; needs a valid integer"),
         ("stop: {max_steps: true}", "stop.max_steps: got True"),
         ("rollout: {num_generations: 1}", "must be greater than or equal to 2 (a group of one has no advantage)"),
-        ("budget: {rate: {watts: 3}}", "needs auto, a number of US dollars per hour, or {watts: W, usd_per_kwh: P}"),
+        (
+            "budget: {rate: {watts: 3}}",
+            "needs auto, a number of US dollars per hour, or {watts: W or auto, usd_per_kwh: P}",
+        ),
         ("budget: {max_usd: .nan}", "a finite number is needed"),
         ("rewards: []", ":3: rewards"),
         ("rewards: [format, format]", "a reward is named twice"),
@@ -110,12 +113,74 @@ def test_local_files_are_found_from_any_folder(tmp_path, monkeypatch):
     assert recipe.with_local_paths().data.source == str(tmp_path / "mine.jsonl")
 
 
-@pytest.mark.parametrize("name", shipped_recipes())
-def test_every_shipped_recipe_is_valid(name):
-    recipe = Recipe.load(find_recipe(Path(name)))
-    assert recipe.budget.max_usd is not None, "a shipped recipe has a budget"
-
-
 def test_an_unknown_shipped_recipe_gets_the_nearest_name():
     with pytest.raises(BadInput, match="did you mean quickstart"):
         find_recipe(Path("quikstart"))
+
+
+def write(folder: Path, **texts: str) -> Path:
+    """Recipes by name; the path of the first."""
+    for name, text in texts.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return folder / f"{next(iter(texts))}.yaml"
+
+
+def test_a_recipe_extends_another_field_by_field(tmp_path):
+    below = GOOD + "lora: {r: 8, alpha: 16}\nrewards: [accuracy, format]\nstop: {max_steps: 5}\n"
+    path = write(tmp_path, top="extends: below.yaml\nlora: {r: 4}\nrewards: [accuracy]\nstop: {max_steps: null}\n")
+    (tmp_path / "below.yaml").write_text(below)
+    recipe = Recipe.load(path, {"lora.dropout": 0.5})
+    assert (recipe.name, recipe.lora.r, recipe.lora.alpha, recipe.lora.dropout) == ("x", 4, 16, 0.5)
+    assert [reward.name for reward in recipe.rewards] == ["accuracy"]
+    assert recipe.stop.max_steps is None
+
+
+def test_the_run_folders_recipe_extends_nothing(tmp_path):
+    path = write(tmp_path, top="extends: quickstart\nseed: 5\n")
+    recipe = Recipe.load(path)
+    again = write(tmp_path, again=recipe.to_yaml())
+    assert "extends" not in again.read_text()
+    assert Recipe.load(again).model_dump() == recipe.model_dump()
+
+
+def test_an_extended_recipe_brings_its_folder(tmp_path, monkeypatch):
+    (tmp_path / "team").mkdir()
+    (tmp_path / "team" / "mine.jsonl").write_text("{}")
+    (tmp_path / "team" / "mine.py").write_text("")
+    write(tmp_path / "team", base="data: {source: mine.jsonl}\nrewards: ['mine.py:f']\n")
+    path = write(tmp_path, top="extends: team/base.yaml\nname: y\n")
+    monkeypatch.chdir("/")
+    recipe = Recipe.load(path).with_local_paths()
+    assert recipe.data.source == str(tmp_path / "team" / "mine.jsonl")
+    assert recipe.rewards[0].name == f"{tmp_path / 'team' / 'mine.py'}:f"
+    assert recipe.folder == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("top", "below", "said"),
+    [
+        ("extends: below.yaml\n\nlora: {s: 1}", "data: {source: a}", "top.yaml:3: lora.s: unknown field"),
+        ("extends: below.yaml\nlora: {r: 1}", "data: {source: a}\n\nlora:\n  s: 1", "below.yaml:4: lora.s: unknown"),
+        ("extends: below.yaml\nlora: {r: 0}", "data: {source: a}\nlora: {r: 2}", "top.yaml:2: lora.r: got 0"),
+        ("extends: below.yaml", "lora: {r: 2}", "top.yaml:1: data: is missing and has no default"),
+        ("extends: below.yaml", "data: {source: a", "below.yaml:2:1: broken YAML"),
+        ("name: y\nextends: belo.yaml", "", "top.yaml:2: extends: no recipe 'belo.yaml' in "),
+        ("extends: quikstart", "", "top.yaml:1: extends: no recipe 'quikstart' in "),
+        ("extends: quikstart", "", "did you mean quickstart?"),
+        ("extends: [a, b]", "", "top.yaml:1: extends: got ['a', 'b']; needs a file, or the name of a recipe"),
+        ("extends: top.yaml", "", "top.yaml:1: extends: goes in a circle: "),
+        ("extends: below.yaml", "name: y\nextends: top.yaml", "below.yaml:2: extends: goes in a circle: "),
+    ],
+)
+def test_a_fault_in_recipes_that_extend_names_the_right_file(tmp_path, top, below, said):
+    path = write(tmp_path, top=top + "\n", below=below + "\n")
+    with pytest.raises(BadInput) as caught:
+        Recipe.load(path)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_override_of_an_extended_field_is_blamed_on_set(tmp_path):
+    path = write(tmp_path, top="extends: below.yaml\n", below=GOOD + "lora: {r: 2}\n")
+    with pytest.raises(BadInput, match=r"--set: lora\.r: got 0"):
+        Recipe.load(path, {"lora.r": 0})

@@ -48,6 +48,8 @@ def test_a_run_leaves_all_that_it_promised(quick_recipe, tmp_path):
     assert json.loads((out / "summary.json").read_text()) == json.loads(json.dumps(summary))
     assert summary["stop_reason"] == "max_steps"
     assert summary["steps"] == 3
+    assert summary["per_dollar"]["tokens"] == pytest.approx(summary["tokens"]["completion"] / summary["usd"])
+    assert [card["gpu"] for card in summary["other_cards"]] == ["RTX 4090", "L40S", "H100 SXM"]
     for when in ("before", "after"):
         figures = summary["eval"][when]
         assert figures["problems"] == 12
@@ -139,7 +141,7 @@ def test_a_signal_saves_and_says_its_code(quick_recipe, tmp_path, number, code):
 
 def test_resuming_a_changed_recipe_names_the_change(quick_recipe, tmp_path):
     run(Recipe.load(quick_recipe), out=tmp_path / "out")
-    with pytest.raises(BadInput, match=r"changed at lora\.r"):
+    with pytest.raises(BadInput, match=r"has changed: lora\.r 8 -> 4;"):
         run(Recipe.load(quick_recipe, {"lora.r": 4}), out=tmp_path / "out", resume=True)
 
 
@@ -220,3 +222,27 @@ def test_groups_without_variance_give_way_to_fresh_problems(quick_recipe, tmp_pa
     fewer = [row["frac_reward_zero_std"] for row in metrics(tmp_path / "3")]
     assert flat[0] > fewer[0], "the first step has the same prompts: fresh ones must have helped"
     assert resampled["tokens"]["completion"] > plain["tokens"]["completion"], "what was thrown away is counted"
+
+
+@pytest.mark.slow
+def test_a_tracker_listens_to_a_run_and_one_that_fails_does_not_stop_it(
+    quick_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from tina_lite.track import wandb
+
+    def no_network(beginning: object) -> object:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(wandb, "start", no_network)
+    monkeypatch.setattr("tina_lite.track.find_spec", lambda name: name)
+    recipe = Recipe.load(quick_recipe, {"track": ["tensorboard", "wandb"]})
+    summary = run(recipe, out=tmp_path / "run")
+    assert summary["steps"] == 3
+    board = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    board.Reload()
+    assert [event.step for event in board.Scalars("train/rewards/accuracy/mean")] == [1, 2, 3]
+    events = (tmp_path / "run" / "events.jsonl").read_text()
+    assert events.count("wandb failed, and the run goes on without it: ConnectionError: no network") == 1

@@ -125,6 +125,21 @@ def test_finish_reasons_and_the_stop_token():
     assert [(c.finish_reason, c.ids, c.logprobs) for c in group.completions] == [("stop", (0,), (0.0,))] * 2
 
 
+def test_a_stop_string_ends_a_completion_with_the_token_that_completes_it():
+    prompts, policy = [prompt(index) for index in range(4)], FakePolicy(table())
+    free = [text for group in texts(policy, prompts, n=8) for text in group]
+    wanted = " ".join(free[0].split()[1:3])
+    sampler = Sampler(policy, Sampling(1.0, 20, stop_strings=("never", wanted)), seed=1, kv_tokens=10_000)
+    stopped = [completion for group in sampler.rollout(prompts, 8, 1).groups for completion in group.completions]
+    assert sum(wanted in text for text in free) > 1
+    for text, completion in zip(free, stopped, strict=True):
+        tokens = text.split()
+        prefixes = (" ".join(tokens[:count]) for count in range(1, len(tokens) + 1))
+        assert completion.text == next((prefix for prefix in prefixes if wanted in prefix), text)
+        said = wanted in completion.text or completion.ids[-1] == 0
+        assert completion.finish_reason == ("stop" if said else "length")
+
+
 def test_a_deadline_drops_unfinished_groups_and_keeps_whole_ones():
     asked = iter(range(1000))
     sampler = Sampler(FakePolicy(table()), Sampling(1.0, 50), seed=1, kv_tokens=51 * 2)

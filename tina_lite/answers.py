@@ -6,9 +6,13 @@ Problems take golds from solutions with it, rewards take answers from completion
 import re
 
 BOX = re.compile(r"\\f?boxed\s*\{")
+BRACKET = re.compile(r"[][(){}]")
 BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+ANSWER_FOLLOWS = re.compile("####|</think>")
 LONGEST_ANSWER = 1000
 """Characters. What is longer is no answer."""
+DEEPEST_ANSWER = 30
+"""Brackets inside brackets. What is deeper is no answer: parsers take minutes over it."""
 MATH_DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 
 
@@ -52,6 +56,16 @@ def final_answer(solution: str) -> str:
     return bare(solution if boxed is None else boxed)
 
 
+def stated_answer(completion: str) -> str:
+    r"""The answer as a completion states it: in its last box, else after its last `####` or `</think>`, else all of it.
+
+    >>> stated_answer(r"so \boxed{34} km"), stated_answer("so 34\n#### 35"), stated_answer("a\n</think>\nParis.")
+    ('34', '35', 'Paris')
+    """
+    boxed = last_boxed(completion)
+    return bare(ANSWER_FOLLOWS.split(completion)[-1] if boxed is None else boxed)
+
+
 def bare(answer: str) -> str:
     r"""Without outer white space, one pair of math delimiters and a closing full stop.
 
@@ -73,6 +87,20 @@ def _without_full_stop(answer: str) -> str:
     return answer.strip().removesuffix(".").rstrip()
 
 
+def is_sane(answer: str) -> bool:
+    """Whether a text is short and flat enough to be an answer; empty is not.
+
+    >>> is_sane("(" * 30 + "1" + ")" * 30), is_sane("{" * 31), is_sane("1" * 1001), is_sane("")
+    (True, False, False, False)
+    """
+    depth = 0
+    for bracket in BRACKET.findall(answer) if 0 < len(answer) <= LONGEST_ANSWER else ():
+        depth += 1 if bracket in "([{" else -1
+        if depth > DEEPEST_ANSWER:
+            return False
+    return 0 < len(answer) <= LONGEST_ANSWER
+
+
 def gold_parses(answer: object) -> bool:
     r"""Whether a gold can be compared with anything: short, not empty, with its braces balanced.
 
@@ -86,7 +114,7 @@ def gold_parses(answer: object) -> bool:
 
 def comparable(gold: str) -> bool:
     """The same check for a gold that `final_answer` has taken out of its solution."""
-    if len(gold) > LONGEST_ANSWER:
+    if not is_sane(gold):
         return False
     if gold.isalnum():
         return True

@@ -49,3 +49,12 @@ def nearest(word: str, choices: list[str]) -> str:
 
     close = get_close_matches(word, choices, n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def one_line(text: object, most: int = 300) -> str:
+    """A foreign error, short.
+
+    >>> one_line(ValueError("no\\n  room"))
+    'no room'
+    """
+    return " ".join(str(text).split())[:most]

@@ -2,24 +2,32 @@
 
 Groups without variance take no forward and no backward pass: their advantages are 0, so their gradient is. The rest
 is cut into micro-batches by a token budget, which changes memory and not the gradient: every divisor is a count over
-the whole step. The adapter's tensors are bf16; AdamW works on fp32 masters of them, or an update of 1e-6 on a weight
-near 0.02 would be lost to rounding.
+the whole step. Where memory does not suffice for a micro-batch, the pass is done again from no gradients with half the
+budget: the same gradient to rounding without dropout, an equally good one with it, as masks are drawn by micro-batch.
+
+The adapter's tensors are bf16; AdamW works on fp32 masters of them, or an update of 1e-6 on a weight near 0.02 would be
+lost to rounding.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import torch
 
-from tina_lite.errors import BadInput
+from tina_lite.errors import BadInput, NoRoom
 from tina_lite.grpo import LossSettings, LossWeights, token_losses
+from tina_lite.memory import with_less_each_time
 from tina_lite.policy.interface import Policy, TokenBatch
 from tina_lite.records import Completion, Prompt, ScoredGroup, Update
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+"""What AdamW keeps of each master."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +75,23 @@ class Learner:
         optimizer: OptimizerSettings,
         *,
         seed: int,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
+        """`say` is told where memory did not suffice for a micro-batch, and smaller ones are taken from then on."""
         self._policy = policy
         self._loss = loss
         self._settings = settings
+        self.micro_batch_tokens = settings.micro_batch_tokens
         self._max_grad_norm = optimizer.max_grad_norm
         self._seed = seed
+        self._say = say
         self._adapter = policy.trainable()
         self._masters = {name: tensor.detach().float().clone() for name, tensor in self._adapter.items()}
         self._optimizer = torch.optim.AdamW(
             list(self._masters.values()),
             betas=(optimizer.adam_beta1, optimizer.adam_beta2),
             weight_decay=optimizer.weight_decay,
+            fused=True,  # one pass over each tensor
         )
 
     def update(
@@ -89,22 +102,34 @@ class Learner:
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Update:
         """One optimiser step for each iteration. A step that is not finite is not taken."""
-        torch.manual_seed(self._seed * 1_000_003 + step)  # dropout; the same again after a resume
-        batches = self._micro_batches(self._rows(groups))
+        rows = self._rows(groups)
         skipped = sum(not self._takes_part(group) for group in groups)
         weights = self._weights(groups)
-        old: list[Tensor] = []  # log-probs before the first of the iterations, one tensor a micro-batch
+        old: list[Tensor] = []  # log-probs before the first of the iterations, (T,) for each row
         trained = 0
-        for _ in range(self._settings.num_iterations if batches else 1):
-            sums = self._accumulate(batches, old, weights, progress)
+        for iteration in range(self._settings.num_iterations if rows else 1):
+            seed = self._seed * 1_000_003 + step + iteration * 1_000_000_007
+            sums = self._accumulate(rows, old, weights, seed, progress)
             norm = float(self._clip_gradients())
             trained += sums.tokens
             update = sums.update(norm, learning_rate, trained, skipped)
-            if batches and update.finite:
+            if rows and update.finite:
                 self._step(learning_rate)
-            for tensor in self._adapter.values():
-                tensor.grad = None
+            self._drop_gradients()
         return update
+
+    def rehearse(self, groups: Sequence[ScoredGroup]) -> None:
+        """The memory of an update on these groups: its largest micro-batch, beside the moments. Nothing changes."""
+        rows = self._rows(groups)
+        moments = [torch.zeros_like(master) for master in self._masters.values() for _ in range(2)]
+        self._accumulate(rows, [], self._weights(groups), self._seed, lambda done, total: None, first_alone=True)
+        self._drop_gradients()
+        del moments
+
+    @property
+    def state_bytes(self) -> int:
+        """Of `state` once a step was taken: a master and two moments of each value."""
+        return 3 * sum(master.nbytes for master in self._masters.values())
 
     def state(self) -> dict[str, "Tensor"]:
         """Masters and moments by name, for a checkpoint."""
@@ -114,19 +139,28 @@ class Learner:
                 tensors[f"{key}.{name}"] = value
         return tensors
 
-    def load_state(self, tensors: dict[str, "Tensor"]) -> None:
+    def load_state(self, tensors: Mapping[str, "Tensor"]) -> None:
         """Go on from `state`; the adapter and the sampling weights follow."""
-        wanted = {f"master.{name}" for name in self._masters}
-        if missing := wanted - tensors.keys():
-            raise BadInput(f"checkpoint does not fit this model: {min(missing)} is missing; use the run's own recipe")
+        if not all(self._fits(name, tensors) for name in self._masters):
+            raise BadInput(
+                "the checkpoint does not fit this model, or holds numbers that are not finite; use the run's own recipe"
+            )
         with torch.no_grad():
             for name, master in self._masters.items():
                 master.copy_(tensors[f"master.{name}"])
-                moments = {
-                    k: tensors[f"{k}.{name}"] for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}.{name}" in tensors
-                }
-                self._optimizer.state[master] = {key: value.clone() for key, value in moments.items()}
+                moments = {key: tensors[f"{key}.{name}"] for key in MOMENTS if f"{key}.{name}" in tensors}
+                self._optimizer.state[master] = {k: value.to(master.device, copy=True) for k, value in moments.items()}
         self._publish()
+
+    def _fits(self, name: str, tensors: Mapping[str, "Tensor"]) -> bool:
+        """Whether tensors hold this master, finite, and its moments: all of them, or none before the first step."""
+        master, *moments = (tensors.get(f"{key}.{name}") for key in ("master", "exp_avg", "exp_avg_sq"))
+        shape, step = self._masters[name].shape, tensors.get(f"step.{name}")
+        if master is None or master.shape != shape or not master.isfinite().all():
+            return False
+        if step is None and moments == [None, None]:
+            return True
+        return step is not None and step.numel() == 1 and all(m is not None and m.shape == shape for m in moments)
 
     def _takes_part(self, group: ScoredGroup) -> bool:
         return group.teaches or self._loss.beta > 0
@@ -152,34 +186,64 @@ class Learner:
 
     def _micro_batches(self, groups: Sequence[Sequence[_Row]]) -> list[list[_Row]]:
         """Consecutive rows whose tokens fit the budget; a row that alone is larger goes alone."""
-        packer = _Packer(self._settings.micro_batch_tokens, self._policy.shares_prompts)
+        packer = _Packer(self.micro_batch_tokens, self._policy.shares_prompts)
         for rows in groups:
             packer.add(rows)
         return packer.batches
 
     def _accumulate(
         self,
-        batches: Sequence[Sequence[_Row]],
+        groups: Sequence[Sequence[_Row]],
         old: "list[Tensor]",
         weights: LossWeights,
+        seed: int,
         progress: Callable[[int, int], None],
+        first_alone: bool = False,
     ) -> "_Sums":
-        """Gradients of one whole pass; fills `old` where it is empty."""
-        sums = _Sums()
-        with self._policy.training():
-            for index, batch in enumerate(batches):
-                sums.add(self._backward(batch, index, old, weights))
-                progress(index + 1, len(batches))
-        return sums
+        """Gradients of one whole pass, or of its first micro-batch alone; fills `old` where it is empty."""
+        filled = len(old)
 
-    def _backward(self, rows: Sequence[_Row], index: int, old: "list[Tensor]", weights: LossWeights) -> "_Sums":
-        """Forward and backward of one micro-batch; gradients add up in the adapter's tensors."""
+        def attempt() -> _Sums:
+            torch.manual_seed(seed)  # dropout; the same again after a resume
+            sums, batches = _Sums(), self._micro_batches(groups)
+            with self._policy.training():
+                at = 0
+                for index, batch in enumerate(batches[:1] if first_alone else batches):
+                    sums.add(self._backward(batch, at, old, weights))
+                    at += len(batch)
+                    progress(index + 1, len(batches))
+            return sums
+
+        def less(error: BaseException) -> None:
+            del old[filled:]
+            self._drop_gradients()
+            self._halve_budget(self._micro_batches(groups), error)
+
+        return with_less_each_time(attempt, less)
+
+    def _halve_budget(self, batches: Sequence[Sequence[_Row]], error: BaseException) -> None:
+        largest = max(sum(row.tokens for row in batch) for batch in batches)
+        if all(len(batch) == 1 for batch in batches):
+            raise NoRoom(
+                f"the backward pass of one completion of {largest} tokens with its prompt does not fit into memory; "
+                "lower rollout.max_completion_length, or choose a smaller model"
+            ) from error
+        self.micro_batch_tokens = min(self.micro_batch_tokens, largest) // 2
+        self._say(f"out of memory in an update: micro-batches are of {self.micro_batch_tokens} tokens from now on")
+
+    def _drop_gradients(self) -> None:
+        for tensor in self._adapter.values():
+            tensor.grad = None
+
+    def _backward(self, rows: Sequence[_Row], at: int, old: "list[Tensor]", weights: LossWeights) -> "_Sums":
+        """Forward and backward of one micro-batch, the rows from number `at`; gradients add up in the adapter."""
         device, temperature = self._policy.device, self._settings.temperature
         batch = _token_batch(rows)
         mask = batch.completion_mask().to(device)  # (n, T)
         logprobs, entropies = self._policy.logprobs(batch, temperature)
-        if index == len(old):
-            old.append(logprobs.detach())  # first iteration: the policy is the one that sampled, the ratio is 1
+        if at == len(old):  # first iteration: the policy is the one that sampled, the ratio is 1
+            old.extend(row[: len(own.completion.ids)] for row, own in zip(logprobs.detach(), rows, strict=True))
+        before = torch.nn.utils.rnn.pad_sequence(old[at : at + len(rows)], batch_first=True)  # (n, T)
         reference = None
         if self._loss.beta:
             with torch.no_grad():
@@ -187,7 +251,7 @@ class Learner:
         behaviour = _padded([row.completion.logprobs for row in rows], mask.shape[1], device)
         losses, clipped = token_losses(
             logprobs,
-            old[index],
+            before,
             torch.tensor([row.advantage for row in rows], device=device),
             mask,
             self._loss,
@@ -201,7 +265,7 @@ class Learner:
             loss=float(loss.detach()),
             tokens=int(mask.sum()),
             entropy=float(entropies.sum()),
-            difference=float(((old[index] - behaviour).abs() * mask).sum()),
+            difference=float(((before - behaviour).abs() * mask).sum()),
             clipped=float((clipped & mask).sum()),
         )
 

@@ -8,11 +8,13 @@ field, what was found, what is allowed, and the nearest spelling:
 
 import math
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,10 +27,13 @@ from pydantic import (
     model_validator,
 )
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
+from tina_lite.condition import Condition
 from tina_lite.errors import BadInput, nearest
+from tina_lite.recipe_file import RecipeFile, plain
+from tina_lite.until import seconds_until
+from tina_lite.where import Where
 
 # What people type who come from elsewhere, and the field that they mean.
 SYNONYMS = {
@@ -54,6 +59,7 @@ SYNONYMS = {
     "save_steps": "checkpoint.every_steps",
     "save_total_limit": "checkpoint.keep",
     "output_dir": "the --out option",
+    "report_to": "track: [tensorboard]",
     "lr": "learning_rate",
     "max_cost": "max_usd",
 }
@@ -67,7 +73,7 @@ def _finite(value: Any) -> Any:
     return value
 
 
-Number = Annotated[float, BeforeValidator(_finite)]
+Number = Annotated[float, BeforeValidator(_finite), AfterValidator(_finite)]  # after: the word inf is a float too
 Count = Annotated[int, BeforeValidator(_finite)]
 
 
@@ -79,9 +85,12 @@ class ModelSection(Section):
     id: str = "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"
     """Hub id, local folder, or builtin:tiny for the base that ships with the package."""
     quantization: Literal["nf4", "none"] = "nf4"
-    engine: Literal["auto", "portable"] = "auto"
-    compute_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    engine: Literal["auto", "portable", "unsloth"] = "auto"
+    """auto: unsloth on a CUDA card where it is installed and accelerates the architecture, else portable."""
+    compute_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 on a card that has it; on a CPU bfloat16 where it is measured to be clearly faster."""
+    trust_remote_code: bool = False
+    """Run Python that comes with the model; without it such a model is refused."""
 
 
 class LoraSection(Section):
@@ -93,22 +102,50 @@ class LoraSection(Section):
 
 class DataSection(Section):
     source: str
-    """Hub id, file.jsonl, reasoning_gym:TASK, or arithmetic."""
+    """Hub id, a .jsonl, .json, .csv or .parquet file, a folder of them, reasoning_gym:TASK (or a mixture such as
+    reasoning_gym:chain_sum=2,gcd), module:function, or arithmetic."""
     split: str | None = None
     """Of a hub data set or a built-in task; default: train."""
     config: str | None = None
     prompt: str | None = None
     """Column of the question; found by name where not given."""
     answer: str | None = None
+    where: str | None = None
+    """Which rows are taken, such as level >= 3 and source != "synthetic"."""
     system_prompt: str | None = None
+    """In the place of one that the data holds."""
     limit: Count | None = Field(None, ge=1)
+    """The first usable problems."""
+    streaming: bool = False
+    """Fetch no more of a hub data set than limit needs."""
     held_out: Number = Field(0.05, gt=0, lt=1)
     """Share of the problems kept from training for eval, by a hash of the question."""
     params: dict[str, Any] = Field(default_factory=dict)
-    """Parameters of a generated task."""
+    """Parameters of a generated task, or arguments of a function."""
+    target_length: tuple[Count, Count] | None = None
+    """Shortest and longest: each prompt asks for a length in tokens drawn between them (L1, arXiv 2503.04697)."""
+
+    @field_validator("where")
+    @classmethod
+    def _can_be_read(cls, where: str | None) -> str | None:
+        if where is not None:
+            try:
+                Where(where)
+            except BadInput as error:
+                raise ValueError(str(error).removeprefix("data.where: ")) from None
+        return where
+
+    @field_validator("target_length")
+    @classmethod
+    def _in_order(cls, lengths: tuple[int, int] | None) -> tuple[int, int] | None:
+        if lengths is not None and not 1 <= lengths[0] <= lengths[1]:
+            raise ValueError("needs [shortest, longest] in tokens, such as [100, 4000]")
+        return lengths
 
 
 class RolloutSection(Section):
+    engine: Literal["own", "vllm"] = "own"
+    """own: tina-lite's sampler; vllm: vLLM on the weights of the unsloth engine, on a CUDA card."""
     prompts_per_step: Count = Field(4, ge=1)
     num_generations: Count = Field(4, ge=2)
     max_prompt_length: Count = Field(512, ge=1)
@@ -119,6 +156,8 @@ class RolloutSection(Section):
     """0: off."""
     min_p: Number = Field(0.0, ge=0, lt=1)
     """0: off."""
+    stop_strings: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """A completion also ends with the first of these, which it keeps, as with transformers' generate."""
     resample_zero_variance: Count = Field(0, ge=0)
     """How often in a step groups without variance are replaced by fresh problems."""
     kv_tokens: Count | None = Field(None, ge=16)
@@ -126,12 +165,16 @@ class RolloutSection(Section):
 
 
 class RewardSection(Section):
-    """`{name: cosine, weight: 2, max_length: 3584}`: what is not name or weight goes to the function."""
+    """`{name: cosine, weight: 2, max_length: 3584}`: what is not a field here goes to the function."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str
     weight: Number = 1.0
+    on_error: Number | None = 0.0
+    """What a completion gets on which the function fails; null: it is left out of the sum."""
+    limit_s: Number = Field(30.0, gt=0)
+    """Wall clock of one call of a function of your own."""
 
     @model_validator(mode="before")
     @classmethod
@@ -154,7 +197,7 @@ class GrpoSection(Section):
     num_iterations: Count = Field(1, ge=1)
     """Optimiser steps on one rollout."""
     tis_cap: Number | None = Field(None, gt=0)
-    """Truncated importance sampling between sampler and learner; off where not given."""
+    """Truncated importance sampling between sampler and learner; off where not given, 2 with rollout.engine: vllm."""
     mask_truncated_completions: bool = False
 
 
@@ -162,6 +205,8 @@ class OptimSection(Section):
     learning_rate: Number = Field(1.0e-6, ge=0)
     lr_scheduler_type: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_ratio: Number = Field(0.1, ge=0, le=1)
+    lr_horizon: Literal["steps", "budget"] = "steps"
+    """Over what warm-up and decay run: stop.max_steps, or the share of the nearest limit that is used up."""
     min_lr_ratio: Number = Field(0.1, ge=0, le=1)
     max_grad_norm: Number = Field(1.0, gt=0)
     adam_beta1: Number = Field(0.9, ge=0, lt=1)
@@ -172,7 +217,8 @@ class OptimSection(Section):
 
 
 class Electricity(Section):
-    watts: Number = Field(gt=0)
+    watts: Literal["auto"] | Annotated[Number, Field(gt=0)]
+    """auto: as an NVIDIA card measures it."""
     usd_per_kwh: Number = Field(ge=0)
 
 
@@ -181,18 +227,45 @@ def _one_fault(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
     try:
         return check(value)
     except ValidationError:
-        raise ValueError("needs auto, a number of US dollars per hour, or {watts: W, usd_per_kwh: P}") from None
+        raise ValueError(
+            "needs auto, a number of US dollars per hour, or {watts: W or auto, usd_per_kwh: P}; none below 0"
+        ) from None
 
 
 class BudgetSection(Section):
     max_usd: Number | None = Field(None, gt=0)
-    rate: Annotated[Literal["auto"] | Number | Electricity, WrapValidator(_one_fault)] = "auto"
+    rate: Annotated[Literal["auto"] | Annotated[Number, Field(ge=0)] | Electricity, WrapValidator(_one_fault)] = "auto"
     """auto, US dollars per hour, or {watts, usd_per_kwh}."""
+    billing: Literal["second", "minute", "hour"] = "second"
+    """A started minute or hour of a session is paid whole; by the second, and electricity, is what was used."""
 
 
 class StopSection(Section):
     max_steps: Count | None = Field(None, ge=1)
     max_hours: Number | None = Field(None, gt=0)
+    max_tokens: Count | None = Field(None, ge=1)
+    """Of prompts and completions, as the metric num_tokens counts them."""
+    until: str | None = None
+    """A time of day, 07:30, or a duration from the start of the process, 90m."""
+    when: str | None = None
+    """A metric and a bound, reward>=0.9: the run ends once it has held for `patience` steps in a row."""
+    patience: Count = Field(3, ge=1)
+    on_collapse: bool = False
+    """End the run where the policy has collapsed, rather than warn alone."""
+
+    @field_validator("until")
+    @classmethod
+    def _a_moment(cls, value: str | None) -> str | None:
+        if value is not None:
+            seconds_until(value, datetime.now())
+        return value
+
+    @field_validator("when")
+    @classmethod
+    def _a_condition(cls, value: str | None) -> str | None:
+        if value is not None:
+            Condition.parse(value)
+        return value
 
 
 class EvalSection(Section):
@@ -208,7 +281,10 @@ class EvalSection(Section):
 
 class CheckpointSection(Section):
     every_steps: Count = Field(50, ge=1)
+    every_minutes: Number | None = Field(10, gt=0)
+    """Also once so many minutes have passed since the last."""
     keep: Count = Field(2, ge=1)
+    """The newest so many, beside the best by held-out Pass@1 where eval.every measures it."""
 
 
 class Recipe(Section):
@@ -229,8 +305,10 @@ class Recipe(Section):
     stop: StopSection = Field(default_factory=StopSection)
     eval: EvalSection = Field(default_factory=EvalSection)
     checkpoint: CheckpointSection = Field(default_factory=CheckpointSection)
+    track: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    """Who else gets the metrics; each needs its package (the extra `track` has all)."""
 
-    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+    _folders: tuple[Path, ...] = PrivateAttr(default_factory=lambda: (Path.cwd(),))
 
     @field_validator("rewards")
     @classmethod
@@ -242,29 +320,46 @@ class Recipe(Section):
             raise ValueError("a reward is named twice; merge the two weights")
         return rewards
 
+    @model_validator(mode="after")
+    def _vllm_draws_plainly(self) -> "Recipe":
+        rollout = self.rollout
+        if rollout.engine == "vllm" and (rollout.top_p < 1 or rollout.top_k or rollout.min_p):
+            raise ValueError(
+                "rollout.engine: vllm gives log-probs after truncation, which the learner cannot match; "
+                "set top_p=1, top_k=0 and min_p=0, or engine=own"
+            )
+        return self
+
+    @property
+    def tis_cap(self) -> float | None:
+        """grpo.tis_cap; 2 where vLLM samples and none is given, as its log-probs differ by more than rounding."""
+        return 2.0 if self.grpo.tis_cap is None and self.rollout.engine == "vllm" else self.grpo.tis_cap
+
     @property
     def folder(self) -> Path:
         """Where the recipe's file stands; relative paths in it may start there."""
-        return self._folder
+        return self._folders[0]
 
     @classmethod
     def load(cls, path: str | Path, overrides: Mapping[str, Any] | None = None) -> "Recipe":
         """Read a recipe; `overrides` maps dotted fields to values. Raises BadInput with file, line and field."""
-        path = Path(path)
-        document = _read(path)
+        file = RecipeFile.read(Path(path))
+        fields = file.fields
         for field, value in (overrides or {}).items():
-            _override(document, field, value)
+            _override(fields, field, value)
         try:
-            recipe = cls.model_validate(_plain(document))
+            recipe = cls.model_validate(fields)
         except ValidationError as error:
-            faults = [_explain(fault, path, document, overrides or {}) for fault in error.errors()]
+            faults = [_explain(fault, file, fields, overrides or {}) for fault in error.errors()]
             raise BadInput("\n".join(dict.fromkeys(faults))) from None
-        recipe._folder = path.resolve().parent
+        recipe._folders = file.folders
         return recipe
 
     def with_local_paths(self) -> "Recipe":
         """The same run from any folder: names of files that exist are made absolute."""
-        data = self.data.model_copy(update={"source": self._absolute(self.data.source)})
+        source = self.data.source
+        absolute = self._absolute_function(source) if ".py:" in source else self._absolute(source)
+        data = self.data.model_copy(update={"source": absolute})
         model = self.model.model_copy(update={"id": self._absolute(self.model.id)})
         rewards = tuple(
             reward.model_copy(update={"name": self._absolute_function(reward.name)}) for reward in self.rewards
@@ -274,8 +369,8 @@ class Recipe(Section):
         return self.model_copy(update={"data": data, "model": model, "rewards": rewards, "eval": evaluation})
 
     def _absolute(self, name: str) -> str:
-        """A path beside the caller or beside the recipe; any other name as it stands."""
-        for start in (Path.cwd(), self._folder):
+        """A path beside the caller, the recipe or what it extends; any other name as it stands."""
+        for start in (Path.cwd(), *self._folders):
             if (start / name).exists() and (name.startswith((".", "/", "~")) or "/" in name or "." in name):
                 return str((start / name).resolve())
         return name
@@ -303,39 +398,9 @@ def parse_override(text: str) -> tuple[str, Any]:
     if not equals or not field:
         raise BadInput(f"--set {text}: write it as field=value, such as optim.learning_rate=5e-6")
     try:
-        return field.strip(), _plain(YAML(typ="safe").load(value)) if value.strip() else None
+        return field.strip(), plain(YAML(typ="safe").load(value)) if value.strip() else None
     except YAMLError:
         raise BadInput(f"--set {field}: cannot read {value!r} as a YAML value; quote it") from None
-
-
-def _read(path: Path) -> CommentedMap:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such recipe; `tina-lite recipes` lists those that ship with the package") from None
-    except IsADirectoryError:
-        raise BadInput(f"{path}: is a folder, not a recipe file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read as text ({error})") from None
-    try:
-        document = YAML().load(text)
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        problem = getattr(error, "problem", None) or "not readable as YAML"
-        raise BadInput(f"{place}: broken YAML: {' '.join(str(problem).split())}") from None
-    if not isinstance(document, CommentedMap):
-        raise BadInput(f"{path}: a recipe is a YAML mapping such as `data: {{source: train.jsonl}}`")
-    return document
-
-
-def _plain(value: Any) -> Any:
-    """Containers of ruamel as plain ones."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
 
 
 def _override(document: Any, field: str, value: Any) -> None:
@@ -361,13 +426,13 @@ def _override(document: Any, field: str, value: Any) -> None:
         node[last] = value
 
 
-def _explain(fault: Any, path: Path, document: CommentedMap, overrides: Iterable[str]) -> str:
+def _explain(fault: Any, file: RecipeFile, fields: Any, overrides: Iterable[str]) -> str:
     """One line for one fault of pydantic's."""
     # Union branches add their own names to the place; a person knows only keys and numbers.
-    place = [part for part in fault["loc"] if isinstance(part, int) or part in _FIELD_NAMES or _is_key(document, part)]
+    place = [part for part in fault["loc"] if isinstance(part, int) or part in _FIELD_NAMES or _is_key(fields, part)]
     dotted = ".".join(map(str, place))
     given = next((name for name in overrides if dotted == name or name.startswith(f"{dotted}.")), None)
-    where = "--set" if given or dotted in overrides else f"{path}:{_line_of(document, place)}"
+    where = "--set" if given or dotted in overrides else file.place_of(place)
     return f"{where}: {_say(fault, dotted, place)}"
 
 
@@ -396,7 +461,7 @@ def _literals(fault: Any) -> list[str]:
 
 
 def _short(value: Any) -> str:
-    text = repr(_plain(value))
+    text = repr(plain(value))
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -427,19 +492,7 @@ def _is_key(document: Any, part: Any) -> bool:
     """Whether any mapping in the document bears this key."""
     if isinstance(document, Mapping):
         return part in document or any(_is_key(item, part) for item in document.values())
-    return isinstance(document, (list, CommentedSeq)) and any(_is_key(item, part) for item in document)
-
-
-def _line_of(document: Any, place: list[str | int]) -> int:
-    """The line, from 1, of the deepest part of the place that stands in the file."""
-    line, node = 0, document
-    for part in place:
-        try:
-            line = (node.lc.key(part) if isinstance(node, CommentedMap) else node.lc.item(part))[0]
-            node = node[part]
-        except (KeyError, IndexError, TypeError, AttributeError):
-            break
-    return int(line) + 1
+    return isinstance(document, list) and any(_is_key(item, part) for item in document)
 
 
 _FIELD_NAMES = {

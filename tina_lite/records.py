@@ -23,6 +23,8 @@ class Problem:
     answer: str
     columns: Mapping[str, Any]
     """The row's other columns; reward functions get them by name."""
+    turns: tuple[Mapping[str, str], ...] = ()
+    """What was said before the question where the data holds chats: role and content, a system message included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Update:
     @property
     def finite(self) -> bool:
         """False where the step was not taken, as a number was NaN or infinite."""
-        return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
+        return all(map(math.isfinite, (self.loss, self.grad_norm, self.entropy, self.logp_difference)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class EvalResult:
     pass_at_1: float
     """Mean over problems of the share of right samples."""
     ci95: tuple[float, float]
-    """Bootstrap over problems."""
+    """95%, problems as the unit."""
     problems: int
     samples: int
     """Samples a problem."""

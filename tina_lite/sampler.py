@@ -6,11 +6,13 @@ resuming do not change what is drawn.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from tina_lite.errors import NoRoom
+from tina_lite.memory import with_less_each_time
 from tina_lite.records import Completion, FinishReason, Group, Prompt
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ class Sampling:
     top_p: float = 1.0
     top_k: int = 0
     min_p: float = 0.0
+    stop_strings: tuple[str, ...] = ()
+    """A completion ends with the token that completes one of them; the text keeps it."""
 
     @property
     def truncates(self) -> bool:
@@ -83,6 +87,7 @@ def draw(logits: "Tensor", uniform: "Tensor", sampling: Sampling) -> tuple["Tens
         # Strictly inside the total, so that a token of weight 0 is never hit.
         target = (uniform * cumulative[:, -1]).clamp(max=cumulative[:, -1] * (1 - 1e-6))
         tokens = torch.searchsorted(cumulative, target[:, None], right=True)[:, 0]
+        tokens = tokens.clamp(max=logits.shape[1] - 1)  # where a logit is NaN; the log-prob, NaN too, gives it away
     return tokens, scaled.gather(1, tokens[:, None])[:, 0] - log_z
 
 
@@ -113,6 +118,10 @@ class _Row:
     prefix: "Prefix"
     uniform: "Tensor"
     """(max_completion_length,)"""
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.group, self.number
 
 
 class _Batch:
@@ -153,6 +162,15 @@ class _Batch:
         ended: list[bool] = over.tolist()
         return ended
 
+    def latest(self, count: int) -> list[list[int]]:
+        """The last tokens of each row, at most `count`."""
+        import torch
+
+        t = self._tensors
+        at = t["lengths"][:, None] - torch.arange(count, 0, -1, device=t["lengths"].device)  # (N, count)
+        drawn = t["tokens"].gather(1, at.clamp(min=0)).tolist()
+        return [row[max(0, count - length) :] for row, length in zip(drawn, t["lengths"].tolist(), strict=True)]
+
     def drawn(self, row: int) -> tuple[list[int], list[float]]:
         """Tokens and log-probs of a row."""
         t = self._tensors
@@ -165,6 +183,15 @@ class _Batch:
 
     def set_logits(self, logits: "Tensor") -> None:
         self._tensors["logits"] = logits
+
+
+@dataclass(slots=True)
+class _Done:
+    """What a rollout has come to so far; it outlives an attempt that ran out of memory."""
+
+    completions: dict[tuple[int, int], Completion] = field(default_factory=dict)
+    """By group and number."""
+    decoded_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +208,26 @@ class Rollout:
 class Sampler:
     """Samples groups under a cache budget."""
 
-    def __init__(self, policy: "Policy", sampling: Sampling, *, seed: int, kv_tokens: int) -> None:
-        """`kv_tokens` bounds the cache: rows x (longest prompt + longest completion)."""
+    def __init__(
+        self,
+        policy: "Policy",
+        sampling: Sampling,
+        *,
+        seed: int,
+        kv_tokens: int,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """`kv_tokens` bounds the cache: rows x (longest prompt + longest completion).
+
+        Where memory does not suffice for so many rows, fewer are sampled at once, for good; `say` is told.
+        """
         self._policy = policy
         self._sampling = sampling
         self._seed = seed
-        self._kv_tokens = kv_tokens
+        self.kv_tokens = kv_tokens
+        self._say = say
+        # A token is at least one byte of text, so that a stop string lies within so many tokens.
+        self._tail = max((len(string.encode()) for string in sampling.stop_strings), default=0)
 
     def rollout(
         self,
@@ -202,16 +243,67 @@ class Sampler:
         `out_of_time` is asked before each decode step; once it says yes, unfinished groups are dropped. `progress`
         is told (completions done, completions in all).
         """
-        import torch
-
         total = len(prompts) * num_generations
         longest = max(len(prompt.ids) for prompt in prompts) + self._sampling.max_completion_length
-        max_rows = max(1, min(total, self._kv_tokens // longest))
-        decoder = self._policy.decoder(max_rows, longest)
-        waiting = self._waiting(decoder, prompts, num_generations, step)
+        done = _Done()
+
+        def attempt() -> None:
+            max_rows = self._max_rows(total, longest)
+            decoder = self._policy.decoder(max_rows, longest)
+            waiting = self._waiting(decoder, prompts, num_generations, step, max_rows, done)
+            self._decode(decoder, waiting, max_rows, total, done, out_of_time, progress)
+
+        with_less_each_time(attempt, lambda error: self._halve_rows(total, longest, error))
+        groups = _whole_groups(prompts, num_generations, done.completions)
+        return Rollout(tuple(groups), done.decoded_tokens, len(prompts) - len(groups))
+
+    def rehearse(self, prompt: Sequence[int], prompts: int, num_generations: int) -> None:
+        """The memory of the longest rollout: prompts like this one are read, rows at their full length decoded once."""
+        import torch
+
+        total, longest = prompts * num_generations, len(prompt) + self._sampling.max_completion_length
+        whole = (list(prompt) * -(-longest // len(prompt)))[: longest - 1]
+
+        def attempt() -> None:
+            max_rows = self._max_rows(total, longest)
+            decoder = self._policy.decoder(max_rows, longest)
+            decoder.prefill([prompt] * min(prompts, PREFILL_PROMPTS, max_rows))
+            decoder.admit(decoder.prefill([whole]) * max_rows)
+            logits = decoder.step(torch.zeros(max_rows, dtype=torch.int64, device=self._policy.device))
+            draw(logits, torch.zeros(max_rows, device=self._policy.device), self._sampling)
+
+        with_less_each_time(attempt, lambda error: self._halve_rows(total, longest, error))
+
+    def _max_rows(self, total: int, longest: int) -> int:
+        return max(1, min(total, self.kv_tokens // longest))
+
+    def _halve_rows(self, total: int, longest: int, error: BaseException) -> None:
+        rows = self._max_rows(total, longest)
+        if rows == 1:
+            raise NoRoom(
+                f"not even one completion of {longest} tokens with its prompt fits into memory; lower "
+                "rollout.max_completion_length or rollout.max_prompt_length, or choose a smaller model"
+            ) from error
+        self.kv_tokens = rows // 2 * longest
+        self._say(
+            f"out of memory with {rows} rows of {longest} tokens: {rows // 2} rows are sampled at once from now on"
+        )
+
+    def _decode(
+        self,
+        decoder: "Decoder",
+        waiting: "Iterator[_Row]",
+        max_rows: int,
+        total: int,
+        done: "_Done",
+        out_of_time: Callable[[], bool],
+        progress: Callable[[int, int], None],
+    ) -> None:
+        """Draw until every row that waits is finished, or time is up."""
+        import torch
+
         stop_ids = torch.tensor(sorted(self._policy.stop_ids), device=self._policy.device)
-        batch, decoded_tokens = _Batch(), 0
-        finished: dict[tuple[int, int], Completion] = {}
+        batch = _Batch()
         while not out_of_time():
             newcomers = list(islice(waiting, max_rows - len(batch.rows)))
             if newcomers:
@@ -220,35 +312,58 @@ class Sampler:
             if not batch.rows:
                 break
             tokens = batch.draw(self._sampling)
-            decoded_tokens += len(batch.rows)
+            done.decoded_tokens += len(batch.rows)
             ended = batch.ended(tokens, stop_ids)
+            if self._tail:
+                ended = [over or self._said(ids) for over, ids in zip(ended, batch.latest(self._tail), strict=True)]
             if any(ended):
                 for row in (row for row, over in enumerate(ended) if over):
-                    finished[batch.rows[row].group, batch.rows[row].number] = self._completion(*batch.drawn(row))
+                    done.completions[batch.rows[row].key] = self._completion(*batch.drawn(row))
                 kept = torch.tensor(compaction(ended), dtype=torch.int64, device=self._policy.device)
                 decoder.keep(kept)
                 batch.keep(kept)
                 tokens = tokens[kept]
-                progress(len(finished), total)
+                progress(len(done.completions), total)
             if batch.rows:
                 batch.set_logits(decoder.step(tokens))
-        groups = _whole_groups(prompts, num_generations, finished)
-        return Rollout(tuple(groups), decoded_tokens, len(prompts) - len(groups))
 
     def _waiting(
-        self, decoder: "Decoder", prompts: Sequence[Prompt], num_generations: int, step: int
+        self,
+        decoder: "Decoder",
+        prompts: Sequence[Prompt],
+        num_generations: int,
+        step: int,
+        max_rows: int,
+        done: "_Done",
     ) -> Iterator[_Row]:
-        """Rows in order; each prompt is read once, shortly before its first row is wanted."""
-        for start in range(0, len(prompts), PREFILL_PROMPTS):
-            chunk = prompts[start : start + PREFILL_PROMPTS]
-            for group, prefix in enumerate(decoder.prefill([prompt.ids for prompt in chunk]), start=start):
+        """Rows in order, without those that are done; each prompt is read once, shortly before its first row is wanted.
+
+        No more prompts are read at once than rows are decoded.
+        """
+        open_groups = [
+            group
+            for group in range(len(prompts))
+            if any((group, number) not in done.completions for number in range(num_generations))
+        ]
+        at_once = min(PREFILL_PROMPTS, max_rows)
+        for start in range(0, len(open_groups), at_once):
+            chunk = open_groups[start : start + at_once]
+            prefixes = decoder.prefill([prompts[group].ids for group in chunk])
+            for group, prefix in zip(chunk, prefixes, strict=True):
                 problem = prompts[group].problem.index
                 for number in range(num_generations):
-                    count = self._sampling.max_completion_length
-                    yield _Row(group, number, prefix, uniforms(self._seed, step, problem, number, count))
+                    if (group, number) not in done.completions:
+                        count = self._sampling.max_completion_length
+                        yield _Row(group, number, prefix, uniforms(self._seed, step, problem, number, count))
+
+    def _said(self, ids: Sequence[int]) -> bool:
+        """Whether the last tokens of a completion hold a stop string."""
+        text = self._policy.tokenizer.decode(ids, skip_special_tokens=True)
+        return any(string in text for string in self._sampling.stop_strings)
 
     def _completion(self, ids: list[int], logprobs: list[float]) -> Completion:
-        finish: FinishReason = "stop" if ids[-1] in self._policy.stop_ids else "length"
+        stopped = ids[-1] in self._policy.stop_ids or (self._tail > 0 and self._said(ids[-self._tail :]))
+        finish: FinishReason = "stop" if stopped else "length"
         text = self._policy.tokenizer.decode(ids, skip_special_tokens=True)
         return Completion(tuple(ids), tuple(logprobs), text, finish)
 

@@ -1,8 +1,12 @@
+import re
 from fractions import Fraction
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tina_lite
 from tina_lite.budget.money import format_price, format_usd
 
 DOLLARS = st.floats(min_value=0, max_value=1e9, allow_subnormal=False)
@@ -29,6 +33,28 @@ def test_decimals_follow_the_amount(usd: float) -> None:
 def test_a_price_is_the_same_amount_with_at_least_cents(usd: float) -> None:
     assert read(format_price(usd)) == read(format_usd(usd))
     assert len(format_price(usd).split(".")[1]) >= 2
+
+
+FORMATTED = re.compile(r"\$\{|\{[^{}]*\b(usd|rate|price)\w*[\])]*:[^{}]*[fg]\}")
+"""A dollar sign before a figure in an f-string, or a figure in dollars with decimals of its own."""
+
+
+@pytest.mark.parametrize("line", ['f"${usd:.2f}"', 'f"{reading.usd:.4f}"', 'f"at ${rate}/h"', 'f"{summary[rate]:g}"'])
+def test_what_would_be_found(line: str) -> None:
+    assert FORMATTED.search(line)
+
+
+def test_no_other_file_formats_dollars() -> None:
+    package = Path(tina_lite.__file__).parent
+    files = [path for path in package.rglob("*.py") if path.name != "money.py"]
+    found = [f"{path}: {line}" for path in files for line in path.read_text().splitlines() if FORMATTED.search(line)]
+    assert len(files) > 50
+    assert found == []
+
+
+def test_nothing_has_no_sign() -> None:
+    """Rounded up, what is less than nothing is nothing."""
+    assert (format_usd(-0.0), format_usd(-1e-9), format_price(-0.0)) == ("$0.0000", "$0.0000", "$0.00")
 
 
 def test_cents_stay_cents_in_spite_of_binary_fractions() -> None:

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from tina_lite.console import LiveConsole
+from tina_lite.console.frame import Picture
 from tina_lite.runs.events import Stamped
 
 Story = Callable[..., list[Stamped]]
@@ -110,7 +111,7 @@ def test_a_terminal_that_went_away_does_not_end_the_run(terminal: Terminal, monk
 def rendered(console: LiveConsole) -> str:
     """The picture as a terminal of 80 x 24 shows it."""
     output = io.StringIO()
-    Console(file=output, force_terminal=True, width=80, height=24).print(console, end="")
+    Console(file=output, force_terminal=True, width=80, height=24).print(Picture(console.picture(80, 24)), end="")
     screen = pyte.Screen(80, 24)
     pyte.Stream(screen).feed(output.getvalue().rstrip("\n").replace("\n", "\r\n"))
     return "\n".join(screen.display)

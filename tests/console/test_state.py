@@ -1,6 +1,7 @@
 """The story: loading to 9 s, measuring to 19 s, then 20 steps of 2.5 s, at $0.20/h and at most $0.01 (180 s)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -91,6 +92,49 @@ def test_a_resumed_run_takes_up_its_history_at_the_saved_step(story: Story, seen
     assert (state.steps_done, state.step) == (5, 6)
     assert state.pace() is None
     assert sum(state.phase_usd_at(20.0).values()) < 0.0035
+
+
+def test_the_budget_pays_for_so_many_steps_more(story: Story, seen: Seen) -> None:
+    """At 29 s 151 s are left to the budget, of which the last evaluation takes 10: 141 s are 56 steps of 2.5 s."""
+    state = seen(story(steps=4))
+    assert state.affordable_steps(29.0) == 56
+    assert seen(story(steps=4, max_usd=None)).affordable_steps(29.0) is None
+    assert seen(story(steps=0)).affordable_steps(19.0) is None
+
+
+def test_the_best_completion_so_far_is_kept_and_the_typical_one_is_the_latest(story: Story, seen: Seen) -> None:
+    state = seen(story(steps=2))
+    step = story(steps=3)[-1].event
+    assert isinstance(step, StepDone)
+    worse = replace(step.sample, total=0.5, completion="worse")
+    state = after(state, Stamped(0.0, 30.0, 0.002, replace(step, sample=worse, typical=None)), now=30.0)
+    assert state.best is not None
+    assert state.typical is not None
+    assert (state.best.step, state.best.sample.total) == (2, 3.0)
+    assert (state.typical.step, state.typical.sample.completion) == (3, "worse")
+
+
+def test_alarms_are_those_of_the_latest_step(story: Story, seen: Seen) -> None:
+    state = seen(story(steps=2))
+    step = story(steps=3)[-1].event
+    assert isinstance(step, StepDone)
+    assert state.alarms == ()
+    for number in range(3, 9):
+        flat = replace(step, step=number, metrics={"reward": 0.0})
+        state = after(state, Stamped(0.0, 30.0, 0.002, flat), now=30.0)
+    assert [alarm.name for alarm in state.alarms] == ["reward_zero"]
+
+
+def test_an_event_of_another_kind_changes_nothing_but_the_time(story: Story, seen: Seen) -> None:
+    state = seen(story(steps=2))
+    later = after(state, Stamped(0.0, 30.0, 0.002, object()), now=30.0)  # type: ignore[arg-type]
+    assert later == replace(state, elapsed_s=30.0, usd=0.002, seen_at=30.0)
+
+
+def test_a_run_that_is_gone_costs_no_more(story: Story, seen: Seen) -> None:
+    state = replace(seen(story(steps=4)), gone="killed")
+    assert state.usd_at(1e6) == state.usd
+    assert state.forecast(1e6) is None
 
 
 def test_unknown_and_non_finite_metrics_are_left_out(story: Story, seen: Seen) -> None:

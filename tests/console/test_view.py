@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tina_lite.console.state import Line, RunState, after, with_line
+from tina_lite.console.state import Line, RunState, Shown, after, with_line
 from tina_lite.console.view import draw, draw_closing
+from tina_lite.health import Alarm
 from tina_lite.runs.events import Stamped, StepDone
 
 Story = Callable[..., list[Stamped]]
@@ -99,8 +100,10 @@ def test_the_picture_fills_the_terminal_exactly(
 def test_hostile_text_is_harmless(story: Story, seen: Seen, text: str, width: int, height: int) -> None:
     events = story(steps=12, completion=text, name=text, model=text, device=text)
     state = with_line(seen(events), Line("warning", text))
-    assert state.sample is not None
-    state = replace(state, sample=replace(state.sample, question=text, answer=text, rewards={text: 1.0}))
+    assert state.best is not None
+    hostile = replace(state.best.sample, question=text, answer=text, rewards={text: 0.0}, finish_reason="length")
+    alarm = Alarm("reward_zero", text, text)
+    state = replace(state, best=Shown(1, hostile), typical=Shown(1, hostile), alarms=(alarm,))
     output = render(state, width, height, 49.0)
     assert all(char == "\n" or char >= " " for char in COLOUR.sub("", output))
     output.encode("utf-8")
@@ -134,11 +137,11 @@ METRICS = ["reward", "rewards/a/mean", "entropy", "grad_norm", "kl", "learning_r
     height=st.integers(1, 60),
 )
 def test_any_metric_may_be_missing_or_broken(middle: RunState, points: list[dict[str, float]], height: int) -> None:
-    assert middle.sample is not None
+    assert middle.best is not None
     state = replace(middle, points=())
     for step, metrics in enumerate(points, 1):
         state = after(
-            state, Stamped(0.0, 49.0 + step, 0.003, StepDone(step, None, metrics, middle.sample)), 49.0 + step
+            state, Stamped(0.0, 49.0 + step, 0.003, StepDone(step, None, metrics, middle.best.sample)), 49.0 + step
         )
     assert len(render(state, 120, height).rstrip("\n").split("\n")) == height
 
@@ -153,9 +156,9 @@ def test_only_labels_are_dim(middle: RunState) -> None:
 
 def test_many_rewards_leave_room_for_the_length(story: Story, seen: Seen) -> None:
     state = seen(story(steps=2))
-    assert state.sample is not None
+    assert state.best is not None
     metrics = {f"rewards/r{index}/mean": 0.5 for index in range(12)} | {"reward": 1.0, "completions/mean_length": 33.0}
-    state = after(state, Stamped(0.0, 30.0, 0.002, StepDone(3, 20, metrics, state.sample)), now=30.0)
+    state = after(state, Stamped(0.0, 30.0, 0.002, StepDone(3, 20, metrics, state.best.sample)), now=30.0)
     text = "\n".join(shown(render(state, 80, 24), 80, 24))
     assert "length" in text
     assert "more in a taller window" in text
@@ -163,9 +166,9 @@ def test_many_rewards_leave_room_for_the_length(story: Story, seen: Seen) -> Non
 
 def test_values_out_of_their_range_are_marked_without_colour_too(story: Story, seen: Seen) -> None:
     state = seen(story(steps=2))
-    assert state.sample is not None
+    assert state.best is not None
     metrics = {"reward": 1.0, "grad_norm": 7.0, "entropy": 0.4, "frac_reward_zero_std": 0.9}
-    state = after(state, Stamped(0.0, 30.0, 0.002, StepDone(3, 20, metrics, state.sample)), now=30.0)
+    state = after(state, Stamped(0.0, 30.0, 0.002, StepDone(3, 20, metrics, state.best.sample)), now=30.0)
     text = "\n".join(shown(render(state, 140, 40), 140, 40))
     assert "7.00 !" in text
     assert "90% !" in text

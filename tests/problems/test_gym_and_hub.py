@@ -6,9 +6,11 @@ import sys
 
 import pytest
 
-from tina_lite.answers import gold_parses
 from tina_lite.errors import BadInput
 from tina_lite.problems import load_problems
+from tina_lite.problems.files import load_rows
+from tina_lite.problems.readers import Table
+from tina_lite.problems.rows import Selection
 
 # Others of its modules warn about themselves while they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::SyntaxWarning", "ignore::FutureWarning")
@@ -47,14 +49,13 @@ def test_bad_gym_input(task: str, params: dict[str, object], message: str) -> No
 
 def test_a_data_set_as_the_hub_gives_it() -> None:
     datasets = pytest.importorskip("datasets")
-    from tina_lite.problems.hub import from_dataset
-
     rows = [{"problem": "a?", "solution": "so \\boxed{3}", "level": 2}, {"problem": "b?", "solution": "", "level": 1}]
-    problems = from_dataset(datasets.Dataset.from_list(rows), "them/sums", None, None, None, gold_parses)
+    table = Table(datasets.Dataset.from_list(rows))
+    problems = load_rows(table, "sums", "them/sums", Selection())
     assert (problems.name, len(problems), problems.skipped) == ("sums", 1, {"no answer": 1})
     assert (problems[0].question, problems[0].answer, problems[0].columns["level"]) == ("a?", "3", 2)
     with pytest.raises(BadInput, match=r"no column 'gold' in them/sums \(columns: problem, solution, level\)"):
-        from_dataset(datasets.Dataset.from_list(rows), "them/sums", None, "gold", None, gold_parses)
+        load_rows(table, "sums", "them/sums", Selection(answer="gold"))
 
 
 def test_no_hub_gives_one_line_that_says_what_to_do() -> None:
@@ -63,4 +64,4 @@ def test_no_hub_gives_one_line_that_says_what_to_do() -> None:
     done = subprocess.run([sys.executable, "-c", program], env=offline, capture_output=True, text=True, check=False)
     message = done.stderr.strip().splitlines()[-1]
     assert "data.source: could not load the data set 'GAIR/LIMR', split 'train'" in message
-    assert message.endswith("to use a local file: --set data.source=FILE.jsonl")
+    assert "no network; to use a local file: --set data.source=FILE.jsonl" in message

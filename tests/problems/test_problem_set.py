@@ -4,37 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
+from character_tokenizer import CharacterTokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tina_lite.errors import BadInput
 from tina_lite.problems import ProblemSet, PromptSource, first_prompts, hold_out, load_problems, render
+from tina_lite.problems.prompts import messages_for
 from tina_lite.records import Problem
 
 
 def problem_set(*questions: str) -> ProblemSet:
     rows = range(len(questions))
     return ProblemSet("mine", lambda row: Problem(row, questions[row], "1", {}), rows, {})
-
-
-class CharacterTokenizer:
-    """One token a character; a chat template with <roles>, or none."""
-
-    def __init__(self, template: bool = True, system: bool = True) -> None:
-        self.chat_template = "some" if template else None
-        self._system = system
-
-    def apply_chat_template(
-        self, conversation: list[dict[str, str]], *, tokenize: bool, add_generation_prompt: bool
-    ) -> str:
-        if not self._system and conversation[0]["role"] == "system":
-            raise ValueError("System role not supported")
-        assert not tokenize
-        turns = "".join(f"<{message['role']}>{message['content']}" for message in conversation)
-        return turns + "<assistant><think>\n" * add_generation_prompt
-
-    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
-        return [0] * add_special_tokens + [ord(character) for character in text]
 
 
 TOKENIZER = CharacterTokenizer()
@@ -87,13 +69,27 @@ def test_nothing_left_to_train_on() -> None:
 
 
 def test_render() -> None:
-    assert render(TOKENIZER, "1+1?", None) == "<user>1+1?<assistant><think>\n"
-    assert render(TOKENIZER, "1+1?", "Be brief.") == "<system>Be brief.<user>1+1?<assistant><think>\n"
+    problem = Problem(0, "1+1?", "2", {})
+    plain, brief = messages_for(problem, None), messages_for(problem, "Be brief.")
+    assert render(TOKENIZER, plain) == "<user>1+1?<assistant><think>\n"
+    assert render(TOKENIZER, brief) == "<system>Be brief.<user>1+1?<assistant><think>\n"
     bare = CharacterTokenizer(template=False)
-    assert render(bare, "1+1?", None) == "1+1?\n"
-    assert render(bare, "1+1?", "Be brief.") == "Be brief.\n1+1?\n"
+    assert render(bare, plain) == "1+1?\n"
+    assert render(bare, brief) == "Be brief.\n1+1?\n"
     with pytest.raises(BadInput, match="refuses the prompt: System role not supported"):
-        render(CharacterTokenizer(system=False), "1+1?", "Be brief.")
+        render(CharacterTokenizer(system=False), brief)
+
+
+def test_a_chat_is_asked_whole_and_the_recipes_system_prompt_wins() -> None:
+    turns = (
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": "a?"},
+        {"role": "assistant", "content": "b"},
+    )
+    problem = Problem(0, "c?", "9", {}, turns)
+    assert render(TOKENIZER, messages_for(problem, None)) == "<system>s<user>a?<assistant>b<user>c?<assistant><think>\n"
+    assert messages_for(problem, "mine")[0] == {"role": "system", "content": "mine"}
+    assert [message["role"] for message in messages_for(problem, "mine")] == ["system", "user", "assistant", "user"]
 
 
 def test_special_tokens_are_added_only_without_a_template() -> None:
@@ -101,7 +97,7 @@ def test_special_tokens_are_added_only_without_a_template() -> None:
         tokenizer = CharacterTokenizer(template)
         (prompt,) = first_prompts(problem_set("a?"), tokenizer, 1, max_prompt_length=99, system_prompt=None)
         assert prompt.ids[0] == first
-        assert prompt.text == render(tokenizer, "a?", None)
+        assert prompt.text == render(tokenizer, messages_for(prompt.problem, None))
 
 
 def test_first_prompts_keep_the_order_and_skip_long_ones() -> None:

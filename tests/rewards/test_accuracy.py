@@ -2,18 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tina_lite.problems import load_problems
 from tina_lite.rewards import gold_parses
 from tina_lite.rewards.accuracy import accuracy, verdicts
 from tina_lite.rewards.completions import chat
-from tina_lite.rewards.judge import judge
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
-SETS = ("gsm8k-train", "gsm8k-test", "limr-train", "math500", "amc23", "aime24")
 
 
 @pytest.mark.parametrize(
@@ -51,20 +45,6 @@ def test_worked_cases(completion: str, gold: str, value: float | None) -> None:
 
 def test_golds_that_are_no_text() -> None:
     assert accuracy(chat("\\boxed{34}", "\\boxed{34}", "\\boxed{34}"), [34, 34.0, None]) == [1.0, 1.0, None]
-
-
-@pytest.mark.parametrize("name", SETS)
-def test_a_boxed_gold_scores_1_and_a_changed_one_0(name: str) -> None:
-    path = DATA / f"{name}.jsonl"
-    if not path.exists():
-        pytest.skip(f"needs the data set {name}")
-    problems = load_problems(str(path))
-    golds = [problem.answer for problem in problems][:: max(1, len(problems) // 60)]
-    assert not problems.skipped
-    assert verdicts([f"thus \\boxed{{{gold}}}." for gold in golds], golds) == [True] * len(golds)
-    assert [gold for gold in golds if judge(gold, gold, boxed=True) is not True] == []
-    changed = verdicts([f"thus \\boxed{{{gold} + 1}}." for gold in golds], golds)
-    assert [gold for gold, right in zip(golds, changed, strict=True) if right is not False] == []
 
 
 @pytest.mark.parametrize(

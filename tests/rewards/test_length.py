@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tina_lite.errors import BadInput
 from tina_lite.rewards.completions import chat
-from tina_lite.rewards.length import cosine, kimi, length, length_l1_exact, length_l1_max
+from tina_lite.rewards.length import cosine, kimi, length, length_l1_exact, length_l1_max, soft_overlong
 
 RIGHT, WRONG = "\\boxed{2}", "\\boxed{3}"
 
@@ -105,3 +105,31 @@ def test_l1(text: str, tokens: int, target: int | None, exact: float | None, at_
 def test_l1_has_no_opinion_without_a_gold() -> None:
     assert length_l1_exact(chat(RIGHT), ids(5), [""], [100]) == [None]
     assert length_l1_max(chat(RIGHT), ids(5), [""], [100]) == [None]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "value"),
+    [
+        (0, 0.0),
+        (1, 0.0),
+        (3071, 0.0),
+        (3072, 0.0),
+        (3073, -1 / 512),
+        (3200, -0.25),
+        (3328, -0.5),
+        (3456, -0.75),
+        (3583, -511 / 512),
+        (3584, -1.0),
+        (3585, -1.0),
+        (100_000, -1.0),
+    ],
+)
+def test_soft_overlong(tokens: int, value: float) -> None:
+    assert soft_overlong(ids(tokens)) == [value]
+
+
+def test_soft_overlong_settings() -> None:
+    assert soft_overlong(ids(0, 5, 10, 11), max_length=10, soft_punish_cache=10) == [0.0, -0.5, -1.0, -1.0]
+    for cache in (0, 11):
+        with pytest.raises(BadInput, match=f"soft_punish_cache is {cache}; it must be from 1 to max_length, 10"):
+            soft_overlong([], max_length=10, soft_punish_cache=cache)

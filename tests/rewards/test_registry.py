@@ -48,7 +48,10 @@ def test_the_papers_rewards_are_registered() -> None:
 
 
 def test_an_unknown_name_gets_the_nearest_and_the_list() -> None:
-    with pytest.raises(BadInput, match=r"'acuracy'; did you mean accuracy\? \(known: accuracy, cosine, format"):
+    with pytest.raises(
+        BadInput,
+        match=r"'acuracy'; did you mean accuracy\? \(known: accuracy, boxed, choice, cosine, exact_match, format",
+    ):
         resolve("acuracy")
 
 

@@ -33,7 +33,7 @@ def test_values_by_group_and_weighted_totals() -> None:
     assert scores.groups[0].rewards == {"accuracy": (1.0, 0.0), "format": (0.0, 0.0)}
     assert scores.groups[1].rewards == {"accuracy": (1.0, 0.0), "format": (1.0, 0.0)}
     assert [one.totals for one in scores.groups] == [(2.0, 0.0), (3.0, 0.0)]
-    assert (scores.failures, scores.first_traceback) == ({}, None)
+    assert (scores.failures, scores.tracebacks) == ({}, {})
 
 
 def test_what_a_function_is_handed() -> None:
@@ -74,7 +74,7 @@ def test_what_a_function_may_give(gives: object, values: tuple[float | None, ...
     scores = score(GROUPS, [weighted(lambda completions: gives)])
     assert scores.groups[0].rewards["mine"] + scores.groups[1].rewards["mine"] == values
     assert scores.failures == ({"mine": failures} if failures else {})
-    assert (scores.first_traceback is None) == (failures == 0)
+    assert bool(scores.tracebacks) == (failures > 0)
 
 
 def test_a_reward_that_raises_leaves_the_others_alone() -> None:
@@ -84,8 +84,8 @@ def test_a_reward_that_raises_leaves_the_others_alone() -> None:
     scores = score(GROUPS, [weighted(broken, name="broken"), weighted(lambda completions: [1.0] * 4)])
     assert [one.totals for one in scores.groups] == [(1.0, 1.0), (1.0, 1.0)]
     assert scores.failures == {"broken": 4}
-    assert scores.first_traceback is not None
-    assert scores.first_traceback.rstrip().endswith("RuntimeError: out of cheese")
+    assert scores.tracebacks["broken"].startswith("reward broken, completion 0:\nTraceback")
+    assert scores.reason("broken") == "RuntimeError: out of cheese"
 
 
 def test_a_column_that_is_not_there_is_bad_input() -> None:

@@ -15,8 +15,13 @@ import json, os, sys, time
 print('"ready"', flush=True)
 for line in sys.stdin:
     item = json.loads(line)
-    if item == "hang":
+    while item == "hang":
+        pass
+    if item == "starve":
         time.sleep(600)
+    if item == "nap":
+        time.sleep(0.5)
+        item = 1
     if item == "die":
         os._exit(1)
     print(json.dumps([2 * item, os.getpid()]), flush=True)
@@ -56,6 +61,12 @@ def test_a_lost_worker_is_replaced(pools, fault: str) -> None:
     assert not _alive(first[1])
 
 
+def test_a_worker_that_could_not_run_gets_more_time_but_not_for_ever(pools) -> None:
+    pool = pools()
+    (napped, starved) = pool.ask(["nap", "starve"])
+    assert (napped[0], starved, pool.lost) == (2, LOST, 1)
+
+
 def test_a_worker_that_dies_between_two_calls_is_replaced(pools) -> None:
     pool = pools()
     ((_, process),) = pool.ask([1])
@@ -63,6 +74,20 @@ def test_a_worker_that_dies_between_two_calls_is_replaced(pools) -> None:
     os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
     assert pool.ask([1])[0][0] == 2
     assert pool.lost == 0
+
+
+def test_a_worker_that_has_served_long_is_replaced(pools, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tina_lite.rewards.workers.MOST_ITEMS", 3)
+    pool = pools()
+    answers = pool.ask(list(range(7)))
+    assert [answer[0] for answer in answers] == [2 * item for item in range(7)]
+    processes = [answer[1] for answer in answers]
+    assert [processes.count(process) for process in dict.fromkeys(processes)] == [3, 3, 1]
+    assert pool.lost == 0
+
+
+def test_few_items_start_one_worker(pools) -> None:
+    assert len({answer[1] for answer in pools(4).ask(list(range(8)))}) == 1
 
 
 def test_close_leaves_no_process_and_the_pool_can_go_on(pools) -> None:
@@ -78,21 +103,36 @@ def test_a_program_that_does_not_start_is_reported(pools) -> None:
         pools(program="raise SystemExit(1)").ask([1])
 
 
-def test_math_verify_in_a_worker() -> None:
+def judged(*asked: tuple[str, str, bool]) -> list[object]:
     pool = WorkerPool([sys.executable, "-P", judge.__file__], limit_s=20.0)
-    asked = [("\\frac{1}{2}", "0.5", True), ("34", "so it is 34", False), ("34", "\\ud800(((", True), ("", "1", True)]
     try:
-        answers = pool.ask(
+        return pool.ask(
             [{"gold": gold, "answer": answer, "boxed": boxed, "limit_s": 20.0} for gold, answer, boxed in asked]
         )
     finally:
         pool.close()
-    assert answers == [True, True, False, None]
 
 
-def test_sympy_lost_in_a_power_costs_one_item() -> None:
+def test_math_verify_in_a_worker() -> None:
+    asked = [("\\frac{1}{2}", "0.5", True), ("34", "so it is 34", False), ("34", "\\ud800(((", True), ("", "1", True)]
+    assert judged(*asked) == [True, True, False, None]
+
+
+def test_what_is_too_large_to_write_out_is_judged_all_the_same() -> None:
+    tower, huge = "9^{9^{9}}", "99999999!"
+    asked = [("34", tower, True), (tower, "9^{9^{9}} + 0", True), ("34", huge, True), ("34", "9**9**9", False)]
+    small = [
+        ("1024", "2^{10}", True),
+        ("6", "3!", True),
+        ("10", "\\binom{5}{2}", True),
+        ("\\frac{1}{8}", "2^{-3}", True),
+    ]
+    assert judged(*asked, *small) == [False, True, False, False, True, True, True, True]
+
+
+def test_sympy_lost_in_a_power_of_a_sum_costs_one_item() -> None:
     pool = WorkerPool([sys.executable, "-P", judge.__file__], limit_s=0.5)
-    power = {"gold": "34", "answer": "9^{9^{9}}", "boxed": True, "limit_s": 0.5}
+    power = {"gold": "34", "answer": "(x+y+z)^{200}", "boxed": True, "limit_s": 0.5}
     try:
         assert pool.ask([power, {**power, "answer": "17 + 17"}])[1] is True
     finally:

@@ -32,7 +32,9 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(RunStarted, rate=NUMBER, max_usd=st.none() | NUMBER, max_hours=st.none() | NUMBER),
     st.from_type(PhaseChanged),
     st.from_type(Progress),
-    st.builds(StepDone, COUNT, st.none() | COUNT, st.dictionaries(TEXT, NUMBER, max_size=5), SAMPLE),
+    st.builds(
+        StepDone, COUNT, st.none() | COUNT, st.dictionaries(TEXT, NUMBER, max_size=5), SAMPLE, st.none() | SAMPLE
+    ),
     st.builds(Evaluated, TEXT, COUNT, TEXT, NUMBER, st.tuples(NUMBER, NUMBER), COUNT, COUNT, NUMBER),
     st.builds(CheckpointSaved, COUNT, TEXT, NUMBER),
     st.builds(Notice, st.sampled_from(["info", "warning"]), TEXT),

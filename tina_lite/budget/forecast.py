@@ -66,4 +66,4 @@ def outlook(
         spare_s = left_s - reserve_s - max(forecast.next_s(), typical_s)
         bounds.append(1 + floor(spare_s / typical_s) if spare_s >= 0 else 0)
     seconds = min(bounds) * typical_s + reserve_s
-    return Outlook(min(bounds), seconds, reading.usd + seconds / 3600 * reading.rate)
+    return Outlook(min(bounds), seconds, reading.usd_in(seconds))

@@ -1,23 +1,25 @@
 """The ledger: append-only JSON lines, each on the disk before the next is written.
 
     {"kind": "start", "session": 1, "at": ..., "elapsed_s": 0.4, "pid": 7, "rate": 0.2, "rate_source": "--rate",
-     "heartbeat_s": 5.0}
+     "unit_s": 0.0, "heartbeat_s": 5.0}
     {"kind": "beat",  "session": 1, "at": ..., "elapsed_s": 5.4, "seconds_by_phase": {"load": 5.1, ...}}
     {"kind": "end",   "session": 1, "at": ..., "elapsed_s": 61.0, "seconds_by_phase": {...}}
 
-A session that ended is charged to its end; one that was killed, to its last line plus one heartbeat interval.
+A session that ended is charged to its end; one that was killed, to its last line plus one heartbeat interval. Where
+electricity is measured every line has the joules so far, the start has usd_per_kwh, and its rate is the most.
 """
 
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tina_lite.errors import BadInput, NoRoom
-from tina_lite.runs.files import sync_folder
+from tina_lite.budget.billing import billed_s
+from tina_lite.budget.power import dollars
+from tina_lite.errors import BadInput
+from tina_lite.runs.files import APPEND, append_line, sync_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,11 @@ class SessionBill:
 
     session: int
     rate: float
-    """US dollars per hour."""
+    """US dollars per hour; the mean, where electricity is measured."""
     seconds_by_phase: Mapping[str, float]
+    """As used."""
+    unit_s: float = 0.0
+    """What is billed is rounded up to whole units; 0: what was used."""
 
     @property
     def seconds(self) -> float:
@@ -35,7 +40,8 @@ class SessionBill:
 
     @property
     def usd(self) -> float:
-        return self.seconds / 3600 * self.rate
+        """As billed."""
+        return billed_s(self.seconds, self.unit_s) / 3600 * self.rate
 
 
 class Ledger:
@@ -44,22 +50,12 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         _repair(path)
         self._path = path
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._descriptor = os.open(path, APPEND, 0o666)
         sync_folder(path.parent)  # a new file is safe once its name is on the disk too
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Returns once the line is on the disk; NoRoom where it cannot get there, with the ledger as it was."""
-        data = (json.dumps(line) + "\n").encode()
-        size = os.fstat(self._descriptor).st_size
-        try:
-            if os.write(self._descriptor, data) < len(data):
-                raise OSError("the disk is full")
-            os.fsync(self._descriptor)
-        except OSError as error:
-            with suppress(OSError):
-                os.ftruncate(self._descriptor, size)  # half a line would spoil the next one
-            advice = "free some space and go on with --resume"
-            raise NoRoom(f"{self._path}: cannot be written ({error}); {advice}") from error
+        append_line(self._path, self._descriptor, (json.dumps(line) + "\n").encode(), durable=True)
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -85,9 +81,17 @@ def _bill(start: Mapping[str, Any], last: Mapping[str, Any]) -> SessionBill:
     """Of a session, by its first and its last line."""
     phases = last.get("seconds_by_phase", {"load": last["elapsed_s"]})
     seconds = {name: float(value) for name, value in dict(phases).items()}
-    if last["kind"] != "end":
-        seconds["other"] = seconds.get("other", 0.0) + float(start["heartbeat_s"])
-    return SessionBill(int(start["session"]), float(start["rate"]), seconds)
+    rate, unwritten_s = float(start["rate"]), 0.0 if last["kind"] == "end" else float(start["heartbeat_s"])
+    seconds["other"] = seconds.get("other", 0.0) + unwritten_s
+    if "joules" in last:  # what nobody measured is charged at the most that the card draws
+        usd = dollars(float(last["joules"]), float(start["usd_per_kwh"])) + unwritten_s / 3600 * rate
+        rate = mean_rate(usd, sum(seconds.values()))
+    return SessionBill(int(start["session"]), rate, seconds, float(start.get("unit_s", 0.0)))
+
+
+def mean_rate(usd: float, seconds: float) -> float:
+    """US dollars per hour of what was paid for a time; 0 for no time."""
+    return usd / seconds * 3600 if seconds else 0.0
 
 
 def _whole_lines(path: Path) -> list[str]:

@@ -1,15 +1,22 @@
-"""The meter: usd = rate x hours since the process started, summed over every session of the run."""
+"""The meter: usd = rate x hours since the process started, summed over every session of the run.
+
+Hours are those that are billed (billing.py); where electricity is measured, the rate is the mean so far (power.py).
+"""
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
+from math import ceil
 from pathlib import Path
 from typing import Any
 
+from tina_lite.budget.billing import affordable_s, billed_s
 from tina_lite.budget.clock import Clock, ProcessClock
-from tina_lite.budget.ledger import Ledger, SessionBill, read_bills
+from tina_lite.budget.ledger import Ledger, SessionBill, mean_rate, read_bills
+from tina_lite.budget.power import SAMPLE_S, EnergyMeter, dollars
 from tina_lite.budget.rates import Rate
 from tina_lite.errors import NoRoom
 from tina_lite.runs.events import PHASES, PhaseName
@@ -24,21 +31,33 @@ class Reading:
     """The bill at one moment."""
 
     usd: float
-    """Of all sessions."""
+    """Of all sessions, as billed."""
     elapsed_s: float
     """Of this session."""
     total_s: float
     """Of all sessions."""
     rate: float
-    """US dollars per hour, of this session."""
+    """US dollars per hour, of this session; the most, where electricity is measured."""
     seconds_by_phase: Mapping[str, float]
     """Of all sessions; adds up to total_s, to the last bit."""
     usd_by_phase: Mapping[str, float]
-    """Adds up to usd, to the last bit."""
+    """Adds up to usd, to the last bit where nothing is rounded up; what is rounded up is in "other"."""
+    unit_s: float = 0.0
+    """What is billed of this session is rounded up to whole units."""
 
     @property
     def gpu_hours(self) -> float:
+        """As used."""
         return self.total_s / 3600
+
+    def usd_in(self, seconds: float) -> float:
+        """The bill if this session goes on for so long."""
+        more_s = billed_s(self.elapsed_s + seconds, self.unit_s) - billed_s(self.elapsed_s, self.unit_s)
+        return self.usd + more_s / 3600 * self.rate
+
+    def affordable_s(self, max_usd: float) -> float:
+        """Seconds that this session may go on before the bill passes `max_usd`, at a rate above 0."""
+        return affordable_s(max_usd - self.usd, self.rate, self.elapsed_s, self.unit_s)
 
 
 class Meter:
@@ -48,10 +67,11 @@ class Meter:
     leaves phases; any may read.
     """
 
-    def __init__(self, rate: Rate, clock: Clock, earlier: list[SessionBill]) -> None:
-        self._rate = rate.usd_per_hour
+    def __init__(self, rate: Rate, clock: Clock, earlier: Sequence[SessionBill]) -> None:
+        self._rate = rate
         self._clock = clock
         self._earlier = earlier
+        self._energy = None if rate.power is None else EnergyMeter(rate.power)
         self._lock = threading.Lock()
         """Held for arithmetic only, never while the disk is waited for."""
         self._phase: PhaseName = "load"
@@ -64,9 +84,9 @@ class Meter:
         self.session = 1 + max((bill.session for bill in earlier), default=0)
 
     @classmethod
-    def in_memory(cls, rate: Rate, clock: Clock | None = None) -> "Meter":
+    def in_memory(cls, rate: Rate, clock: Clock | None = None, earlier: Sequence[SessionBill] = ()) -> "Meter":
         """A meter that leaves no trace."""
-        return cls(rate, clock or ProcessClock(), [])
+        return cls(rate, clock or ProcessClock(), earlier)
 
     @classmethod
     def open(cls, path: Path, rate: Rate, *, clock: Clock | None = None, heartbeat_s: float = HEARTBEAT_S) -> "Meter":
@@ -74,8 +94,10 @@ class Meter:
         clock = clock or ProcessClock()
         meter = cls(rate, clock, read_bills(path))
         meter._ledger = Ledger(path)
-        start = {"pid": os.getpid(), "rate": rate.usd_per_hour, "rate_source": rate.source, "heartbeat_s": heartbeat_s}
-        meter._write("start", **start)
+        start = {"pid": os.getpid(), "rate": rate.usd_per_hour, "rate_source": rate.source, "unit_s": rate.unit_s}
+        if rate.power is not None:
+            start["usd_per_kwh"] = rate.power.usd_per_kwh
+        meter._write("start", **start, heartbeat_s=heartbeat_s)
         meter._thread = threading.Thread(target=meter._beat, args=(heartbeat_s,), name="heartbeat", daemon=True)
         meter._thread.start()
         return meter
@@ -87,6 +109,11 @@ class Meter:
     def usd(self) -> float:
         """The bill of the whole run."""
         return self.read().usd
+
+    @property
+    def phase_now(self) -> PhaseName:
+        """What is charged at this moment."""
+        return self._phase
 
     @contextmanager
     def phase(self, name: PhaseName) -> Iterator[None]:
@@ -100,14 +127,29 @@ class Meter:
 
     def read(self) -> Reading:
         """The bill now."""
-        session = SessionBill(self.session, self._rate, self._session_seconds())
+        session = self.bill()
+        bills = (*self._earlier, session)
         seconds: dict[str, float] = dict.fromkeys(PHASES, 0.0)
         usd: dict[str, float] = dict.fromkeys(PHASES, 0.0)
-        for bill in (*self._earlier, session):
+        for bill in bills:
             for name, value in bill.seconds_by_phase.items():
                 seconds[name] = seconds.get(name, 0.0) + value
                 usd[name] = usd.get(name, 0.0) + value / 3600 * bill.rate
-        return Reading(sum(usd.values()), session.seconds, sum(seconds.values()), self._rate, seconds, usd)
+        total_usd = sum(usd.values())
+        if any(bill.unit_s for bill in bills):
+            # Whole units make round sums, and without picodollars of binary noise 0.1 + 0.2 is 0.3.
+            total_usd = round(sum(bill.usd for bill in bills), 12)
+            usd["other"] += max(0.0, total_usd - sum(usd.values()))
+        rate, unit_s = self._rate.usd_per_hour, self._rate.unit_s
+        return Reading(total_usd, session.seconds, sum(seconds.values()), rate, seconds, usd, unit_s)
+
+    def bill(self) -> SessionBill:
+        """Of this session so far."""
+        seconds, rate = self._session_seconds(), self._rate.usd_per_hour
+        if self._energy is not None:
+            elapsed_s = sum(seconds.values())
+            rate = mean_rate(dollars(self._energy.joules(elapsed_s), self._energy.usd_per_kwh), elapsed_s)
+        return SessionBill(self.session, rate, seconds, self._rate.unit_s)
 
     def close(self) -> None:
         """End the session in the ledger; the bill is frozen."""
@@ -144,12 +186,22 @@ class Meter:
         return seconds
 
     def _beat(self, interval_s: float) -> None:
-        while not self._stop_beating.wait(interval_s * PACE):
+        samples = 1 if self._energy is None else ceil(interval_s * PACE / SAMPLE_S)
+        for number in count(1):
+            if self._stop_beating.wait(interval_s * PACE / samples):
+                return
+            if self._energy is not None:
+                self._energy.sample(self.elapsed_s())
+            if number % samples:
+                continue
             with suppress(NoRoom):  # a full disk may have room at the next beat; if it has none, closing says so
                 self._write("beat", seconds_by_phase=self._session_seconds())
 
     def _write(self, kind: str, **fields: Any) -> None:
         assert self._ledger is not None
         seconds = fields.get("seconds_by_phase") or self._session_seconds()
-        stamp = {"kind": kind, "session": self.session, "at": self._clock.wall(), "elapsed_s": sum(seconds.values())}
+        elapsed_s = sum(seconds.values())
+        stamp = {"kind": kind, "session": self.session, "at": self._clock.wall(), "elapsed_s": elapsed_s}
+        if self._energy is not None:
+            stamp["joules"] = self._energy.joules(elapsed_s)
         self._ledger.append({**stamp, **fields})

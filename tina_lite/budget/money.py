@@ -1,6 +1,6 @@
-"""How dollars are written for people: never less than was spent."""
+"""How dollars are written for people: never less than was spent, never more than was saved."""
 
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 
 def format_usd(usd: float) -> str:
@@ -25,5 +25,16 @@ def format_price(usd: float) -> str:
     return text[:cents] + text[cents:].rstrip("0")
 
 
+def format_saving(usd: float) -> str:
+    """Dollars rounded down, as what was saved should be.
+
+    >>> format_saving(0.05 - 0.02), format_saving(0.03999), format_saving(2.349)
+    ('$0.0300', '$0.0399', '$2.34')
+    """
+    exact = Decimal(repr(round(float(usd), 10)))  # 0.05 - 0.02 is a hair short of 3 cents
+    unit = "0.01" if exact >= 1 else "0.0001"
+    return f"${exact.quantize(Decimal(unit), rounding=ROUND_FLOOR):,}"
+
+
 def _up(usd: Decimal, unit: str) -> Decimal:
-    return usd.quantize(Decimal(unit), rounding=ROUND_CEILING)
+    return usd.quantize(Decimal(unit), rounding=ROUND_CEILING) + 0  # + 0: nothing is -0.0000

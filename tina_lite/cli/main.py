@@ -1,19 +1,33 @@
 """The command line: `tina-lite run recipe.yaml`. Commands are thin: parse, call, print; each has a file of its own."""
 
-import atexit
-import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 import click
 
 from tina_lite import __version__
+from tina_lite.cli.leave import leave
 from tina_lite.errors import TinaError
 
 COMMANDS = {
     "run": "Train as a recipe says, inside its budget.",
+    "resume": "Go on with a run that was stopped or killed.",
+    "plan": "Say what a recipe will need: memory, hours, dollars.",
+    "watch": "Show a run from its files: during it, after it, or told again.",
+    "runs": "List run folders: state, steps, dollars, best result.",
+    "eval": "Measure a run, an adapter or a model on benchmarks.",
+    "chat": "Talk to what a run has trained, beside its base if asked.",
+    "export": "Write what a run learnt as a merged model, GGUF, PEFT's layout, or to the hub.",
+    "score": "Rewards for the completions in a file, to debug them.",
+    "data": "Show what a recipe's data holds, and the first prompts.",
+    "report": "Write what a run came to as an HTML page or Markdown.",
     "recipes": "List, show or copy the recipes that ship with the package.",
+    "gpus": "List cards with their memory and what an hour costs.",
+    "doctor": "Say whether a run could start here, and what to mend.",
 }
+FUNCTIONS = {"eval": "eval_command"}
+"""Where a command's name is a word of Python's."""
 
 
 class _LazyGroup(click.Group):
@@ -25,7 +39,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"tina_lite.cli.{cmd_name}"), cmd_name)
+        command: click.Command = getattr(import_module(f"tina_lite.cli.{cmd_name}"), FUNCTIONS.get(cmd_name, cmd_name))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -40,29 +54,32 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: every error that a person can mend is one line on stderr and a documented exit code."""
+    """Entry point."""
+    code = outcome()
+    if code:
+        sys.exit(code)
+    leave(0)
+
+
+def outcome(arguments: Sequence[str] | None = None) -> int:
+    """Run a command, by default the process's own; a documented exit code.
+
+    Every error that a person can mend is one line on stderr.
+    """
     try:
-        cli.main(standalone_mode=False)
-        _leave()
+        cli.main(arguments, standalone_mode=False)
     except click.ClickException as error:
         print(f"tina-lite: {error.format_message()}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         print("tina-lite: stopped at once; what was saved stays in the run folder", file=sys.stderr)
-        sys.exit(130)
+        return 130
     except TinaError as error:
         print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
-
-
-def _leave() -> None:
-    """End at once: taking the interpreter apart after a run takes a second that is paid for and on no bill."""
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+        return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":

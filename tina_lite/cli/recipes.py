@@ -1,11 +1,16 @@
 """tina-lite recipes [show NAME | copy NAME]"""
 
+import re
 import shutil
+import textwrap
+from itertools import groupby
 from pathlib import Path
 
 import click
 
 from tina_lite.errors import BadInput
+
+WIDEST = 120
 
 
 @click.group(invoke_without_command=True)
@@ -14,9 +19,27 @@ def recipes(ctx: click.Context) -> None:
     """List the recipes that ship with the package; show one, or copy one to edit."""
     from tina_lite.shipped import headline, shipped_recipes
 
-    if ctx.invoked_subcommand is None:
-        for name, path in shipped_recipes().items():
-            click.echo(f"{name:16} {headline(path)}")
+    if ctx.invoked_subcommand is not None:
+        return
+    known = shipped_recipes()
+    indent = " " * (max(map(len, known)) + 2)
+    width = min(WIDEST, shutil.get_terminal_size().columns)
+    for group, names in groupby(sorted(known, key=_by_group), key=lambda name: name.rpartition("/")[0]):
+        if group:
+            click.echo()
+        for name in names:
+            text = f"{name:{len(indent)}}{headline(known[name])}"
+            click.echo(textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False))
+
+
+def _by_group(name: str) -> tuple[str, list[tuple[str, int]]]:
+    """Those without a group first; numbers in a name by their value, so that 8gb stands before 12gb.
+
+    >>> sorted(["cards/12gb", "cards/8gb", "quickstart"], key=_by_group)
+    ['quickstart', 'cards/8gb', 'cards/12gb']
+    """
+    group, _, last = name.rpartition("/")
+    return group, [(word, int(digits or 0)) for word, digits in re.findall(r"(\D*)(\d*)", last)]
 
 
 @recipes.command()

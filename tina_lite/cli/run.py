@@ -2,9 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
+
+from tina_lite.cli.load import load_recipe
+from tina_lite.errors import TinaError
+
+if TYPE_CHECKING:
+    from tina_lite.recipe import Recipe
 
 
 @click.command()
@@ -15,9 +21,14 @@ import click
 @click.option("--rate", metavar="X", help="What an hour costs, in US dollars.")
 @click.option("--max-hours", type=float, metavar="H", help="Stop after H hours.")
 @click.option("--max-steps", type=int, metavar="N", help="Stop after N steps.")
+@click.option("--max-tokens", type=int, metavar="N", help="Stop after N tokens of prompts and completions.")
+@click.option("--until", metavar="HH:MM|90m", help="Stop by a time of day, or after a duration.")
+@click.option("--stop-when", metavar="CONDITION", help="Stop once a metric says so, such as 'reward>=0.9'.")
+@click.option("--patience", type=int, metavar="N", help="Steps in a row that --stop-when must hold; default 3.")
 @click.option("--seed", type=int, metavar="N", help="Override seed.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder; default runs/NAME.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, or with the newest of this name.")
+@click.option("--force-recipe", is_flag=True, help="With --resume: go on with another budget or other stop rules.")
 @click.option("--plain", is_flag=True, help="Plain lines instead of the live view.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on stdout, and nothing else.")
 @click.option("--dry-run", is_flag=True, help="Check everything, show the first prompt, spend nothing.")
@@ -29,51 +40,81 @@ def run(
     rate: str | None,
     max_hours: float | None,
     max_steps: int | None,
+    max_tokens: int | None,
+    until: str | None,
+    stop_when: str | None,
+    patience: int | None,
     seed: int | None,
     out: Path | None,
     resume: bool,
+    force_recipe: bool,
     plain: bool,
     as_json: bool,
     dry_run: bool,
 ) -> None:
     """Train as RECIPE says, a file or the name of a shipped recipe, inside its budget."""
-    from tina_lite.recipe import Recipe, parse_override
-    from tina_lite.shipped import find_recipe
-
-    overrides: dict[str, Any] = dict(parse_override(text) for text in settings)
     flags = {
         "model.id": model,
         "budget.max_usd": max_usd,
         "stop.max_hours": max_hours,
         "stop.max_steps": max_steps,
+        "stop.max_tokens": max_tokens,
+        "stop.until": until,
+        "stop.when": stop_when,
+        "stop.patience": patience,
         "seed": seed,
     }
-    overrides |= {field: value for field, value in flags.items() if value is not None}
-    loaded = Recipe.load(find_recipe(recipe), overrides)
+    loaded = load_recipe(recipe, settings, flags)
     if dry_run:
         _show_plan(loaded, out, rate)
         return
-    if resume and out is None:
-        from tina_lite.launch import RUNS
+    if resume:
+        from tina_lite.prepare import RUNS
         from tina_lite.runs.folder import newest_folder
 
-        out = newest_folder(RUNS, loaded.name)
-    _train(loaded, out, rate, resume, plain, as_json)
+        go_on(loaded, out or newest_folder(RUNS, loaded.name), rate, force_recipe, plain, as_json)
+    else:
+        _train(loaded, out, rate, False, False, plain, as_json)
 
 
-def _train(recipe: Any, out: Path | None, rate: str | None, resume: bool, plain: bool, as_json: bool) -> None:
+def go_on(recipe: "Recipe", out: Path, rate: str | None, force_recipe: bool, plain: bool, as_json: bool) -> None:
+    """Resume the run in `out`, or say that there is nothing left to do."""
+    from tina_lite.console.text import clean
+    from tina_lite.resuming import finished, recipe_of
+
+    recipe_of(out)
+    summary = finished(out, recipe)
+    if summary is None:
+        _train(recipe, out, rate, True, force_recipe, plain, as_json)
+        return
+    reason = clean(str(summary["stop_reason"])).replace("_", " ")
+    print(f"{out}: has ended ({reason}); there is nothing left to do", file=sys.stderr)
+    if not as_json:
+        print(f"{out}/summary.json")
+
+
+def _train(
+    recipe: "Recipe", out: Path | None, rate: str | None, resume: bool, force_recipe: bool, plain: bool, as_json: bool
+) -> None:
+    from tina_lite.cli.leave import drop_everything, leave
     from tina_lite.console import choose
-    from tina_lite.launch import prepare, train
+    from tina_lite.launch import train
+    from tina_lite.prepare import prepare
 
-    prepared = prepare(recipe, out=out, rate=rate, resume=resume)  # refused here, the screen stays as it was
-    with choose(plain=plain, json=as_json) as console:
-        summary = train(prepared, [console])
+    # Refused here, the screen stays as it was.
+    prepared = prepare(recipe, out=out, rate=rate, resume=resume, force_recipe=force_recipe)
+    try:
+        with choose(plain=plain, json=as_json) as console:
+            summary = train(prepared, [console], drop_everything)
+    except TinaError as error:
+        print(error, file=sys.stderr)
+        leave(error.exit_code)
     if not as_json:
         print(f"{summary['folder']}/summary.json")
 
 
-def _show_plan(recipe: Any, out: Path | None, rate: str | None) -> None:
-    from tina_lite.launch import dry_run
+def _show_plan(recipe: "Recipe", out: Path | None, rate: str | None) -> None:
+    from tina_lite.preview import dry_run
 
     for line in dry_run(recipe, out=out, rate=rate):
         print(line, file=sys.stdout)

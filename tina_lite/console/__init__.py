@@ -1,8 +1,13 @@
 """What a person or a program sees of a run. Everything is drawn from the event stream; the trainer knows nothing of it.
 
 The room:
-    live.py     the full-screen view: a thread that draws, and what happens to stray prints
-    view.py     the picture as a pure function of state, size and time
+    live.py     the full-screen view of a run that this process does: a thread that draws, and what becomes of prints
+    screen.py   what is written to the terminal: only what has changed
+    view.py     which parts the picture has, and where; pure, as are its parts:
+    run_box.py  how far, how long, how much
+    curves.py   what is learnt
+    reading.py  samples, alarms, notices; why.py: why a completion got nothing
+    frame.py    rectangles of text
     state.py    the state as a pure function of the events
     closing.py  the summary at the end
     lines.py    plain lines for logs, JSON lines for programs

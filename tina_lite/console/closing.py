@@ -1,6 +1,7 @@
 """The end of a run in a few lines: what was gained, for which price. Read from the summary; any part may be missing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import floor
 from typing import Any
 
 from tina_lite.budget.money import format_price, format_usd
@@ -21,6 +22,8 @@ def closing_facts(state: RunState) -> Facts:
         ("reward", reward(summary.get("reward") or {})),
         ("steps", steps(summary, state.elapsed_s)),
         ("dollars", dollars(summary, state.started.max_usd if state.started else None)),
+        ("a dollar bought", bought(summary.get("per_dollar") or {})),
+        ("other cards", other_cards(summary.get("other_cards") or [])),
         ("spent on", phases(summary.get("usd_by_phase") or {})),
         ("tokens", tokens(summary.get("tokens") or {})),
         ("folder", one_line(state.started.folder) if state.started else ""),
@@ -76,6 +79,36 @@ def dollars(summary: Mapping[str, Any], max_usd: float | None) -> str:
     cap = f" of {format_price(max_usd)}" if max_usd is not None else ""
     rate = f" at {format_price(summary['rate'])}/h" if isinstance(summary.get("rate"), int | float) else ""
     return format_usd(summary["usd"]) + cap + rate
+
+
+def bought(per_dollar: Mapping[str, float | None]) -> str:
+    """The gain that was measured best, and tokens.
+
+    >>> bought({"points": 12473.7, "reward": 281.5, "tokens": 41_600_000.0})
+    '+12,473 points of Pass@1, 41,600,000 tokens sampled'
+    >>> bought({"points": None, "reward": -0.0123, "tokens": 2000.0}), bought({"points": None, "reward": None})
+    ('-0.0123 reward, 2,000 tokens sampled', '')
+    """
+    points, reward, tokens = (per_dollar.get(name) for name in ("points", "reward", "tokens"))
+    if points is not None:
+        gain = f"{_signed(points)} points of Pass@1"
+    else:
+        gain = "" if reward is None else f"{_signed(reward)} reward"
+    return ", ".join(filter(None, (gain, f"{int(tokens):,} tokens sampled" if tokens else "")))
+
+
+def _signed(value: float) -> str:
+    """Whole numbers rounded down where they are large: what was bought is not overstated."""
+    return f"{floor(value):+,}" if abs(value) >= 100 else f"{value:+.3g}"
+
+
+def other_cards(cards: Sequence[Mapping[str, Any]]) -> str:
+    """
+    >>> other_cards([{"gpu": "RTX 4090", "provider": "vast", "hours": 0.51, "usd": 0.204}])
+    'reckoned by their figures: RTX 4090 $0.2040 in 30 min 36 s'
+    """
+    quoted = [f"{card['gpu']} {format_usd(card['usd'])} in {format_duration(3600 * card['hours'])}" for card in cards]
+    return f"reckoned by their figures: {', '.join(quoted)}" if quoted else ""
 
 
 def phases(usd_by_phase: Mapping[str, float]) -> str:

@@ -5,26 +5,25 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
-from threading import RLock
+from threading import Event, RLock, Thread
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.live import Live
-
+from tina_lite.console.frame import Part
+from tina_lite.console.screen import Screen
 from tina_lite.console.state import Line, RunState, after, with_line
 from tina_lite.console.text import clean
-from tina_lite.console.view import draw, draw_closing
+from tina_lite.console.view import draw_closing, parts
 from tina_lite.runs.events import Stamped
 
-REDRAWS_PER_SECOND = 4
+REDRAW_S = 0.25
 PRINTED_LINES_KEPT = 20
 
 
 class LiveConsole:
     """Draws on the terminal's alternate screen, so that the scroll-back stays as it was; leaves a short summary.
 
-    A drawing thread of Rich's own keeps clock and dollars moving while a kernel holds the main thread.
+    A drawing thread of its own keeps clock and dollars moving while a kernel holds the main thread.
     """
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,20 +31,15 @@ class LiveConsole:
         self._clock = clock
         self._state = RunState()
         self._updating = RLock()  # a signal handler may emit while the main thread is in here
-        self._console = Console(file=self._stream, highlight=False)
-        self._live = Live(
-            get_renderable=lambda: self,
-            console=self._console,
-            screen=True,
-            refresh_per_second=REDRAWS_PER_SECOND,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self._screen = Screen(self._stream, self.picture)
+        self._stop = Event()
+        self._thread = Thread(target=self._keep_drawing, name="console", daemon=True)
         self._printed = Printed(self._stream, self._show_printed)
         self._redirects = ExitStack()
 
     def __enter__(self) -> Self:
-        self._live.start(refresh=True)
+        self._screen.open()
+        self._thread.start()
         self._redirects.enter_context(redirect_stdout(self._printed))
         self._redirects.enter_context(redirect_stderr(self._printed))
         return self
@@ -54,18 +48,26 @@ class LiveConsole:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._redirects.close()
+        self._stop.set()
+        self._thread.join()
+        self._screen.close()
         with suppress(OSError):  # the terminal may be gone; what the run did is on disk
-            self._live.stop()
             self._printed.release()
             if self._state.summary is not None:
-                self._console.print(draw_closing(self._state))
+                self._screen.console.print(draw_closing(self._state))
 
     def __call__(self, stamped: Stamped) -> None:
         with self._updating:
             self._state = after(self._state, stamped, self._clock())
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield draw(self._state, options.max_width, options.height or console.height, self._clock())
+    def picture(self, width: int, height: int) -> list[Part]:
+        """The parts of the picture now."""
+        return list(parts(self._state, width, height, self._clock()))
+
+    def _keep_drawing(self) -> None:
+        with suppress(OSError):  # a terminal that went away does not end the run
+            while not self._stop.wait(REDRAW_S):
+                self._screen.redraw()
 
     def _show_printed(self, line: str) -> None:
         with self._updating:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from tina_lite.budget.billing import affordable_s, billed_s
+from tina_lite.health import Alarm, alarms
 from tina_lite.runs.events import (
     CheckpointSaved,
     Evaluated,
@@ -40,6 +42,14 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """A completion with the step that it is of."""
+
+    step: int
+    sample: Sample
+
+
+@dataclass(frozen=True, slots=True)
 class Forecast:
     """When the run will end, and at which bill."""
 
@@ -68,7 +78,12 @@ class RunState:
     points: tuple[Point, ...] = ()
     marks_s: tuple[float, ...] = ()
     """Session seconds at which the first step began and the latest steps ended."""
-    sample: Sample | None = None
+    best: Shown | None = None
+    """The latest of those with the highest reward so far."""
+    typical: Shown | None = None
+    """Of the latest step."""
+    alarms: tuple[Alarm, ...] = ()
+    """What is amiss after the latest step."""
     evals: tuple[Evaluated, ...] = ()
     eval_s: float = 0.0
     """How long the latest evaluation took."""
@@ -78,6 +93,13 @@ class RunState:
     seen_at: float = 0.0
     """The watcher's clock at the latest event."""
     summary: Mapping[str, Any] | None = None
+    gone: str = ""
+    """Said of a run that ended without a summary; only who looks at its files can know."""
+
+    @property
+    def over(self) -> str:
+        """Words for a run that does not go on; else empty."""
+        return "finished" if self.summary is not None else self.gone
 
     @property
     def steps_done(self) -> int:
@@ -101,12 +123,15 @@ class RunState:
 
     def elapsed_at(self, now: float) -> float:
         """Seconds of this session; they run on between events."""
-        return self.elapsed_s if self.summary is not None else self.elapsed_s + max(0.0, now - self.seen_at)
+        return self.elapsed_s if self.over else self.elapsed_s + max(0.0, now - self.seen_at)
 
     def usd_at(self, now: float) -> float:
         """The bill, which runs on as well."""
-        rate = self.started.rate if self.started else 0.0
-        return self.usd + (self.elapsed_at(now) - self.elapsed_s) * rate / 3600
+        return self.usd + self._session_usd(self.elapsed_at(now)) - self._session_usd(self.elapsed_s)
+
+    def _session_usd(self, elapsed_s: float) -> float:
+        """What a session of this length is billed for."""
+        return billed_s(elapsed_s, self.started.unit_s) * self.started.rate / 3600 if self.started else 0.0
 
     def phase_usd_at(self, now: float) -> dict[PhaseName, float]:
         """Dollars of this session by phase."""
@@ -123,19 +148,30 @@ class RunState:
         if not limits or self.started is None:
             return None
         seconds, ends_by = min(limits)
-        usd = self.usd_at(now) + seconds * self.started.rate / 3600
+        elapsed_s = self.elapsed_at(now)
+        usd = self.usd_at(now) + self._session_usd(elapsed_s + seconds) - self._session_usd(elapsed_s)
         return Forecast(seconds, usd, ends_by, self._last_step(seconds, ends_by, now))
+
+    def affordable_steps(self, now: float) -> int | None:
+        """Steps after the latest for which the budget has money; None where there is no budget, or no pace yet."""
+        started, pace = self.started, self.pace()
+        if started is None or started.max_usd is None or not started.rate or not pace:
+            return None
+        left_s = affordable_s(started.max_usd - self.usd_at(now), started.rate, self.elapsed_at(now), started.unit_s)
+        return max(0, int((left_s - self._closing_s(now) + self._since_step_s(now)) / pace))
 
     def _limits(self, now: float) -> list[tuple[float, Literal["steps", "money", "hours"]]]:
         """Seconds to each limit. Before a pace is known a planned number of steps tells nothing, nor does the rest."""
         started, pace = self.started, self.pace()
-        if started is None or self.summary is not None or (self.steps_planned and pace is None):
+        if started is None or self.over or (self.steps_planned and pace is None):
             return []
         limits: list[tuple[float, Literal["steps", "money", "hours"]]] = []
         if self.steps_planned and pace is not None:
             limits.append((self._steps_s(pace, now) + self._closing_s(now), "steps"))
         if started.max_usd is not None and started.rate > 0:
-            limits.append((max(0.0, started.max_usd - self.usd_at(now)) / started.rate * 3600, "money"))
+            usd_left = started.max_usd - self.usd_at(now)
+            left_s = affordable_s(usd_left, started.rate, self.elapsed_at(now), started.unit_s)
+            limits.append((max(0.0, left_s), "money"))
         if started.max_hours is not None:
             limits.append((max(0.0, started.max_hours * 3600 - self.elapsed_at(now)), "hours"))
         return limits
@@ -184,6 +220,7 @@ def after(state: RunState, stamped: Stamped, now: float) -> RunState:
             return with_line(state, Line(notice.level, notice.text))
         case RunFinished() as finished:
             return replace(state, summary=finished.summary)
+    return state  # an event that is of no concern here
 
 
 def with_line(state: RunState, line: Line) -> RunState:
@@ -201,10 +238,11 @@ def _after_start(state: RunState, started: RunStarted) -> RunState:
         marks_s=(),
         phase="load",
         phase_from_s=0.0,
-        phase_from_usd=state.usd - state.elapsed_s * started.rate / 3600,
+        phase_from_usd=state.usd - billed_s(state.elapsed_s, started.unit_s) * started.rate / 3600,
         usd_by_phase={},
         progress=None,
         summary=None,
+        gone="",
     )
 
 
@@ -223,11 +261,14 @@ def _after_phase(state: RunState, change: PhaseChanged) -> RunState:
 
 
 def _after_step(state: RunState, done: StepDone) -> RunState:
+    points, best = (*state.points, Point(done.step, done.metrics)), state.best
     return replace(
         state,
         step=done.step,
         steps_planned=done.steps_planned,
-        points=(*state.points, Point(done.step, done.metrics)),
+        points=points,
         marks_s=(*state.marks_s, state.elapsed_s)[-PACE_OVER_STEPS - 1 :],
-        sample=done.sample,
+        best=Shown(done.step, done.sample) if best is None or done.sample.total >= best.sample.total else best,
+        typical=Shown(done.step, done.typical or done.sample),
+        alarms=tuple(alarms([point.metrics for point in points])),
     )

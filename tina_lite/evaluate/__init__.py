@@ -1,5 +1,15 @@
-"""How good a policy is: sampled Pass@1 with an interval."""
+"""How good a policy is: sampled Pass@1 while it trains, and whole benchmarks afterwards.
 
-from tina_lite.evaluate.passk import bootstrap_interval, evaluate
+The room:
+    passk.py       Pass@1 of the policy at hand, for the trainer
+    session.py     models on benchmarks in a folder, resumed, inside a budget
+    samples.py     every completion, on disk
+    scoring.py     from completions to figures; two models compared
+    votes.py       the majority answer
+    statistics.py  estimates, intervals, the paired test
+    paper.py       what the paper's models reached
+"""
 
-__all__ = ["bootstrap_interval", "evaluate"]
+from tina_lite.evaluate.passk import evaluate
+
+__all__ = ["evaluate"]

@@ -1,14 +1,14 @@
-"""Sampled Pass@1: the mean over problems of the share of right samples, with a bootstrap interval over problems."""
+"""Sampled Pass@1 while a run trains: the mean over problems of the share of right samples, with its interval."""
 
 from collections.abc import Callable, Sequence
 
+from tina_lite.evaluate.statistics import interval95
 from tina_lite.records import EvalResult, Group, Prompt
 from tina_lite.rewards.accuracy import verdicts
 from tina_lite.sampler import Sampler
 
 EVAL_STEP = 0
 """The sampler's step number for evaluation; training counts from 1. The same draws each time: results are paired."""
-BOOTSTRAP_DRAWS = 2000
 
 
 def evaluate(
@@ -29,7 +29,7 @@ def evaluate(
     return EvalResult(
         benchmark=benchmark,
         pass_at_1=sum(shares) / len(shares),
-        ci95=bootstrap_interval(shares),
+        ci95=interval95(shares),
         problems=len(shares),
         samples=samples,
         mean_length=sum(lengths) / len(lengths),
@@ -41,17 +41,3 @@ def right_share(group: Group) -> float:
     texts = [completion.text for completion in group.completions]
     judged = verdicts(texts, [group.prompt.problem.answer] * len(texts))
     return sum(verdict is True for verdict in judged) / len(texts)
-
-
-def bootstrap_interval(values: Sequence[float], draws: int = BOOTSTRAP_DRAWS, seed: int = 0) -> tuple[float, float]:
-    """95% percentile interval of the mean; the unit is the problem, as samples of one problem are not independent.
-
-    >>> bootstrap_interval([0.5, 0.5, 0.5])
-    (0.5, 0.5)
-    """
-    import numpy as np
-
-    data = np.asarray(values, dtype=np.float64)
-    chosen = np.random.default_rng(seed).integers(0, len(data), size=(draws, len(data)))
-    low, high = np.quantile(data[chosen].mean(axis=1), [0.025, 0.975])
-    return float(low), float(high)

@@ -1,7 +1,8 @@
-"""Decoding from a DenseModel: four matrix products a layer and token.
+"""Decoding from a DenseModel: four matrix products a layer and token, and two for attention.
 
-Keys and values live in one static buffer; a row writes at its own length, so rows of any length share a batch, leave
-it and enter it.
+Keys and values live in static buffers; a row writes at its own length, so rows of any length share a batch, leave it
+and enter it. Keys stand transposed, as the product with one query a head reads them: on a CPU that takes half as long
+as the library's attention, which is made for many queries (bench/README.md).
 """
 
 from collections.abc import Callable, Sequence
@@ -26,10 +27,17 @@ class DenseDecoder:
 
     def __init__(self, model: DenseModel, max_rows: int, max_tokens: int) -> None:
         self._model = model
-        shape = (len(model.layers), _round_up(max_rows, ROWS_MULTIPLE), max_tokens, 2 * model.kv_heads, model.head_dim)
-        self._cache = torch.zeros(shape, dtype=model.dtype, device=model.device)  # keys, then values, of each token
+        rows, heads, width = _round_up(max_rows, ROWS_MULTIPLE), model.kv_heads, model.head_dim
+        self._max_tokens = max_tokens
+        self._keys = self._buffer(rows, heads, width, max_tokens)
+        self._values = self._buffer(rows, heads, max_tokens, width)
         self._lengths = torch.zeros(0, dtype=torch.int64, device=model.device)
         self._longest = 0  # no row is longer; known without a look at the device
+
+    def _buffer(self, *shape: int) -> Tensor:
+        """Zeros (layers, ...): what is not written yet must be finite, as its weight of 0 is multiplied with it."""
+        model = self._model
+        return torch.zeros((len(model.layers), *shape), dtype=model.dtype, device=model.device)
 
     @torch.no_grad()
     def prefill(self, prompts: Sequence[Sequence[int]]) -> list[Prefix]:
@@ -48,13 +56,17 @@ class DenseDecoder:
 
         hidden = self._forward(ids.flatten().to(self._model.device), positions, attend)
         logits = self._logits(hidden.unflatten(0, ids.shape)[torch.arange(len(prompts)), torch.tensor(lengths) - 1])
-        cache = torch.stack(caches)  # (layers, B, P, 2 kv heads, d)
-        return [Prefix(length, logits[row], cache[:, row, :length]) for row, length in enumerate(lengths)]
+        keys, values = torch.stack(caches).chunk(2, dim=3)  # (layers, B, P, kv heads, d)
+        keys, values = keys.permute(0, 1, 3, 4, 2).contiguous(), values.transpose(2, 3).contiguous()
+        return [
+            Prefix(length, logits[row], (keys[:, row, :, :, :length], values[:, row, :, :length]))
+            for row, length in enumerate(lengths)
+        ]
 
     @torch.no_grad()
     def admit(self, prefixes: Sequence[Prefix]) -> None:
         for row, prefix in enumerate(prefixes, start=len(self._lengths)):
-            self._cache[:, row, : prefix.length] = prefix.cache
+            self._keys[:, row, :, :, : prefix.length], self._values[:, row, :, : prefix.length] = prefix.cache
         added = torch.tensor([prefix.length for prefix in prefixes], device=self._lengths.device)
         self._lengths = torch.cat((self._lengths, added))
         self._longest = max(self._longest, *(prefix.length for prefix in prefixes))
@@ -63,7 +75,8 @@ class DenseDecoder:
     def keep(self, rows: Tensor) -> None:
         used = self._used()
         moved = (rows != torch.arange(len(rows), device=rows.device)).nonzero()[:, 0]
-        self._cache[:, moved, :used] = self._cache[:, rows[moved], :used]
+        self._keys[:, moved, :, :, :used] = self._keys[:, rows[moved], :, :, :used]
+        self._values[:, moved, :, :used] = self._values[:, rows[moved], :, :used]
         self._lengths = self._lengths[rows]
 
     @torch.no_grad()
@@ -73,23 +86,30 @@ class DenseDecoder:
         at, tokens = (F.pad(x, (0, rows - alive)) for x in (self._lengths, tokens))  # idle rows overwrite their own
         self._longest += 1
         used = self._used()
-        seen = torch.arange(used, device=at.device) <= at[:, None]  # (N, used)
-        mask = torch.zeros(seen.shape, dtype=self._model.dtype, device=at.device).masked_fill_(~seen, -torch.inf)
-        places = torch.arange(rows, device=at.device) * self._cache.shape[2] + at  # of the new tokens, rows laid flat
+        everyone = torch.arange(rows, device=at.device)
+        hidden_keys = torch.arange(used, device=at.device) > at[:, None]  # (N, used)
+        mask = torch.zeros(hidden_keys.shape, dtype=self._model.dtype, device=at.device)
+        mask = mask.masked_fill_(hidden_keys, -torch.inf).repeat_interleave(kv_heads, 0)[
+            :, None
+        ]  # (N x kv heads, 1, used)
 
         def attend(layer: int, query: Tensor, key_value: Tensor) -> Tensor:
-            self._cache[layer].flatten(0, 1).index_copy_(0, places, key_value)
-            keys, values = self._cache[layer, :rows, :used].transpose(1, 2).chunk(2, dim=1)  # (N, kv heads, used, d)
-            # The heads of a group share keys: as "queries" of one kv head they need no copy of the cache.
-            folded = query.unflatten(1, (kv_heads, -1))
-            return F.scaled_dot_product_attention(folded, keys, values, mask[:, None, None]).flatten(1, 2)
+            key, value = key_value.chunk(2, dim=1)  # (N, kv heads, d)
+            self._keys[layer, everyone, :, :, at] = key
+            self._values[layer, everyone, :, at] = value
+            keys = self._keys[layer, :rows].flatten(0, 1)[:, :, :used]
+            values = self._values[layer, :rows].flatten(0, 1)[:, :used]
+            # The query heads of a group share a key head: as rows of one product they need no copy of the cache.
+            folded = query.unflatten(1, (kv_heads, -1)).flatten(0, 1)  # (N x kv heads, group, d)
+            scores = torch.baddbmm(mask, folded, keys, alpha=self._model.head_dim**-0.5)
+            return torch.bmm(scores.softmax(-1), values).view(query.shape)
 
         hidden = self._forward(tokens, at, attend)
         self._lengths = self._lengths + 1
         return self._logits(hidden)[:alive]
 
     def _used(self) -> int:
-        return min(self._cache.shape[2], _round_up(self._longest, GROWTH))
+        return min(self._max_tokens, _round_up(self._longest, GROWTH))
 
     def _logits(self, hidden: Tensor) -> Tensor:
         return self._model.logits(hidden).float()

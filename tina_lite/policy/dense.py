@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tina_lite.policy.packing import can_pack, packed, packed_linear
+from tina_lite.policy.shape import ARCHITECTURES
 
 Norm = Callable[[Tensor, Tensor, float], Tensor]
-ARCHITECTURES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 
 
 def fits(causal_lm: Any) -> bool:
@@ -139,6 +139,7 @@ class DenseModel:
         self.final_norm = inner.norm.weight.detach()
         self.norm_epsilon: float = config.rms_norm_eps
         self.dtype = dtype
+        self.resident = resident
         self.query_heads: int = config.num_attention_heads
         self.kv_heads: int = config.num_key_value_heads
         self.head_dim: int = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads

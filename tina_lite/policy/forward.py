@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from tina_lite.policy.attention import attention
 from tina_lite.policy.dense import DenseLayer, DenseModel
 from tina_lite.policy.functions import adapted_linear, pad, rms_norm, rotary, swiglu
 from tina_lite.policy.interface import TokenBatch
@@ -106,16 +107,6 @@ def _visible(prompt_lengths: Tensor, longest: int, width: int) -> Tensor:
     return torch.cat((prompt.expand(shape), own.expand(shape)), dim=-1)[:, None]
 
 
-def kept_bytes(model: DenseModel, tokens: int) -> int:
-    """About what a forward pass keeps for its backward pass, without `recompute`."""
-    layer = model.layers[0]
-    hidden: int
-    hidden, heads = model.embedding.shape[1], model.query_heads + 2 * model.kv_heads
-    in_dtype = 4 * hidden + model.query_heads * model.head_dim + 3 * (layer.gate_up.outputs // 2)
-    in_attention = 2 * (heads + model.query_heads) * model.head_dim  # padded, and widened on a CPU
-    return tokens * len(model.layers) * (in_dtype * model.dtype.itemsize + in_attention * 4)
-
-
 def final_hidden(
     model: DenseModel, layout: Layout, *, adapter: bool = True, dropout: bool = False, recompute: bool = False
 ) -> Tensor:
@@ -155,19 +146,13 @@ def _attend(model: DenseModel, heads: Tensor, layout: Layout) -> Tensor:
     """Packed query, key and value heads (M, heads, d) to packed outputs (M, query heads, d)."""
     split = (model.query_heads, model.kv_heads, model.kv_heads)
     prompt_tokens = len(layout.prompts.real)
-    query, key, value = _wide(layout.prompts.pad(heads[:prompt_tokens])).split(split, dim=1)
-    out = layout.prompts.pack(F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True))
+    query, key, value = layout.prompts.pad(heads[:prompt_tokens]).split(split, dim=1)
+    out = layout.prompts.pack(attention(query, key, value))
     if layout.completions is not None:
-        own_query, own_key, own_value = _wide(layout.completions.pad(heads[prompt_tokens:])).split(split, dim=1)
+        own_query, own_key, own_value = layout.completions.pad(heads[prompt_tokens:]).split(split, dim=1)
         keys = torch.cat((key.index_select(0, layout.prompt_of), own_key), dim=2)
         values = torch.cat((value.index_select(0, layout.prompt_of), own_value), dim=2)
         mask = torch.zeros(layout.mask.shape, dtype=keys.dtype, device=keys.device)
         mask.masked_fill_(~layout.mask, -torch.inf)
-        rows = F.scaled_dot_product_attention(own_query, keys, values, mask, enable_gqa=True)
-        out = torch.cat((out, layout.completions.pack(rows)))
-    return out.to(heads.dtype)
-
-
-def _wide(heads: Tensor) -> Tensor:
-    """On a CPU the backward pass of attention is twice as fast in float32 as in bfloat16 (bench/README.md)."""
-    return heads.float() if heads.device.type == "cpu" else heads
+        out = torch.cat((out, layout.completions.pack(attention(own_query, keys, values, mask))))
+    return out

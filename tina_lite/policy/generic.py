@@ -4,7 +4,7 @@ Rows are aligned on the right, so that the model's cache, which grows by one col
 Slower than a dense copy (decoder.py), and free of any knowledge of the architecture.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -18,9 +18,11 @@ from tina_lite.policy.interface import Prefix, TokenBatch
 class CachedDecoder:
     """A Decoder over `model(...)` with past_key_values; keys and values a layer: (rows, heads, columns, d)."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, forget: Callable[[], None] = lambda: None) -> None:
+        """`forget` is called before a cache goes in that is not the one that the model gave out last."""
         self._model = model
-        self._cache: list[tuple[Tensor, Tensor]] = []
+        self._forget = forget
+        self._cache: Any = None  # as the model gave it out, or, once rows have changed, a DynamicCache of ours
         self._seen = torch.zeros(0, 0, dtype=torch.int64, device=model.device)  # (rows, columns), 1 where real
 
     @torch.no_grad()
@@ -28,48 +30,57 @@ class CachedDecoder:
         return [self._read(prompt) for prompt in prompts]
 
     def _read(self, prompt: Sequence[int]) -> Prefix:
-        out = self._model(input_ids=torch.tensor([prompt], device=self._model.device), use_cache=True)
+        self._forget()
+        ids = torch.tensor([prompt], device=self._model.device)
+        out = self._model(input_ids=ids, use_cache=True, return_dict=True)
         return Prefix(len(prompt), out.logits[0, -1].float(), _layers(out.past_key_values))
 
     @torch.no_grad()
     def admit(self, prefixes: Sequence[Prefix]) -> None:
-        for prefix in prefixes:
-            columns = max(self._seen.shape[1], prefix.length)
-            added = torch.zeros(1, columns, dtype=torch.int64, device=self._seen.device)
-            added[0, columns - prefix.length :] = 1
-            self._seen = torch.cat((F.pad(self._seen, (columns - self._seen.shape[1], 0)), added))
-            old = self._cache or [(key[:0], value[:0]) for key, value in prefix.cache]
-            self._cache = [
-                (_stack(keys, key, columns), _stack(values, value, columns))
-                for (keys, values), (key, value) in zip(old, prefix.cache, strict=True)
+        columns = max(self._seen.shape[1], *(prefix.length for prefix in prefixes))
+        old = [] if self._cache is None else [_layers(self._cache)]
+        new = [prefix.cache for prefix in prefixes]
+        self._replace(
+            [
+                tuple(torch.cat([_right(part[side], columns) for part in layer]) for side in (0, 1))
+                for layer in zip(*old, *new, strict=True)
             ]
+        )
+        lengths = torch.tensor([prefix.length for prefix in prefixes], device=self._seen.device)
+        added = torch.arange(columns, 0, -1, device=self._seen.device) <= lengths[:, None]
+        self._seen = torch.cat((F.pad(self._seen, (columns - self._seen.shape[1], 0)), added.long()))
 
     @torch.no_grad()
     def keep(self, rows: Tensor) -> None:
         self._seen = self._seen[rows]
         empty = int((self._seen.sum(0) > 0).int().argmax()) if len(rows) else self._seen.shape[1]
         self._seen = self._seen[:, empty:]
-        self._cache = [(keys[rows, :, empty:], values[rows, :, empty:]) for keys, values in self._cache]
+        self._replace([(keys[rows, :, empty:], values[rows, :, empty:]) for keys, values in _layers(self._cache)])
 
     @torch.no_grad()
     def step(self, tokens: Tensor) -> Tensor:
-        from transformers import DynamicCache
-
         positions = self._seen.sum(1, keepdim=True)
         self._seen = F.pad(self._seen, (0, 1), value=1)
-        cache = DynamicCache()
-        for layer, (keys, values) in enumerate(self._cache):
-            cache.update(keys, values, layer)
         out = self._model(
             input_ids=tokens[:, None],
             attention_mask=self._seen,
             position_ids=positions,
-            past_key_values=cache,
+            past_key_values=self._cache,
             use_cache=True,
+            return_dict=True,
         )
-        self._cache = _layers(out.past_key_values)
+        self._cache = out.past_key_values
         logits: Tensor = out.logits[:, -1].float()
         return logits
+
+    def _replace(self, layers: Sequence[tuple[Tensor, ...]]) -> None:
+        """Other rows than the model's own cache holds."""
+        from transformers import DynamicCache
+
+        self._forget()
+        self._cache = DynamicCache()
+        for index, (keys, values) in enumerate(layers):
+            self._cache.update(keys, values, index)
 
 
 def hidden_before_completions(model: Any, batch: TokenBatch) -> tuple[Tensor, Tensor]:
@@ -86,11 +97,12 @@ def hidden_before_completions(model: Any, batch: TokenBatch) -> tuple[Tensor, Te
 
 
 def _layers(cache: Any) -> list[tuple[Tensor, Tensor]]:
-    return [(layer.keys, layer.values) for layer in cache.layers]
+    """Keys and values of each layer, of transformers' cache or of the pairs that Unsloth gives out."""
+    if hasattr(cache, "layers"):
+        return [(layer.keys, layer.values) for layer in cache.layers]
+    return [(keys, values) for keys, values in cache]
 
 
-def _stack(old: Tensor, new: Tensor, columns: int) -> Tensor:
-    """Rows of both, (rows, heads, columns, d), aligned on the right."""
-    left = F.pad(old, (0, 0, columns - old.shape[2], 0))
-    right = F.pad(new, (0, 0, columns - new.shape[2], 0))
-    return torch.cat((left, right))
+def _right(rows: Tensor, columns: int) -> Tensor:
+    """(rows, heads, any, d) to (rows, heads, columns, d), aligned on the right."""
+    return F.pad(rows, (0, 0, columns - rows.shape[2], 0))

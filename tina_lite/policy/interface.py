@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor, device
     from torch.nn import Parameter
+
+    from tina_lite.policy.vllm import Vllm
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +87,23 @@ class Policy(Protocol):
     device: "device"
     stop_ids: frozenset[int]
     """Tokens that end a completion."""
+    dtype_name: Literal["float32", "bfloat16"]
+    """What activations are computed in."""
+    resident: bool | None
+    """Whether a dense copy of the base is kept, as memory decided; None for an engine that knows none."""
     shares_prompts: bool
     """Whether `logprobs` reads the prompt of a group once, or once a completion."""
+    base_name: str
+    """Under which transformers finds the base again."""
+    vllm: "Vllm | None"
+    """vLLM on the same weights, where rollouts are to be its."""
 
     def decoder(self, max_rows: int, max_tokens: int) -> Decoder:
         """A decoder for at most so many rows of at most so many tokens, prompt included."""
+        ...
+
+    def free_kv_tokens(self) -> int:
+        """Cache tokens, over all rows, that fit in a share of the memory that is free now."""
         ...
 
     def logprobs(self, batch: TokenBatch, temperature: float, adapter: bool = True) -> tuple["Tensor", "Tensor"]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -18,7 +18,9 @@ PROBE_ROWS = 512
 PROBE_TRIALS = 8
 CLEARLY_FASTER = 1.5
 """A choice that hangs on a few percent would differ from run to run."""
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DtypeName = Literal["float32", "bfloat16"]
+DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+NAMES: dict[torch.dtype, DtypeName] = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 
 def model_folder(model_id: str) -> str:
@@ -31,16 +33,26 @@ def model_folder(model_id: str) -> str:
 
 
 def compute_dtype(name: str, device: torch.device, config: Any) -> torch.dtype:
-    """The dtype of activations: bfloat16 on a card that has it; on a CPU whichever is measured to be faster."""
+    """The dtype of activations: bfloat16 on a card that has it; on a CPU whichever is measured to be faster.
+
+    Without bfloat16 it is float32: gradients in float16 would need a loss scale, and some models overflow in it anyway.
+    TF32 is left off, as torch does: who asks for float32 asks for its digits.
+    """
     if name != "auto":
         return DTYPES[name]
     if device.type == "cpu":
         return faster_on_cpu(config.hidden_size, getattr(config, "intermediate_size", 4 * config.hidden_size))
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
 
 
 def faster_on_cpu(hidden: int, intermediate: int) -> torch.dtype:
     """bfloat16 where it is clearly faster at the model's own shapes, else float32, which rounds less."""
+    seconds = seconds_on_cpu(hidden, intermediate)
+    return torch.bfloat16 if seconds[torch.bfloat16] * CLEARLY_FASTER < seconds[torch.float32] else torch.float32
+
+
+def seconds_on_cpu(hidden: int, intermediate: int) -> dict[torch.dtype, float]:
+    """Of the product of PROBE_ROWS tokens with a projection, in each dtype."""
     seconds = dict.fromkeys((torch.float32, torch.bfloat16), math.inf)
     for _ in range(PROBE_TRIALS):  # in turn, so that what else runs on the machine slows both
         for dtype in seconds:
@@ -48,17 +60,19 @@ def faster_on_cpu(hidden: int, intermediate: int) -> torch.dtype:
             started = time.perf_counter()
             torch.nn.functional.linear(x, weight)
             seconds[dtype] = min(seconds[dtype], time.perf_counter() - started)
-    return torch.bfloat16 if seconds[torch.bfloat16] * CLEARLY_FASTER < seconds[torch.float32] else torch.float32
+    return seconds
 
 
-def load_tokenizer(model_id: str) -> Any:
-    """The model's tokenizer; BadInput where there is none."""
+def load_tokenizer(model_id: str, trust_remote_code: bool = False) -> Any:
+    """The model's tokenizer; BadInput where there is none, or where it is Python of its own that is not trusted."""
     from transformers import AutoTokenizer
 
     if not Path(model_folder(model_id)).is_dir():
         _go_offline_unless_reachable(model_id)
     with loading(model_id):
-        tokenizer = AutoTokenizer.from_pretrained(model_folder(model_id))
+        tokenizer = AutoTokenizer.from_pretrained(model_folder(model_id), trust_remote_code=trust_remote_code)
+    # It warns of prompts over the model's length; the recipe's max_prompt_length is the limit here.
+    logging.getLogger("transformers.tokenization_utils_base").setLevel(logging.ERROR)
     tokenizer.clean_up_tokenization_spaces = False  # a completion is scored as it was sampled
     return tokenizer
 
@@ -71,12 +85,12 @@ def _go_offline_unless_reachable(model_id: str) -> None:
         constants.HF_HUB_OFFLINE = True  # for the rest of this process
 
 
-def read_config(model_id: str) -> Any:
+def read_config(model_id: str, trust_remote_code: bool = False) -> Any:
     """The model's config.json."""
     from transformers import AutoConfig
 
     with loading(model_id):
-        return AutoConfig.from_pretrained(model_folder(model_id))
+        return AutoConfig.from_pretrained(model_folder(model_id), trust_remote_code=trust_remote_code)
 
 
 @contextmanager
@@ -97,13 +111,12 @@ def loading(model_id: str) -> Iterator[None]:
         ) from error
 
 
-def load_base(model_id: str, quantization: str, dtype: torch.dtype, device: torch.device) -> Any:
+def load_base(
+    model_id: str, quantization: str, dtype: torch.dtype, device: torch.device, trust_remote_code: bool = False
+) -> Any:
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
-    from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()
-    # bitsandbytes announces an optional CPU kernel that it did not find; nobody can act on it.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    quiet_loading()
     config = None
     if quantization == "nf4":
         config = BitsAndBytesConfig(
@@ -119,9 +132,18 @@ def load_base(model_id: str, quantization: str, dtype: torch.dtype, device: torc
             dtype=dtype,
             device_map={"": device},
             attn_implementation="sdpa",
+            trust_remote_code=trust_remote_code,
         )
     _keep_gradients_right(model)
-    return model.eval()
+    return model.eval().requires_grad_(False)
+
+
+def quiet_loading() -> None:
+    """No progress bar, and no word of an optional CPU kernel that bitsandbytes did not find: nobody can act on it."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def _keep_gradients_right(model: Any) -> None:
@@ -141,17 +163,24 @@ def attach_lora(base: Any, r: int, alpha: float, dropout: float, target_modules:
     config = LoraConfig(
         r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=list(target_modules), task_type="CAUSAL_LM"
     )
-    try:
+    with fitting(base, target_modules):
         model = get_peft_model(base, config)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.to(torch.bfloat16)  # the learner holds the fp32 masters
+    return model.eval()
+
+
+@contextmanager
+def fitting(base: Any, target_modules: tuple[str, ...]) -> Iterator[None]:
+    """Target modules that the model does not have become one clear line."""
+    try:
+        yield
     except ValueError as error:
         linear = sorted({name.split(".")[-1] for name, m in base.named_modules() if name and hasattr(m, "in_features")})
         raise BadInput(
             f"lora.target_modules: {', '.join(target_modules)} fit no layer of this model; it has {', '.join(linear)}"
         ) from error
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.to(torch.bfloat16)  # the learner holds the fp32 masters
-    return model.eval()
 
 
 def stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:

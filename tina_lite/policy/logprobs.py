@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CHUNK_ELEMENTS = 8 * 1024 * 1024
-"""Logits held at once; 32 MB in float32."""
+from tina_lite.policy.shares import CHUNK_ELEMENTS
 
 
 class _TokenLogprobs(torch.autograd.Function):

@@ -1,6 +1,6 @@
 """The engine that runs everywhere: transformers loads, bitsandbytes keeps the base in NF4, peft adds the adapter."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
@@ -9,25 +9,31 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from tina_lite.device import available_bytes
 from tina_lite.policy.decoder import DenseDecoder
 from tina_lite.policy.dense import DenseModel, fits
-from tina_lite.policy.forward import Layout, final_hidden, kept_bytes
+from tina_lite.policy.forward import Layout, final_hidden
+from tina_lite.policy.free_memory import free_bytes, free_kv_tokens
 from tina_lite.policy.generic import CachedDecoder, hidden_before_completions
 from tina_lite.policy.interface import Decoder, TokenBatch
-from tina_lite.policy.loading import attach_lora, compute_dtype, load_base, model_folder, read_config, stop_ids
+from tina_lite.policy.loading import (
+    NAMES,
+    attach_lora,
+    compute_dtype,
+    load_base,
+    model_folder,
+    read_config,
+    stop_ids,
+)
 from tina_lite.policy.logprobs import token_logprobs
-
-CACHE_SHARE = 0.25
-"""Of free memory, for keys and values; activations and the logits of a step need the rest."""
-DENSE_SHARE = 0.5
-"""Of free memory, for a dense copy of the base; one that would need more is dequantised layer by layer instead."""
-ACTIVATION_SHARE = 0.5
-"""Of free memory, for what a forward pass keeps; one that would need more keeps a layer's input alone."""
+from tina_lite.policy.shape import ModelShape
+from tina_lite.policy.shares import ACTIVATION_SHARE, dense_copies, keeps_dense_copy
+from tina_lite.policy.vllm import Vllm
 
 
 class PortablePolicy:
     """A frozen base in NF4 with a bf16 LoRA adapter, on CPU or CUDA. Satisfies `Policy`."""
+
+    vllm: Vllm | None = None
 
     def __init__(
         self,
@@ -41,24 +47,36 @@ class PortablePolicy:
         seed: int,
         quantization: Literal["nf4", "none"] = "nf4",
         dtype: str = "auto",
+        step_bytes: Callable[[ModelShape, int], int] = lambda shape, itemsize: 0,
+        resident: bool | None = None,
+        trust_remote_code: bool = False,
     ) -> None:
+        """Without target modules it is the base alone, to be sampled.
+
+        `step_bytes` says, of a shape and the bytes of an activation, what a step needs at least beside the base.
+        `resident`: whether a dense copy of the base is kept; where not given, free memory decides.
+        """
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._dtype = compute_dtype(dtype, self.device, read_config(model_id))
+        self._dtype = compute_dtype(dtype, self.device, read_config(model_id, trust_remote_code))
         self.tokenizer = tokenizer
         self.base_name = model_folder(model_id)
-        """Under which transformers finds the base again."""
-        base = load_base(model_id, quantization, self._dtype, self.device)
+        base = load_base(model_id, quantization, self._dtype, self.device, trust_remote_code)
         torch.manual_seed(seed)  # peft draws lora_A
-        self.model = attach_lora(base, r, alpha, dropout, target_modules)
-        self._causal_lm = self.model.get_base_model()
+        self.model = attach_lora(base, r, alpha, dropout, target_modules) if target_modules else base
+        self._causal_lm = self.model.get_base_model() if target_modules else base
         self.stop_ids = stop_ids(self._causal_lm, self.tokenizer)
         self._dense: DenseModel | None = None
         if fits(self._causal_lm):
-            copies = 2 if self.device.type == "cpu" else 1  # one to train on, one packed to sample from
+            self._shape = ModelShape.from_config(self._causal_lm.config.to_dict(), model_id)
+            copies = dense_copies(self.device.type == "cuda")
             copy_bytes = copies * self._causal_lm.num_parameters() * self._dtype.itemsize
-            resident = copy_bytes < DENSE_SHARE * self._free_bytes()
+            least = step_bytes(self._shape, self._dtype.itemsize)
+            if resident is None:
+                resident = keeps_dense_copy(copy_bytes, free_bytes(self.device), least)
             self._dense = DenseModel(self._causal_lm, self._dtype, resident=resident)
         self.shares_prompts = self._dense is not None
+        self.dtype_name = NAMES[self._dtype]
+        self.resident = self._dense.resident if self._dense is not None else None
 
     def decoder(self, max_rows: int, max_tokens: int) -> Decoder:
         if self._dense is not None:
@@ -73,8 +91,7 @@ class PortablePolicy:
                 layout,
                 adapter=adapter,
                 dropout=self.model.training,
-                recompute=torch.is_grad_enabled()
-                and kept_bytes(self._dense, len(layout.ids)) > ACTIVATION_SHARE * self._free_bytes(),
+                recompute=torch.is_grad_enabled() and self._recomputes(batch, len(layout.ids), self._dense.resident),
             )
             before, targets = hidden.index_select(0, layout.predicting), layout.targets  # (K, H), (K,)
         else:
@@ -85,19 +102,29 @@ class PortablePolicy:
         zeros = torch.zeros(mask.shape, dtype=torch.float32, device=self.device)
         return zeros.masked_scatter(mask, values), zeros.masked_scatter(mask, entropies)
 
-    def _free_bytes(self) -> int:
-        if self.device.type == "cuda":
-            free: int = torch.cuda.mem_get_info()[0]
-            return free
-        return available_bytes()
+    def _recomputes(self, batch: TokenBatch, tokens: int, resident: bool) -> bool:
+        """Whether a forward and backward pass that keeps everything would take too much."""
+        longest = max(len(prompt) + len(completion) for prompt, completion in batch.rows)
+        needed = self._shape.activation_bytes(tokens, longest, self._dtype.itemsize, recompute=False, resident=resident)
+        return needed > ACTIVATION_SHARE * free_bytes(self.device)
 
     def free_kv_tokens(self) -> int:
-        """Cache tokens, over all rows, that fit in a share of the memory that is free now."""
-        config = self._causal_lm.config
-        head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        bytes_per_token: int = 2 * config.num_hidden_layers * heads * head_dim * self._dtype.itemsize
-        return max(1, int(self._free_bytes() * CACHE_SHARE) // bytes_per_token)
+        return free_kv_tokens(self._causal_lm.config, self.device, self._dtype.itemsize)
+
+    @property
+    def causal_lm(self) -> Any:
+        """The model of transformers inside, with the adapter in its linear modules."""
+        return self._causal_lm
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of activations."""
+        return self._dtype
+
+    @property
+    def context(self) -> int:
+        """Tokens that the model can attend to."""
+        return int(self._causal_lm.config.max_position_embeddings)
 
     def trainable(self) -> dict[str, Parameter]:
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}

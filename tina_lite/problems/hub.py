@@ -1,88 +1,77 @@
 """Problems from a data set on the Hugging Face hub, through `datasets`."""
 
 import re
-from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
-from typing import TYPE_CHECKING
+from typing import Any
 
 from tina_lite.errors import BadInput
 from tina_lite.hub import REACH_LIMIT_S, unreachable
-from tina_lite.problems.files import ROWS_TO_FIND_COLUMNS
-from tina_lite.problems.problem_set import ProblemSet, question_key
-from tina_lite.problems.rows import Sieve, find_columns, problem_of, refuse_if_empty
-
-if TYPE_CHECKING:
-    from datasets import Dataset
+from tina_lite.problems.files import load_rows
+from tina_lite.problems.problem_set import ProblemSet
+from tina_lite.problems.readers import Table
+from tina_lite.problems.rows import Row, Selection
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
-def load_hub(
-    source: str,
-    split: str,
-    config: str | None,
-    prompt: str | None,
-    answer: str | None,
-    limit: int | None,
-    gold_parses: Callable[[str], bool],
-) -> ProblemSet:
-    return from_dataset(download(source, config, split), source, prompt, answer, limit, gold_parses)
+class Unreachable(BadInput):
+    """The hub cannot be reached, and what was wanted is not in its cache."""
 
 
-def download(source: str, config: str | None, split: str) -> "Dataset":
+def load_hub(source: str, split: str, config: str | None, selection: Selection, *, streaming: bool) -> ProblemSet:
+    """`streaming` fetches only as many rows as `limit` needs, and keeps them in memory instead of in the cache."""
+    dataset = download(source, config, split, streaming)
+    reader = Stream(dataset) if streaming else Table(dataset)
+    return load_rows(reader, source.rpartition("/")[2], source, selection)
+
+
+class Stream:
+    """Rows as they come from the hub; those that have passed are kept."""
+
+    def __init__(self, dataset: Iterable[Row]) -> None:
+        self._coming = iter(dataset)
+        self._passed: list[Row] = []
+
+    def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
+        yield from list(self._passed)
+        for row in self._coming:
+            self._passed.append(row)
+            yield row
+
+    def row(self, index: int) -> Row:
+        return self._passed[index]
+
+
+def download(source: str, config: str | None, split: str, streaming: bool) -> Any:
     """The data set from the cache or the hub; a failure becomes one line that says what to do without a network."""
     import datasets
 
+    cut_off = False
     try:
-        with _offline_unless_reachable(source):
-            return datasets.load_dataset(source, name=config, split=split)
+        with _offline_unless_reachable(source) as cut_off:
+            return datasets.load_dataset(source, name=config, split=split, streaming=streaming)
     except Exception as error:  # the hub's client has a dozen kinds, and none in common
         wanted = f"the data set {source!r}" + (f", config {config!r}" if config else "") + f", split {split!r}"
-        reason = " ".join(str(error).split())
-        raise BadInput(
-            f"data.source: could not load {wanted}, from the hub or its cache: {reason:.300}; "
-            "to use a local file: --set data.source=FILE.jsonl"
+        missing = cut_off and isinstance(error, OSError)
+        reason = "no network" if missing else f"{' '.join(str(error).split()):.300}"
+        raise (Unreachable if missing else BadInput)(
+            f"data.source: could not load {wanted}, from the hub or its cache: {reason}; "
+            f"to use a local file: --set data.source=FILE.jsonl{' --set data.split=null' * (split != 'train')}"
         ) from error
 
 
 @contextmanager
-def _offline_unless_reachable(source: str) -> Iterator[None]:
-    """Go to the cache at once where there is no network; `datasets` alone would try for half a minute."""
+def _offline_unless_reachable(source: str) -> Iterator[bool]:
+    """Go to the cache at once where there is no network, and say so; `datasets` alone would try for half a minute."""
     import datasets
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
-    if unreachable(lambda api: api.dataset_info(source, timeout=REACH_LIMIT_S)):
+    cut_off = bool(constants.HF_HUB_OFFLINE) or unreachable(lambda api: api.dataset_info(source, timeout=REACH_LIMIT_S))
+    if cut_off:
         constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
     try:
-        yield
+        yield cut_off
     finally:
         constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
-
-
-def from_dataset(
-    dataset: "Dataset",
-    source: str,
-    prompt: str | None,
-    answer: str | None,
-    limit: int | None,
-    gold_parses: Callable[[str], bool],
-) -> ProblemSet:
-    """Rows stay where `datasets` keeps them, on disk; each is read once to see whether it can be used."""
-    columns = find_columns(islice(dataset, ROWS_TO_FIND_COLUMNS), source, prompt, answer)
-    needed = dict.fromkeys(name.partition(".")[0] for name in (columns.question, columns.answer))
-    sieve = Sieve(columns, gold_parses)
-    usable, keys = array("Q"), array("Q")
-    for index, row in enumerate(dataset.select_columns(list(needed))):
-        question = sieve.question(row)
-        if question is not None:
-            usable.append(index)
-            keys.append(question_key(question))
-        if len(usable) == limit:
-            break
-    refuse_if_empty(len(usable), sieve.skipped, source)
-    return ProblemSet(
-        source.rpartition("/")[2], lambda index: problem_of(dataset[index], index, columns), usable, sieve.skipped, keys
-    )

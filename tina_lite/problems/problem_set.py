@@ -31,16 +31,21 @@ class ProblemSet(Sequence[Problem]):
         name: str,
         fetch: Callable[[int], Problem],
         rows: Sequence[int],
-        skipped: Mapping[str, int],
+        skipped_rows: Mapping[str, Sequence[int]],
         keys: "array[int] | None" = None,
     ) -> None:
         """`fetch` makes a source row's problem; `rows` are the usable rows; `keys` their question keys, if known."""
         self.name = name
-        self.skipped = skipped
-        """Reason -> rows."""
+        self.skipped_rows = skipped_rows
+        """Reason -> the rows of the source that were skipped for it."""
         self._fetch = fetch
         self._rows = rows
         self._keys = keys
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """Reason -> how many rows."""
+        return {reason: len(rows) for reason, rows in self.skipped_rows.items()}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -52,7 +57,7 @@ class ProblemSet(Sequence[Problem]):
     def __getitem__(self, index: int | slice) -> "Problem | ProblemSet":
         if isinstance(index, slice):
             keys = None if self._keys is None else self._keys[index]
-            return ProblemSet(self.name, self._fetch, self._rows[index], self.skipped, keys)
+            return ProblemSet(self.name, self._fetch, self._rows[index], self.skipped_rows, keys)
         return self._fetch(self._rows[index])
 
     def keys(self) -> "array[int]":
@@ -64,7 +69,16 @@ class ProblemSet(Sequence[Problem]):
     def where(self, chosen: Sequence[bool]) -> "ProblemSet":
         """The problems at whose position `chosen` is true."""
         keys = array("Q", compress(self.keys(), chosen))
-        return ProblemSet(self.name, self._fetch, array("Q", compress(self._rows, chosen)), self.skipped, keys)
+        return ProblemSet(self.name, self._fetch, array("Q", compress(self._rows, chosen)), self.skipped_rows, keys)
+
+    def map(self, change: Callable[[Problem], Problem]) -> "ProblemSet":
+        """The same problems, each changed when it is asked for."""
+        return ProblemSet(self.name, lambda row: change(self._fetch(row)), self._rows, self.skipped_rows, self._keys)
+
+
+def no_problems(name: str) -> ProblemSet:
+    """An empty set."""
+    return ProblemSet(name, lambda row: Problem(row, "", "", {}), (), {})
 
 
 def hold_out(problems: ProblemSet, fraction: float) -> tuple[ProblemSet, ProblemSet]:

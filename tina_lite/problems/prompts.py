@@ -2,12 +2,14 @@
 
 import random
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
 from tina_lite.errors import BadInput
 from tina_lite.records import Problem, Prompt
+
+Message = Mapping[str, str]
 
 
 class Tokenizer(Protocol):
@@ -20,12 +22,20 @@ class Tokenizer(Protocol):
     def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
 
 
-def render(tokenizer: Tokenizer, question: str, system_prompt: str | None) -> str:
-    """The text from which the model goes on: through the chat template, or one paragraph a part where there is none."""
+def messages_for(problem: Problem, system_prompt: str | None) -> list[Message]:
+    """System prompt, earlier turns, question. A system prompt of the recipe takes the place of the data's."""
+    turns = [turn for turn in problem.turns if not (system_prompt and turn["role"] == "system")]
+    system = [{"role": "system", "content": system_prompt}] if system_prompt else []
+    return [*system, *turns, {"role": "user", "content": problem.question}]
+
+
+def render(tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
+    """The text from which the model goes on: through the chat template, or one paragraph a part where there is none.
+
+    Where the template opens `<think>`, so does this text, and a completion holds the closing tag alone.
+    """
     if tokenizer.chat_template is None:
-        return "\n".join([*([system_prompt] if system_prompt else []), question, ""])
-    messages = [{"role": "system", "content": system_prompt}] if system_prompt else []
-    messages.append({"role": "user", "content": question})
+        return "\n".join([*(message["content"] for message in messages), ""])
     try:
         return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
     except Exception as error:  # the template's own complaint, such as that it knows no system role
@@ -38,7 +48,7 @@ def encode(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
 
 
 def make_prompt(problem: Problem, tokenizer: Tokenizer, system_prompt: str | None) -> Prompt:
-    text = render(tokenizer, problem.question, system_prompt)
+    text = render(tokenizer, messages_for(problem, system_prompt))
     return Prompt(problem, text, encode(tokenizer, text))
 
 

@@ -1,19 +1,46 @@
 """How a row of data becomes a problem: which columns hold the question and the answer, and what is taken from them."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tina_lite.answers import final_answer
+from tina_lite.answers import comparable, final_answer
 from tina_lite.errors import BadInput, nearest
 from tina_lite.records import Problem
+from tina_lite.where import Where, look_up
 
 QUESTION_NAMES = ("prompt", "problem", "question")
-ANSWER_NAMES = ("answer", "solution", "final_answer", "ground_truth", "reward_model.ground_truth")
-"""In order of preference; a dot leads into an object, as in verl's files."""
+ANSWER_NAMES = (
+    "answer",
+    "solution",
+    "final_answer",
+    "ground_truth",
+    "reward_model.ground_truth",
+    "verification_info.answer.value",
+)
+"""In order of preference; a dot leads into an object, as in verl's files, or into JSON text, as in II-Thought's."""
+ROLES = {"human": "user", "gpt": "assistant"}
+"""ShareGPT's names for them."""
+NOT_CHOSEN = "not chosen by where"
 
 Row = Mapping[str, Any]
+Message = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which rows of a source become problems, and from which columns."""
+
+    prompt: str | None = None
+    """Column of the question; found by its usual names where not given."""
+    answer: str | None = None
+    where: Where | None = None
+    limit: int | None = None
+    """The first usable rows."""
+    gold_parses: Callable[[str], bool] = comparable
+    watch: Callable[[int, str], None] | None = None
+    """Told the row and the question of every problem that is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +51,18 @@ class Columns:
     answer: str
 
 
-def find_columns(first_rows: Iterable[Row], source: str, prompt: str | None, answer: str | None) -> Columns:
+def find_columns(first_rows: Iterable[Row], source: str, selection: Selection) -> Columns:
     """The columns that were named, or else those that go by a usual name."""
     rows = list(first_rows)
-    chats = [name for row in rows for name, value in row.items() if _is_chat(value)]
-    question_names = [prompt] if prompt else [*QUESTION_NAMES, *chats]
-    return Columns(
-        _first_present(question_names, rows, source, "prompt", named=prompt is not None),
-        _first_present([answer] if answer else ANSWER_NAMES, rows, source, "answer", named=answer is not None),
+    chats = [name for row in rows for name, value in row.items() if messages_of(value)]
+    prompt, answer = selection.prompt, selection.answer
+    columns = Columns(
+        _first_present([prompt] if prompt else [*QUESTION_NAMES, *chats], rows, source, "prompt", bool(prompt)),
+        _first_present([answer] if answer else ANSWER_NAMES, rows, source, "answer", bool(answer)),
     )
+    for name in selection.where.columns if selection.where else ():
+        _first_present([name], rows, source, "where", named=True)
+    return columns
 
 
 def _first_present(names: Iterable[str], rows: list[Row], source: str, field: str, named: bool) -> str:
@@ -51,21 +81,23 @@ def _listed(columns: list[str]) -> str:
     return f"columns: {', '.join(columns) or 'none'}"
 
 
-def look_up(row: Row, name: str) -> Any:
-    """The value of a column, or of a field inside an object.
+def messages_of(value: object) -> list[Message]:
+    """The messages of a chat, {role, content} or ShareGPT's {from, value}; empty where the value is no chat.
 
-    >>> look_up({"reward_model": {"ground_truth": "4"}}, "reward_model.ground_truth"), look_up({"a": 1}, "b")
-    ('4', None)
+    >>> messages_of([{"from": "human", "value": " 1+1? "}]), messages_of("1+1?"), messages_of([{"a": 1}])
+    ([{'role': 'user', 'content': '1+1?'}], [], [])
     """
-    if name in row or "." not in name:
-        return row.get(name)
-    outer, _, inner = name.partition(".")
-    value = row.get(outer)
-    return look_up(value, inner) if isinstance(value, Mapping) else None
-
-
-def _is_chat(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, Mapping) and "role" in one for one in value)
+    if not isinstance(value, list):
+        return []
+    messages: list[Message] = []
+    for message in value:
+        if not isinstance(message, Mapping):
+            return []
+        role, content = message.get("role", message.get("from")), message.get("content", message.get("value"))
+        if not isinstance(role, str):
+            return []
+        messages.append({"role": ROLES.get(role, role), "content": clean(content) if isinstance(content, str) else ""})
+    return messages
 
 
 def question_of(value: object) -> str:
@@ -74,10 +106,16 @@ def question_of(value: object) -> str:
     >>> question_of([{"role": "system", "content": "Be brief."}, {"role": "user", "content": " 1+1? "}])
     '1+1?'
     """
-    if isinstance(value, list) and _is_chat(value):
-        asked = [message.get("content") for message in value if message["role"] == "user"]
-        value = asked[-1] if asked else None
-    return clean(value) if isinstance(value, str) else ""
+    if isinstance(value, str):
+        return clean(value)
+    return next((message["content"] for message in reversed(messages_of(value)) if message["role"] == "user"), "")
+
+
+def turns_before(value: object) -> tuple[Message, ...]:
+    """What a chat holds before its last user message, a system message included; empty for a text."""
+    messages = messages_of(value)
+    asked = [place for place, message in enumerate(messages) if message["role"] == "user"]
+    return tuple(messages[: asked[-1]]) if asked else ()
 
 
 def answer_of(value: object) -> str:
@@ -103,32 +141,53 @@ def clean(text: str) -> str:
 def problem_of(row: Row, index: int, columns: Columns) -> Problem:
     """All columns but the question's and "answer" stay with the problem, as rewards may ask for them by name."""
     others = {name: value for name, value in row.items() if name not in (columns.question, "answer")}
-    question, answer = question_of(look_up(row, columns.question)), answer_of(look_up(row, columns.answer))
-    return Problem(index, question, answer, others)
+    asked, answer = look_up(row, columns.question), answer_of(look_up(row, columns.answer))
+    return Problem(index, question_of(asked), answer, others, turns_before(asked))
 
 
 class Sieve:
     """Sorts rows into usable ones and ones that are skipped for a reason."""
 
-    def __init__(self, columns: Columns, gold_parses: Callable[[str], bool]) -> None:
+    def __init__(self, columns: Columns, selection: Selection) -> None:
         self._columns = columns
-        self._gold_parses = gold_parses
-        self.skipped: Counter[str] = Counter()
+        self._selection = selection
+        self.skipped: dict[str, array[int]] = {}
+        """Reason -> the rows."""
 
-    def question(self, row: Row) -> str | None:
+    def question(self, index: int, row: Row) -> str | None:
         """The row's question; None where the row is skipped."""
         question = question_of(look_up(row, self._columns.question))
-        answer = answer_of(look_up(row, self._columns.answer))
-        reason = "no question" if not question else "no answer" if not answer else None
-        if reason is None and not self._gold_parses(answer):
-            reason = "gold does not parse"
+        reason = self._reason(row, question)
         if reason is not None:
-            self.skipped[reason] += 1
-        return question if reason is None else None
+            self.skipped.setdefault(reason, array("Q")).append(index)
+            return None
+        if self._selection.watch is not None:
+            self._selection.watch(index, question)
+        return question
+
+    def _reason(self, row: Row, question: str) -> str | None:
+        if self._selection.where is not None and not self._selection.where(row):
+            return NOT_CHOSEN
+        if not question:
+            return "no question"
+        answer = answer_of(look_up(row, self._columns.answer))
+        if not answer:
+            return "no answer"
+        return None if self._selection.gold_parses(answer) else "gold does not parse"
 
 
-def refuse_if_empty(usable: int, skipped: Mapping[str, int], source: str) -> None:
+def refuse_if_empty(usable: int, skipped: Mapping[str, Sequence[int]], source: str) -> None:
     if usable:
         return
-    reasons = ", ".join(f"{reason}: {count}" for reason, count in skipped.items())
+    reasons = ", ".join(f"{reason}: {len(rows)}" for reason, rows in skipped.items())
     raise BadInput(f"{source}: no problem in it" + (f"; all rows were skipped ({reasons})" if reasons else ""))
+
+
+def name_rows(rows: Sequence[int], most: int = 10) -> str:
+    """
+    >>> name_rows([5]), name_rows(list(range(12)))
+    ('row 5', 'rows 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more')
+    """
+    named = ", ".join(map(str, rows[:most]))
+    more = f" and {len(rows) - most} more" if len(rows) > most else ""
+    return f"row{'s' * (len(rows) > 1)} {named}{more}"

@@ -1,18 +1,26 @@
-"""Problems that are made by a program: the built-in arithmetic and the tasks of reasoning-gym."""
+"""Problems that are made by a program: the built-in arithmetic, tasks of reasoning-gym, and functions of the user."""
 
 import dataclasses
 import json
+import math
+import random
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from tina_lite.errors import BadInput, nearest
+from tina_lite.errors import BadInput, TinaError, nearest
 from tina_lite.problems.arithmetic import arithmetic
+from tina_lite.problems.files import load_rows
 from tina_lite.problems.problem_set import ProblemSet
-from tina_lite.problems.rows import answer_of, clean
+from tina_lite.problems.readers import Listed
+from tina_lite.problems.rows import Selection, answer_of, clean
 from tina_lite.records import Problem
+from tina_lite.user_code import load_function
 
 ARITHMETIC_SIZES = {"train": 100_000, "test": 2_000}
 GYM_PREFIX = "reasoning_gym:"
+MIXTURE_SIZE = 500
+"""Reasoning-gym's own default for a task."""
 ROWS_TRIED = 8
 """Gym tasks without a gold have none anywhere: a few rows tell."""
 
@@ -34,22 +42,65 @@ def load_arithmetic(split: str | None, params: Mapping[str, object], seed: int, 
 
 
 def load_gym(source: str, params: Mapping[str, object], seed: int, limit: int | None) -> ProblemSet:
-    """A task of reasoning-gym with its own parameters; its golds are compared by the accuracy reward."""
-    task = source.removeprefix(GYM_PREFIX)
-    config = _gym_config(task)
-    refuse_unknown(params, [field.name for field in dataclasses.fields(config)], source)
-    dataset = _create(task, {"seed": seed, **params})
-    rows = range(_size(len(dataset), source))[:limit]
-    if not any(answer_of(dataset[row]["answer"]) for row in rows[:ROWS_TRIED]):
+    """A task of reasoning-gym, or a mixture such as `reasoning_gym:chain_sum=2,gcd`: twice as many sums.
+
+    A task's own parameters are `params`, those of a mixture's tasks are under their names. Problem `index` is made
+    when it is asked for, from the seed and the index alone; its gold is compared by the accuracy reward.
+    """
+    weights = mixture(source)
+    if len(weights) == 1:
+        (task,) = weights
+        tasks = {task: _task(task, {"seed": seed, **params})}
+        size = _size(len(tasks[task]), source)
+    else:
+        refuse_unknown(params, ["size", *weights], source)
+        size = _size(params.get("size", MIXTURE_SIZE), source)
+        tasks = {task: _task(task, {"seed": seed, "size": size, **_own(params, task)}) for task in weights}
+
+    def fetch(index: int) -> Problem:
+        (task,) = random.Random(f"{seed}/mixture/{index}").choices(list(weights), list(weights.values()))
+        entry = tasks[task][index]
+        columns = {"task": task, **_json_like(entry["metadata"])}
+        return Problem(index, clean(entry["question"]), answer_of(entry["answer"]), columns)
+
+    return ProblemSet("+".join(weights), fetch, range(size)[:limit], {})
+
+
+def mixture(source: str) -> dict[str, float]:
+    """The tasks of a source with their weights.
+
+    >>> mixture("reasoning_gym:chain_sum=2,gcd")
+    {'chain_sum': 2.0, 'gcd': 1.0}
+    """
+    weights: dict[str, float] = {}
+    for part in source.removeprefix(GYM_PREFIX).split(","):
+        task, equals, weight = (piece.strip() for piece in part.partition("="))
+        try:
+            weights[task] = float(weight) if equals else 1.0
+        except ValueError:
+            weights[task] = math.nan
+        if not 0 < weights[task] < math.inf:
+            raise BadInput(f"data.source: {source}: the weight of {task} is {weight!r}; give a number above 0")
+    return weights
+
+
+def _own(params: Mapping[str, object], task: str) -> Mapping[str, object]:
+    own = params.get(task, {})
+    if isinstance(own, Mapping):
+        return own
+    raise BadInput(f"data.params.{task}: got {own!r}; needs the parameters of that task, such as {{max_terms: 3}}")
+
+
+def _task(task: str, params: Mapping[str, object]) -> Sequence[dict[str, Any]]:
+    """A task whose problems have golds."""
+    source = f"{GYM_PREFIX}{task}"
+    refuse_unknown(params, [field.name for field in dataclasses.fields(_gym_config(task))], source)
+    dataset = _create(task, params)
+    if not any(answer_of(dataset[row]["answer"]) for row in range(min(len(dataset), ROWS_TRIED))):
         raise BadInput(
             f"data.source: {source} has no answers to compare with, only its own verifier; choose another task"
         )
-
-    def fetch(index: int) -> Problem:
-        entry = dataset[index]
-        return Problem(index, clean(entry["question"]), answer_of(entry["answer"]), _json_like(entry["metadata"]))
-
-    return ProblemSet(task, fetch, rows, {})
+    return dataset
 
 
 def _gym_config(task: str) -> type[Any]:
@@ -73,6 +124,25 @@ def _create(task: str, params: Mapping[str, object]) -> Sequence[dict[str, Any]]
     except (AssertionError, TypeError, ValueError) as error:
         raise BadInput(f"data.params: reasoning-gym refuses {dict(params)} for {task}: {error}") from error
     return dataset
+
+
+def load_function_rows(
+    source: str, params: Mapping[str, object], base_folder: Path | None, selection: Selection
+) -> ProblemSet:
+    """The rows that `module:function` or `file.py:function` gives: `function(**params)`, a list of objects."""
+    function = load_function(source, base_folder, "data.source")
+    try:
+        given = function(**params)
+        rows = given if isinstance(given, Sequence) else list(given)
+    except TinaError:
+        raise
+    except Exception as error:
+        raise BadInput(
+            f"data.source: {source} raised {type(error).__name__}: {error} (called with {dict(params)})"
+        ) from (error)
+    if isinstance(rows, str | bytes):
+        raise BadInput(f"data.source: {source} gave a text; it should give rows such as {{question: ..., answer: ...}}")
+    return load_rows(Listed(rows, source), source.rpartition(":")[2], source, selection)
 
 
 def _size(size: object, source: str) -> int:

@@ -1,15 +1,17 @@
 """What a completion is worth: a registry of reward functions, the paper's own, and the user's.
 
 >>> known_rewards()[:4]
-['accuracy', 'cosine', 'format', 'length']
+['accuracy', 'boxed', 'choice', 'cosine']
 """
 
 from tina_lite.answers import gold_parses
-from tina_lite.rewards import accuracy, form, length, repetition, steps  # noqa: F401 (each registers its rewards)
+from tina_lite.rewards import accuracy, form, length, repetition, stated, steps  # noqa: F401 (each registers its rewards)
+from tina_lite.rewards.broken import BrokenRewards
 from tina_lite.rewards.registry import Reward, known_rewards, resolve, reward
-from tina_lite.rewards.scoring import Scores, StepScores, WeightedReward, score
+from tina_lite.rewards.scoring import Scores, StepScores, WeightedReward, score, score_rows, weighted_rewards
 
 __all__ = [
+    "BrokenRewards",
     "Reward",
     "Scores",
     "StepScores",
@@ -19,4 +21,6 @@ __all__ = [
     "resolve",
     "reward",
     "score",
+    "score_rows",
+    "weighted_rewards",
 ]

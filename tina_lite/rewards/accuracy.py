@@ -5,6 +5,8 @@ limit, so that sympy can neither hang nor bloat the run. Verdicts are kept.
 """
 
 import atexit
+import os
+import re
 import sys
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -12,16 +14,19 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from tina_lite.answers import LONGEST_ANSWER, bare, comparable, final_answer, last_boxed
+from tina_lite.answers import bare, comparable, final_answer, is_sane, last_boxed
 from tina_lite.rewards.completions import Completions, contents
-from tina_lite.rewards.numbers import Number, number_in_text, plain_number, same_number
+from tina_lite.rewards.numbers import Number, number_in_text, plain_number, same_in_base, same_number
 from tina_lite.rewards.registry import reward
 from tina_lite.rewards.workers import WorkerPool
 
 LIMIT_S = 5.0
 """Wall-clock seconds for one comparison; past it the completion counts as wrong."""
+MOST_WORKERS = 4
 TAIL = 4000
 """Characters of a box-less completion that math-verify reads: it wants the last match, and its patterns are slow."""
+BRACKETS_IN_A_ROW = re.compile(r"([][(){}])\1{30,}")
+"""No part of an answer, and slow to read."""
 VERDICTS_KEPT = 4096
 
 
@@ -34,7 +39,7 @@ class Question(NamedTuple):
     """Whether `answer` is the answer alone or a text in which to find it."""
 
 
-@reward("accuracy")
+@reward("accuracy", own_limit=True)
 def accuracy(completions: Completions, answer: Sequence[object]) -> list[float | None]:
     r"""1 if the completion's answer equals the gold, else 0; None where the gold cannot be parsed.
 
@@ -66,12 +71,12 @@ def _quick_verdict(text: str, raw_gold: object) -> bool | Question | None:
     if boxed is None:
         return _quick_verdict_on_text(text, gold)
     answer = bare(boxed)
-    if not answer or len(answer) > LONGEST_ANSWER:
+    if not is_sane(answer):
         return False
     if answer == gold:
         return True
     expected, given = plain_number(gold), plain_number(answer)
-    sure = same_number(expected, given) if expected and given else None
+    sure = same_number(expected, given) if expected and given else same_in_base(gold, answer)
     return Question(gold, answer, boxed=True) if sure is None else sure
 
 
@@ -80,7 +85,7 @@ def _quick_verdict_on_text(text: str, gold: str) -> bool | Question:
     if expected and given is False:
         return False
     sure = same_number(expected, given) if expected and isinstance(given, Number) else None
-    return Question(gold, text[-TAIL:], boxed=False) if sure is None else sure
+    return Question(gold, BRACKETS_IN_A_ROW.sub(" ", text[-TAIL:]), boxed=False) if sure is None else sure
 
 
 _kept: OrderedDict[Question, bool | None] = OrderedDict()
@@ -102,8 +107,8 @@ def _ask(questions: Sequence[Question]) -> list[bool | None]:
 
 @cache
 def _pool() -> WorkerPool:
-    """One worker: it takes some 100 MB."""
+    """Workers take some 100 MB each, and are started as they are needed."""
     judge = Path(__file__).with_name("judge.py")
-    pool = WorkerPool([sys.executable, "-P", str(judge)], limit_s=LIMIT_S)
+    pool = WorkerPool([sys.executable, "-P", str(judge)], size=min(MOST_WORKERS, os.cpu_count() or 1), limit_s=LIMIT_S)
     atexit.register(pool.close)
     return pool

@@ -32,7 +32,7 @@ def kimi(lengths: Sequence[int], right: Sequence[bool | None]) -> list[float | N
     return [None if ok is None else scale if ok else min(0.0, scale) for scale, ok in zip(scales, right, strict=True)]
 
 
-@reward("length")
+@reward("length", own_limit=True)
 def length(
     completions: Completions, completion_ids: TokenIds, answer: Sequence[object], group_ids: Sequence[int]
 ) -> list[float | None]:
@@ -53,7 +53,7 @@ def length(
     return values
 
 
-@reward("cosine")
+@reward("cosine", own_limit=True)
 def cosine(
     completions: Completions,
     completion_ids: TokenIds,
@@ -88,7 +88,24 @@ def cosine(
     return [None if ok is None else value(ok, len(ids)) for ok, ids in zip(right, completion_ids, strict=True)]
 
 
-@reward("length_l1_exact")
+@reward("soft_overlong")
+def soft_overlong(completion_ids: TokenIds, *, max_length: int = 3584, soft_punish_cache: int = 512) -> list[float]:
+    """0 up to max_length - cache; then (max_length - cache - len) / cache, down to -1 at max_length and past it.
+
+    Range: -1 to 0, whether the answer is right or wrong. len, max_length and soft_punish_cache in tokens. Source: DAPO
+    (arXiv 2503.14476), equation 13.
+
+    >>> soft_overlong([[0] * tokens for tokens in (0, 60, 70, 100, 101)], max_length=100, soft_punish_cache=40)
+    [0.0, 0.0, -0.25, -1.0, -1.0]
+    """
+    if not 0 < soft_punish_cache <= max_length:
+        wanted = f"it must be from 1 to max_length, {max_length}"
+        raise BadInput(f"reward soft_overlong: soft_punish_cache is {soft_punish_cache}; {wanted}")
+    past = [len(ids) - (max_length - soft_punish_cache) for ids in completion_ids]
+    return [-min(1.0, tokens / soft_punish_cache) if tokens > 0 else 0.0 for tokens in past]
+
+
+@reward("length_l1_exact", own_limit=True)
 def length_l1_exact(
     completions: Completions, completion_ids: TokenIds, answer: Sequence[object], target_length: Sequence[int | None]
 ) -> list[float | None]:
@@ -107,7 +124,7 @@ def length_l1_exact(
     ]
 
 
-@reward("length_l1_max")
+@reward("length_l1_max", own_limit=True)
 def length_l1_max(
     completions: Completions, completion_ids: TokenIds, answer: Sequence[object], target_length: Sequence[int | None]
 ) -> list[float | None]:

@@ -1,32 +1,33 @@
 """Reward functions by name: those of this package, the user's own, and how the recipe's parameters reach them.
 
-A reward function has TRL's signature, `f(completions, **columns) -> list of float or None`. Columns are those of the
-data, and `prompts`, `completion_ids`, `answer`, `group_ids`; it is handed those that it names. Keyword-only parameters
-with a default are its settings, which the recipe may give.
+A reward function has TRL's signature, `f(completions, **columns) -> list of float or None`, or is asked for one
+completion or one group (calling.py). Columns are those of the data, and `prompts`, `completion_ids`, `answer`,
+`group_ids`. Keyword-only parameters with a default are its settings, which the recipe may give.
 """
 
-import asyncio
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from inspect import Parameter
 from pathlib import Path
 from typing import TypeVar
 
 from tina_lite.errors import BadInput, nearest
-from tina_lite.rewards.parameters import check_parameters, settings
-from tina_lite.rewards.user_code import load_function
+from tina_lite.rewards.calling import Columns, RewardFunction, call, missing_columns, style_of
+from tina_lite.rewards.parameters import check_parameters
+from tina_lite.user_code import load_function
 
-RewardFunction = Callable[..., object]
 F = TypeVar("F", bound=RewardFunction)
-Columns = Mapping[str, Sequence[object]]
+
+NO_ROWS: Columns = dict.fromkeys(
+    ("prompts", "completions", "completion_ids", "answer", "group_ids", "target_length"), ()
+)
 
 _registered: dict[str, RewardFunction] = {}
+_own_limits: set[RewardFunction] = set()
 
 
-def reward(name: str) -> Callable[[F], F]:
-    """Register a function under a name that recipes can use.
+def reward(name: str, *, own_limit: bool = False) -> Callable[[F], F]:
+    """Register a function under a name that recipes can use; `own_limit`: it keeps its own limit of time.
 
     >>> @reward("short")
     ... def short(completions, *, words: int = 50, **columns):
@@ -40,6 +41,8 @@ def reward(name: str) -> Callable[[F], F]:
         if known is not None and _origin(known) != _origin(function):
             raise BadInput(f"@reward({name!r}): this name is taken by {_origin(known)}; choose another")
         _registered[name] = function
+        if own_limit:
+            _own_limits.add(function)
         return function
 
     return register
@@ -63,28 +66,23 @@ class Reward:
     function: RewardFunction
     params: Mapping[str, object]
 
-    def __call__(self, columns: Columns) -> object:
-        """What the function gives for the columns that it takes; an async function is waited for."""
-        given = self.function(**self._taken(columns), **self.params)
-        return _wait_for(given) if inspect.isawaitable(given) else given
+    def __call__(self, columns: Columns, limit_s: float | None = None) -> list[object]:
+        """N values as the function gives them; a Failure for each completion on which it raised or hung."""
+        own_limit = self.function in _own_limits
+        return call(self.function, self.params, columns, None if own_limit else limit_s)
+
+    def takes(self, column: str) -> bool:
+        """Whether the function names this column."""
+        return column in inspect.signature(self.function).parameters
+
+    @property
+    def compares(self) -> bool:
+        """Whether it weighs the completions of a group against each other."""
+        return self.takes("group_ids") or style_of(self.function) == "group"
 
     def missing(self, columns: Columns) -> list[str]:
         """The columns without which the function cannot be called."""
-        optional = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
-        return [
-            name
-            for name, parameter in inspect.signature(self.function).parameters.items()
-            if parameter.default is Parameter.empty and parameter.kind not in optional and name not in columns
-        ]
-
-    def _taken(self, columns: Columns) -> dict[str, Sequence[object]]:
-        """Settings never come from a column: data may have a column of the same name by chance."""
-        parameters = inspect.signature(self.function).parameters
-        takes_all = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values())
-        own = settings(self.function)
-        return {
-            name: values for name, values in columns.items() if name not in own and (takes_all or name in parameters)
-        }
+        return missing_columns(self.function, columns)
 
 
 def resolve(name: str, params: Mapping[str, object] | None = None, base_folder: Path | None = None) -> Reward:
@@ -100,14 +98,6 @@ def resolve(name: str, params: Mapping[str, object] | None = None, base_folder: 
             "your own: module:function or file.py:function)"
         )
     check_parameters(name, function, params or {})
+    if function.__module__.startswith("tina_lite.rewards."):  # ours check their settings whatever they are called on
+        call(function, params or {}, NO_ROWS, None)
     return Reward(name.rpartition(":")[2], function, dict(params or {}))
-
-
-def _wait_for(awaitable: object) -> object:
-    """In a thread of its own: in a notebook this one already has a running event loop."""
-
-    async def waited() -> object:
-        return await awaitable  # type: ignore[misc]
-
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(asyncio.run, waited()).result()

@@ -1,15 +1,18 @@
 """What a step's completions are worth, whatever the reward functions do."""
 
 import math
-import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
+from reprlib import repr
 
-from tina_lite.errors import BadInput, TinaError
+from tina_lite.errors import BadInput
+from tina_lite.recipe import RewardSection
 from tina_lite.records import Group
+from tina_lite.rewards.calling import Columns, Failure
 from tina_lite.rewards.completions import chat
-from tina_lite.rewards.registry import Columns, Reward
+from tina_lite.rewards.registry import Reward, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,10 @@ class WeightedReward:
 
     reward: Reward
     weight: float
+    on_error: float | None = 0.0
+    """What a completion gets on which the function fails; None: no opinion."""
+    limit_s: float | None = None
+    """Seconds of wall clock for one call of the function; None: no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +43,15 @@ class StepScores:
 
     groups: tuple[Scores, ...]
     failures: Mapping[str, int]
-    """By reward name, completions that got 0 because the function failed on them."""
-    first_traceback: str | None
+    """By reward name, completions that got its `on_error` because the function failed on them."""
+    tracebacks: Mapping[str, str]
+    """By name of a reward that failed, where it first did."""
+    completions: int
+    """N, all groups together."""
+
+    def reason(self, name: str) -> str:
+        """The last line of a reward's traceback."""
+        return self.tracebacks[name].rstrip().rpartition("\n")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +60,38 @@ class _Judged:
 
     values: tuple[float | None, ...]
     failures: int
-    first_traceback: str | None
+    traceback: str
+    """Of the first failure; empty where there was none."""
+
+
+def weighted_rewards(sections: Iterable[RewardSection], folder: Path | None) -> list[WeightedReward]:
+    """The rewards of a recipe that stands in `folder`, with names and settings checked."""
+    return [
+        WeightedReward(resolve(one.name, one.params, folder), one.weight, one.on_error, one.limit_s) for one in sections
+    ]
 
 
 def score(groups: Sequence[Group], rewards: Sequence[WeightedReward]) -> StepScores:
-    """Call each reward once on all N = B x G completions, in the order of the groups.
+    """What each reward gives for all N = B x G completions of a step. Advantages are computed elsewhere."""
+    return score_rows(columns_of(groups), rewards, _row_slices(groups))
 
-    A reward that raises gives 0 to all; a NaN, an infinity or anything that is no number gives 0 to its completion.
-    Failures are counted, never fatal. Advantages are computed elsewhere.
+
+def score_rows(columns: Columns, rewards: Sequence[WeightedReward], spans: Sequence[slice]) -> StepScores:
+    """The same for columns of N values, in which each group's rows stand together at its span.
+
+    Where a reward raises, hangs, or gives a NaN, an infinity or anything that is no number, the completion gets the
+    reward's `on_error`. Failures are counted, never fatal.
     """
     names = [weighted.reward.name for weighted in rewards]
     if len(set(names)) < len(names):
         raise BadInput(f"rewards: a name stands twice in {', '.join(names)}; give one of the functions another name")
-    columns = columns_of(groups)
-    judged = {weighted.reward.name: _judge(weighted.reward, columns) for weighted in rewards}
+    judged = {weighted.reward.name: _judge(weighted, columns) for weighted in rewards}
     weights = [weighted.weight for weighted in rewards]
     return StepScores(
-        groups=tuple(_scores_of(rows, judged, weights) for rows in _row_slices(groups)),
+        groups=tuple(_scores_of(rows, judged, weights) for rows in spans),
         failures={name: one.failures for name, one in judged.items() if one.failures},
-        first_traceback=next((one.first_traceback for one in judged.values() if one.first_traceback), None),
+        tracebacks={name: one.traceback for name, one in judged.items() if one.traceback},
+        completions=len(columns["completions"]),
     )
 
 
@@ -99,48 +126,27 @@ def _scores_of(rows: slice, judged: Mapping[str, _Judged], weights: Sequence[flo
     return Scores(values, totals)
 
 
-def _judge(reward: Reward, columns: Columns) -> _Judged:
+def _judge(weighted: WeightedReward, columns: Columns) -> _Judged:
+    reward = weighted.reward
     missing = reward.missing(columns)
     if missing:
         offered = ", ".join(sorted(columns))
         raise BadInput(f"reward {reward.name}: it wants a column {', '.join(missing)}; there are {offered}")
-    count = len(columns["completions"])
-    try:
-        values = _as_list(reward(columns), count)
-    except TinaError:
-        raise
-    except Exception:
-        return _Judged((0.0,) * count, count, traceback.format_exc())
-    checked = [_checked(value) for value in values]
-    faults = [row for row, value in enumerate(checked) if value is _FAULT]
-    complaint = None
-    if faults:
-        found = repr(values[faults[0]])[:200]
-        complaint = f"reward {reward.name} gave {found} for completion {faults[0]}; a finite float or None was wanted"
-    return _Judged(tuple(0.0 if isinstance(value, _Fault) else value for value in checked), len(faults), complaint)
+    checked = [_checked(value) for value in reward(columns, weighted.limit_s)]
+    failures = [(row, value) for row, value in enumerate(checked) if isinstance(value, Failure)]
+    values = tuple(weighted.on_error if isinstance(value, Failure) else value for value in checked)
+    first = f"reward {reward.name}, completion {failures[0][0]}:\n{failures[0][1].traceback}" if failures else ""
+    return _Judged(values, len(failures), first)
 
 
-def _as_list(values: object, count: int) -> list[object]:
-    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__"):
-        raise TypeError(f"a reward function gives a list of float or None, not {repr(values)[:200]}")
-    listed = list(values)
-    if len(listed) != count:
-        raise ValueError(f"{len(listed)} rewards for {count} completions")
-    return listed
-
-
-class _Fault:
-    """Neither a number nor None."""
-
-
-_FAULT = _Fault()
-
-
-def _checked(value: object) -> float | _Fault | None:
-    if value is None:
-        return None
+def _checked(value: object) -> float | Failure | None:
+    """A finite number, or None for no opinion; else a Failure."""
+    if value is None or isinstance(value, Failure):
+        return value
     try:
         number = math.nan if isinstance(value, str | bytes) else float(value)  # type: ignore[arg-type]
     except Exception:
-        return _FAULT
-    return number if math.isfinite(number) else _FAULT
+        number = math.nan
+    if math.isfinite(number):
+        return number
+    return Failure(f"ValueError: it gave {repr(value)}; a finite float or None was wanted")

@@ -1,10 +1,13 @@
 """Work that may hang, in processes that may be killed.
 
 A worker is any program that reads one JSON value a line and answers each with one JSON line. It is started when it is
-first needed; the one that passes its wall-clock limit, or dies, costs its own item only and is replaced.
+first needed; the one that passes its wall-clock limit, or dies, costs its own item only and is replaced. So is, between
+two items, one that has served long: sympy's caches grow. On a busy machine, or after a laptop's sleep, the clock runs
+while the worker does not: a worker that had little of the processor gets the limit again, a few times.
 """
 
 import json
+import math
 import os
 import subprocess
 import threading
@@ -16,6 +19,16 @@ from select import select
 from typing import Any, Final
 
 from tina_lite.errors import TinaError
+
+ITEMS_A_WORKER = 8
+"""Waiting items that are worth another worker: its start takes as long as dozens of items."""
+MOST_ITEMS = 10_000
+"""Items after which a worker is replaced; math-verify takes some 4 kB more with each."""
+
+
+FAIR_SHARE = 0.5
+"""Of its limit that a worker must have had of the processor before it is given up."""
+MOST_EXTENSIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +55,10 @@ class Worker:
         self.ready = False
         self.item: int | None = None
         """The item under way."""
+        self.given = 0
+        """Items so far."""
         self.deadline = time.monotonic() + start_limit_s
+        self._extensions, self._processor_s_before = 0, 0.0
 
     @property
     def ended(self) -> bool:
@@ -55,10 +71,28 @@ class Worker:
     def give(self, item: int, request: object, limit_s: float) -> None:
         assert self._process.stdin is not None, "it has a pipe"
         self.item, self.deadline = item, time.monotonic() + limit_s
+        self.given += 1
+        self._extensions, self._processor_s_before = 0, self._processor_s()
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
         except BrokenPipeError:
             self.deadline = time.monotonic()
+
+    def extended(self, limit_s: float) -> bool:
+        """Whether a late worker gets the limit again, as it had no time to work."""
+        worked_s = self._processor_s() - self._processor_s_before
+        if self._extensions == MOST_EXTENSIONS or not worked_s < FAIR_SHARE * limit_s:
+            return False
+        self._extensions += 1
+        self.deadline = time.monotonic() + limit_s
+        return True
+
+    def _processor_s(self) -> float:
+        """Seconds of processor time so far; NaN where the system does not tell."""
+        try:
+            return time.clock_gettime(~self._process.pid << 3 | 2)  # what clock_getcpuclockid(3) gives on Linux
+        except OSError:
+            return math.nan
 
     def read_lines(self) -> list[bytes] | None:
         """Whole lines that have come; None at the end of the stream. Does not wait when `select` said so."""
@@ -115,9 +149,10 @@ class WorkerPool:
         return answers
 
     def _hire(self, wanted: int) -> None:
-        for worker in [worker for worker in self._workers if worker.item is None and worker.ended]:
-            self._dismiss(worker)
-        while len(self._workers) < min(self._size, wanted):
+        for worker in [worker for worker in self._workers if worker.item is None]:
+            if worker.ended or worker.given >= MOST_ITEMS:
+                self._dismiss(worker)
+        while len(self._workers) < min(self._size, math.ceil(wanted / ITEMS_A_WORKER)):
             self._workers.append(Worker(self._command, self._start_limit_s))
 
     def _collect(self, answers: list[Any | Lost]) -> int:
@@ -127,7 +162,7 @@ class WorkerPool:
         speaking, _, _ = select(engaged, [], [], max(0.0, soonest - time.monotonic()))
         settled = sum(self._hear(worker, answers) for worker in speaking)
         late = [worker for worker in engaged if worker not in speaking and worker.deadline <= time.monotonic()]
-        return settled + sum(map(self._dismiss, late))
+        return settled + sum(self._dismiss(worker) for worker in late if not worker.extended(self._limit_s))
 
     def _hear(self, worker: Worker, answers: list[Any | Lost]) -> int:
         lines = worker.read_lines()

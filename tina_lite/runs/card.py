@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tina_lite.budget.money import format_usd
+from tina_lite.budget.money import format_price, format_usd
 
 CARD = """---
 library_name: peft
@@ -26,7 +26,7 @@ A LoRA adapter for `{base}`, trained with GRPO by tina-lite {version}.
 | data | `{data}` |
 | rewards | {rewards} |
 | steps | {steps} ({stop_reason}) |
-| price | {usd} for {hours:.3f} h at ${rate:g}/h on {device} |
+| price | {usd} for {hours:.3f} h at {rate}/h on {device} |
 | seed | {seed} |
 | held-out Pass@1 | {gain} |
 
@@ -57,7 +57,7 @@ def model_card(
         stop_reason=summary["stop_reason"],
         usd=format_usd(summary["usd"]),
         hours=summary["gpu_hours"],
-        rate=summary["rate"],
+        rate=format_price(summary["rate"]),
         seed=summary["seed"],
         gain=_gain(summary["eval"]),
     )

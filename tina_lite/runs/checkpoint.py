@@ -1,22 +1,26 @@
 """Checkpoints: tensors in safetensors, the rest in JSON, a manifest of SHA-256 sums. Nothing loaded can run code.
 
-A checkpoint is written to a temporary folder, synced and renamed, so one that bears its name is whole.
+A checkpoint is written to a temporary folder, synced and renamed, so one that bears its name is whole. Whenever the
+process dies, the last one that was saved is still there: older ones go once the new one is on the disk.
 """
 
 import hashlib
 import json
-import shutil
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tina_lite.runs.files import sync_file, sync_folder
+from tina_lite.runs.files import remove_folder, replace_folder, write_file
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 TENSORS, STATE, MANIFEST = "state.safetensors", "state.json", "manifest.json"
+_NAME = re.compile(r"step-(\d{6,12})")
+_RETIRED = re.compile(r"\.step-(\d{6,12})\.old")
+_LEFT_OVER = re.compile(r"\.step-(\d{6,12})\.(?:old|partial)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,40 +32,48 @@ class Checkpoint:
     """What else is needed to go on; plain JSON."""
 
 
-def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
-    """Write `folder/step-000050`, then drop all but the newest `keep`."""
-    from safetensors.torch import save_file
+def save(folder: Path, checkpoint: Checkpoint, *, keep: int, keep_steps: Collection[int] = ()) -> Path:
+    """Write `folder/step-000050`, then drop all but the newest `keep` and those of `keep_steps`, such as the best.
+
+    What stands there of later steps belongs to a future that was cut back, and goes too. OSError where the disk does
+    not take it; the folder holds what it held then.
+    """
+    from safetensors.torch import save as to_bytes
 
     target = folder / f"step-{checkpoint.step:06d}"
     partial = folder / f".{target.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
+    remove_folder(partial)
     partial.mkdir(parents=True)
-    save_file({name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}, partial / TENSORS)
-    (partial / STATE).write_text(json.dumps({"step": checkpoint.step, **checkpoint.state}))
-    (partial / MANIFEST).write_text(json.dumps({name: _digest(partial / name) for name in (TENSORS, STATE)}))
-    for name in (TENSORS, STATE, MANIFEST):
-        sync_file(partial / name)
-    sync_folder(partial)
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
-    sync_folder(folder)
-    for old in _newest_first(folder)[keep:]:
-        shutil.rmtree(old)
+    try:
+        tensors = to_bytes({name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()})
+        state = json.dumps({"step": checkpoint.step, **checkpoint.state}).encode()
+        sums = {name: hashlib.sha256(data).hexdigest() for name, data in ((TENSORS, tensors), (STATE, state))}
+        write_file(partial / TENSORS, tensors)
+        write_file(partial / STATE, state)
+        write_file(partial / MANIFEST, json.dumps(sums).encode())
+        replace_folder(partial, target)
+    except OSError:
+        remove_folder(partial)
+        raise
+    _drop_old(folder, checkpoint.step, keep, keep_steps)
     return target
 
 
 def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint whose manifest holds, and the names of damaged ones that were passed over."""
     damaged: list[str] = []
-    for path in _newest_first(folder):
-        checkpoint = _load(path)
+    for _, path in _newest_first(folder, _NAME, _RETIRED):
+        checkpoint = read(path)
         if checkpoint is not None:
             return checkpoint, damaged
-        damaged.append(path.name)
+        if not path.name.startswith("."):  # one that was on its way out anyway
+            damaged.append(path.name)
     return None, damaged
 
 
-def _load(path: Path) -> Checkpoint | None:
+def read(path: Path) -> Checkpoint | None:
+    """The checkpoint in a folder such as `step-000050`; None where it is damaged."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
@@ -69,13 +81,32 @@ def _load(path: Path) -> Checkpoint | None:
         if any(_digest(path / name) != manifest[name] for name in (TENSORS, STATE)):
             return None
         state = json.loads((path / STATE).read_text())
-        return Checkpoint(state.pop("step"), load_file(path / TENSORS), state)
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return Checkpoint(int(state.pop("step")), load_file(path / TENSORS), state)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError, SafetensorError):
         return None
 
 
-def _newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"), reverse=True)
+def _drop_old(folder: Path, newest_step: int, keep: int, keep_steps: Collection[int]) -> None:
+    found = _newest_first(folder, _NAME)
+    kept = [step for step, _ in found if step <= newest_step][:keep]
+    for step, path in found:
+        if step not in kept and (step not in keep_steps or step > newest_step):
+            remove_folder(path)
+    for _, path in _newest_first(folder, _LEFT_OVER):
+        remove_folder(path)
+
+
+def _newest_first(folder: Path, *patterns: re.Pattern[str]) -> list[tuple[int, Path]]:
+    """Steps and folders, no links among them; of one step the one under its own name first."""
+    found = [(int(match[1]), path) for path, match in _matches(folder, patterns) if path.is_dir()]
+    return sorted(found, key=lambda item: (item[0], not item[1].name.startswith(".")), reverse=True)
+
+
+def _matches(folder: Path, patterns: Iterable[re.Pattern[str]]) -> Iterable[tuple[Path, re.Match[str]]]:
+    for path in folder.iterdir() if folder.is_dir() else ():
+        for pattern in patterns:
+            if (match := pattern.fullmatch(path.name)) and not path.is_symlink():
+                yield path, match
 
 
 def _digest(path: Path) -> str:

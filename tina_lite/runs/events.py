@@ -29,13 +29,15 @@ class RunStarted:
     """Such as "cpu (2 threads)" or the card's name."""
     seed: int
     rate: float
-    """US dollars per hour."""
+    """US dollars per hour; the most, where electricity is measured."""
     rate_source: str
     max_usd: float | None
     max_hours: float | None
     max_steps: int | None
     resumed_from_step: int
     """0 for a fresh run."""
+    unit_s: float = 0.0
+    """The session is billed in whole units of so many seconds; 0: for what it used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,9 @@ class StepDone:
     """Where the steps are bounded: by stop.max_steps."""
     metrics: Mapping[str, float]
     sample: Sample
+    """The best of a group that teaches."""
+    typical: Sample | None = None
+    """The one nearest to the step's mean reward and length; None in logs of earlier versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +181,8 @@ def from_json(record: Mapping[str, Any]) -> Stamped:
         kind = KINDS[fields.pop("event")]
         at, elapsed_s, usd = (float(fields.pop(name)) for name in ("at", "elapsed_s", "usd"))
         if kind is StepDone:
-            fields["sample"] = Sample(**fields["sample"])
+            for name in ("sample", "typical"):
+                fields[name] = Sample(**fields[name]) if fields.get(name) else None
             fields["metrics"] = {
                 name: math.nan if value is None else value for name, value in fields["metrics"].items()
             }

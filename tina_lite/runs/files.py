@@ -1,26 +1,44 @@
-"""Writing files that survive a crash: a reader finds the old file or the new one, never half of one."""
+"""Writing files that survive a crash: a reader finds the old file or the new one, never half of one.
+
+Nothing here follows a link: what is written in a folder stays in it.
+"""
 
 import json
 import os
-import tempfile
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from tina_lite.errors import NoRoom
+
+ADVICE = "free some space, then go on with --resume"
+FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """A file that was not there before; whole and on the disk once this returns."""
+    descriptor = os.open(path, FRESH, 0o666)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
     """Temporary file, fsync, rename, fsync of the folder."""
-    payload = data.encode() if isinstance(data, str) else data
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        write_file(partial, data.encode() if isinstance(data, str) else data)
+        os.replace(partial, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 
@@ -39,10 +57,33 @@ def sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def retired(folder: Path) -> Path:
+    """Under which name a folder waits for its end."""
+    return folder.with_name(f".{folder.name}.old")
+
+
+def replace_folder(new: Path, target: Path) -> None:
+    """`new`, whose files are on the disk, takes the place of `target`.
+
+    A folder cannot be renamed onto another. Whenever the process dies, `target` or `retired(target)` is whole.
+    """
+    sync_folder(new)
+    if target.exists():
+        remove_folder(retired(target))
+        os.rename(target, retired(target))
+    os.rename(new, target)
+    sync_folder(target.parent)
+    remove_folder(retired(target))
+
+
+def remove_folder(folder: Path) -> None:
+    """Away at once under its name, then file by file, so that no half of it is ever found; none is no fault."""
+    away = folder if folder.name.startswith(".") else retired(folder)
+    if away != folder and folder.exists():
+        remove_folder(away)
+        os.rename(folder, away)
+    if away.exists():
+        shutil.rmtree(away)
 
 
 class JsonLines:
@@ -50,33 +91,58 @@ class JsonLines:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("a", encoding="utf-8")
+        self._descriptor = os.open(path, APPEND, 0o666)
 
     def append(self, row: Mapping[str, Any]) -> None:
+        """NoRoom where the line does not fit on the disk; the file is as it was then."""
         # surrogates cannot be encoded; a model may emit halves of them
-        text = json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
-        self._file.write(text + "\n")
-        self._file.flush()
+        data = (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+        append_line(self._path, self._descriptor, data)
 
-    def sync(self) -> None:
-        """To the disk: what a checkpoint counts on."""
-        os.fsync(self._file.fileno())
+    def sync(self) -> int:
+        """To the disk: what a checkpoint counts on. Returns the bytes that are there."""
+        os.fsync(self._descriptor)
+        return os.fstat(self._descriptor).st_size
 
     def close(self) -> None:
-        self._file.close()
+        os.close(self._descriptor)
 
 
-def cut_back(path: Path, last_step: int) -> None:
-    """Drop the lines after `last_step`, and a torn last line; each line's "step" says where it belongs."""
+def append_line(path: Path, descriptor: int, data: bytes, *, durable: bool = False) -> None:
+    """The whole line in one write or none of it; NoRoom where the disk is full."""
+    size = os.fstat(descriptor).st_size
+    try:
+        if os.write(descriptor, data) < len(data):
+            raise OSError("the disk is full")
+        if durable:
+            os.fsync(descriptor)
+    except OSError as error:
+        with suppress(OSError):
+            os.ftruncate(descriptor, size)  # half a line would spoil the next one
+        raise NoRoom(f"{path}: cannot be written ({error}); {ADVICE}") from error
+
+
+@contextmanager
+def disk_faults(path: Path) -> Iterator[None]:
+    """A disk that is full, read-only or gone becomes one line."""
+    try:
+        yield
+    except OSError as error:
+        raise NoRoom(f"{path}: cannot be written ({error.strerror or error}); {ADVICE}") from error
+
+
+def cut_back(path: Path, size: int, belongs: Callable[[bytes], bool] = lambda line: False) -> None:
+    """Drop what was appended behind the first `size` bytes, and a torn last line; a file that is not there stays so.
+
+    The first line behind them is kept where it `belongs` to them.
+    """
     if not path.exists():
         return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            break
-        if row.get("step", 0) > last_step:
-            break
-        kept.append(line)
-    write_atomically(path, "".join(kept))
+    with path.open("r+b") as file:
+        kept = file.read(size)
+        following = file.readline()
+        kept_size = kept.rfind(b"\n") + 1
+        if kept_size == size and following.endswith(b"\n") and belongs(following):
+            kept_size += len(following)
+        file.truncate(kept_size)
+        os.fsync(file.fileno())

@@ -7,15 +7,30 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tina_lite.errors import BadInput, NoRoom
-from tina_lite.runs.events import CheckpointSaved, Progress, Stamped, StepDone
-from tina_lite.runs.files import JsonLines, cut_back, write_atomically
+from tina_lite.runs.events import Progress, Stamped, StepDone
+from tina_lite.runs.files import (
+    JsonLines,
+    cut_back,
+    disk_faults,
+    remove_folder,
+    replace_folder,
+    sync_file,
+    write_atomically,
+)
 
+LOCK_WAITS_S = (0.02, 0.1, 0.0)
 LOGS = ("events.jsonl", "metrics.jsonl", "samples.jsonl")
+LEDGER = "ledger.jsonl"
+MIB = 1024**2
+BEGUN = (".lock", ".recipe.yaml.partial")
+"""What a process that was killed at once leaves of a folder, which is as good as empty."""
 
 
 def free_folder(parent: Path, name: str) -> Path:
@@ -37,7 +52,7 @@ def refuse_taken(path: Path) -> None:
     """BadInput where a fresh run cannot start in this folder."""
     if (path / "recipe.yaml").exists() or (path / "ledger.jsonl").exists():
         raise BadInput(f"{path}: holds another run; go on with it by --resume, or choose another folder with --out")
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or any(entry.name not in BEGUN for entry in path.iterdir())):
         raise BadInput(f"{path}: is in use and is no run folder; choose an empty or new one with --out")
 
 
@@ -46,33 +61,65 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = _lock(path)
+        self._lock = lock_folder(path)
         self._logs: dict[str, JsonLines] = {}
 
     @classmethod
     def create(cls, path: Path, recipe_yaml: str) -> "RunFolder":
         refuse_taken(path)
         try:
-            (path / "checkpoints").mkdir(parents=True)
+            path.mkdir(parents=True, exist_ok=True)
             folder = cls(path)
-            write_atomically(path / "recipe.yaml", recipe_yaml)
+            folder.write_recipe(recipe_yaml)
+            folder.checkpoints.mkdir()
+            folder._open_logs()
         except OSError as error:
             raise NoRoom(f"{path}: cannot be written ({error.strerror}); choose another folder with --out") from error
-        folder._open_logs()
         return folder
 
     @classmethod
-    def reopen(cls, path: Path, last_step: int) -> "RunFolder":
-        """Go on with a run; what was logged after its checkpoint at `last_step` is cut back."""
-        folder = cls(path)
-        for name in LOGS:
-            cut_back(path / name, last_step)
-        folder._open_logs()
-        return folder
+    def reopen(cls, path: Path) -> "RunFolder":
+        """To go on with a run. BadInput where something in it is a link: what is written in the folder stays in it."""
+        _refuse_links(path)
+        with disk_faults(path):
+            return cls(path)
+
+    def cut_back(self, log_sizes: Mapping[str, int]) -> None:
+        """Drop what the logs hold beyond these sizes, all where none is given; they are open then.
+
+        BadInput where the bill has lost lines.
+        """
+        with disk_faults(self.path):
+            ledger_bytes = self.ledger.stat().st_size if self.ledger.exists() else 0
+            if ledger_bytes < log_sizes.get(LEDGER, 0):
+                raise BadInput(f"{self.ledger}: is shorter than when the checkpoint was made; restore the bill")
+            for name in LOGS:
+                cut_back(self.path / name, log_sizes.get(name, 0), _is_checkpoint)
+            self._open_logs()
+
+    def require_room(self, needed: int) -> None:
+        """NoRoom where the disk has not so many bytes left."""
+        free = shutil.disk_usage(self.path).free
+        if free < needed:
+            raise NoRoom(
+                f"{self.path}: {free / MIB:.0f} MiB are free, checkpoints and adapter need {needed / MIB:.0f}; "
+                "free some space, choose a larger disk with --out, or a smaller lora.r"
+            )
+
+    def log_sizes(self) -> dict[str, int]:
+        """Bytes of each log, all of them on the disk; the ledger's are always."""
+        return {LEDGER: self.ledger.stat().st_size, **{name: log.sync() for name, log in self._logs.items()}}
+
+    def write_recipe(self, recipe_yaml: str) -> None:
+        write_atomically(self.path / "recipe.yaml", recipe_yaml)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
 
     @property
     def ledger(self) -> Path:
-        return self.path / "ledger.jsonl"
+        return self.path / LEDGER
 
     @property
     def adapter(self) -> Path:
@@ -82,16 +129,45 @@ class RunFolder:
         """Events to events.jsonl; a step's metrics and sample to files of their own."""
         if isinstance(stamped.event, Progress):
             return
-        self._logs["events.jsonl"].append(stamped.to_json())
+        record = stamped.to_json()
+        self._logs["events.jsonl"].append(record)
         if isinstance(stamped.event, StepDone):
-            self._logs["metrics.jsonl"].append({"step": stamped.event.step, **stamped.event.metrics})
-        if isinstance(stamped.event, CheckpointSaved):
-            for log in self._logs.values():
-                log.sync()
+            self._logs["metrics.jsonl"].append({"step": record["step"], **record["metrics"]})
 
     def keep_samples(self, rows: Sequence[Mapping[str, Any]]) -> None:
         for row in rows:
             self._logs["samples.jsonl"].append(row)
+
+    @property
+    def reward_error(self) -> Path:
+        return self.path / "reward-error.txt"
+
+    def keep_reward_error(self, traceback: str) -> None:
+        """The run's first traceback of a reward; later ones are not kept."""
+        if not self.reward_error.exists():
+            write_atomically(self.reward_error, traceback.encode("utf-8", "backslashreplace"))
+
+    def asked_to_stop(self) -> bool:
+        """Whether someone made a file named STOP here; it is taken away, so that the run may be resumed."""
+        try:
+            (self.path / "STOP").unlink()
+        except OSError:
+            return False
+        return True
+
+    def replace_adapter(self, save: Callable[[Path], None]) -> None:
+        """`save` writes it into a folder of its own, which then takes the place of the last."""
+        partial = self.path / ".adapter.partial"
+        remove_folder(partial)
+        partial.mkdir()
+        save(partial)
+        for file in partial.iterdir():
+            sync_file(file)
+        replace_folder(partial, self.adapter)
+
+    def drop_summary(self) -> None:
+        """It is of a session that others follow now."""
+        (self.path / "summary.json").unlink(missing_ok=True)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         write_atomically(self.path / "summary.json", json.dumps(summary, indent=2) + "\n")
@@ -105,15 +181,36 @@ class RunFolder:
         self._logs = {name: JsonLines(self.path / name) for name in LOGS}
 
 
-def _lock(path: Path) -> int:
+def _is_checkpoint(line: bytes) -> bool:
+    """Whether a line of events.jsonl says that a checkpoint was made: it stands behind the size that this one knows."""
+    return line.startswith(b'{"event": "checkpoint"')
+
+
+def _refuse_links(path: Path) -> None:
+    links = [entry.name for entry in path.iterdir() if entry.is_symlink()]
+    if links:
+        raise BadInput(f"{path / min(links)}: is a link; a run folder holds its files itself: put it in its place")
+
+
+def lock_folder(path: Path) -> int:
     """An exclusive lock for the life of this process; BadInput that names the owner where it is taken."""
-    descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    if not _taken(descriptor):
         owner = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
         os.close(descriptor)
-        raise BadInput(f"{path}: is being written by process {owner}; wait for it or stop it first") from None
+        raise BadInput(f"{path}: is being written by process {owner}; wait for it or stop it first")
     os.ftruncate(descriptor, 0)
     os.write(descriptor, str(os.getpid()).encode())
     return descriptor
+
+
+def _taken(descriptor: int) -> bool:
+    """Whether the lock is ours now; who only looks at the folder (look.py) holds it for a moment."""
+    for wait_s in LOCK_WAITS_S:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(wait_s)
+        else:
+            return True
+    return False

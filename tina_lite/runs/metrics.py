@@ -1,7 +1,5 @@
 """A step's numbers under TRL's names, and the completions that are kept for people to read."""
 
-import resource
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -28,6 +26,7 @@ def step_metrics(
         "reward_std": fmean(stdev(scored.totals) for scored in groups),
         **_reward_means(groups),
         "frac_reward_zero_std": sum(stdev(scored.totals) == 0 for scored in groups) / len(groups),
+        "frac_completions_equal": sum(_all_equal(scored) for scored in groups) / len(groups),
         "grad_norm": update.grad_norm,
         "loss": update.loss,
         "learning_rate": update.learning_rate,
@@ -40,13 +39,16 @@ def step_metrics(
         "skipped_groups": update.skipped_groups,
         "usd": usd,
         "usd_per_hour": usd_per_hour,
-        "peak_bytes": peak_bytes(),
     }
     if update.trained_tokens:
         metrics["entropy"] = update.entropy
         metrics["clip_ratio/region_mean"] = update.clip_fraction
         metrics["sampling/sampling_logp_difference/mean"] = update.logp_difference
     return metrics
+
+
+def _all_equal(scored: ScoredGroup) -> bool:
+    return len({completion.ids for completion in scored.group.completions}) == 1
 
 
 def _reward_means(groups: Sequence[ScoredGroup]) -> dict[str, float]:
@@ -60,18 +62,12 @@ def _reward_means(groups: Sequence[ScoredGroup]) -> dict[str, float]:
     return metrics
 
 
-def peak_bytes() -> int:
-    """Peak memory so far: the card's where one is used, else the resident size of this process."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        return int(torch.cuda.max_memory_reserved())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 @dataclass(frozen=True, slots=True)
 class StepSamples:
     shown: Sample
-    """For the console."""
+    """For the console: the best of the group."""
+    typical: Sample
+    """Of all groups, the one nearest to the mean reward; of several, to the mean length."""
     kept: Sequence[Mapping[str, Any]]
     """One whole group, for samples.jsonl."""
 
@@ -83,7 +79,19 @@ def step_samples(groups: Sequence[ScoredGroup]) -> StepSamples:
     best = max(range(len(samples)), key=lambda index: scored.totals[index])
     problem = scored.group.prompt.problem.index
     kept = [{"problem": problem, **{name: getattr(s, name) for name in Sample.__slots__}} for s in samples]
-    return StepSamples(samples[best], kept)
+    return StepSamples(samples[best], _typical(groups), kept)
+
+
+def _typical(groups: Sequence[ScoredGroup]) -> Sample:
+    every = [(scored, index) for scored in groups for index in range(len(scored.totals))]
+    reward = fmean(scored.totals[index] for scored, index in every)
+    length = fmean(len(scored.group.completions[index].ids) for scored, index in every)
+
+    def distance(place: tuple[ScoredGroup, int]) -> tuple[float, float]:
+        scored, index = place
+        return abs(scored.totals[index] - reward), abs(len(scored.group.completions[index].ids) - length)
+
+    return _sample(*min(every, key=distance))
 
 
 def _sample(scored: ScoredGroup, index: int) -> Sample:

@@ -1,9 +1,87 @@
 """summary.json: what a run came to."""
 
+import platform
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from tina_lite import __version__
+from tina_lite.budget import Rate, Reading, mean_rate
+from tina_lite.recipe import Recipe
 from tina_lite.records import EvalResult
+from tina_lite.runs.folder import RunFolder
+from tina_lite.runs.state import RunState
+
+PACKAGES = ("torch", "transformers", "tokenizers", "peft", "bitsandbytes", "math-verify")
+
+
+def summary_of(
+    recipe: Recipe,
+    rate: Rate,
+    state: RunState,
+    evals: Mapping[str, Mapping[str, EvalResult]],
+    stop_reason: str,
+    reading: Reading,
+    folder: RunFolder,
+) -> dict[str, Any]:
+    """The whole file; `evals` has results by benchmark under "before" and "after"."""
+    return {
+        "name": recipe.name,
+        "stop_reason": stop_reason,
+        "steps": state.step,
+        "usd": reading.usd,
+        "gpu_hours": reading.gpu_hours,
+        "rate": round(mean_rate(reading.usd, reading.total_s), 9) if rate.power else reading.rate,
+        "rate_source": rate.source,
+        "usd_by_phase": dict(reading.usd_by_phase),
+        "tokens": {
+            "prompt": state.prompt_tokens,
+            "completion": state.completion_tokens,
+            "trained": state.trained_tokens,
+        },
+        "reward": {
+            "first": state.reward_first,
+            "last": state.reward_last,
+            "best": state.reward_best,
+            "best_step": state.best_step,
+        },
+        "reward_failures": state.reward_failures,
+        "skipped_steps": state.skipped_steps,
+        "eval": {when: eval_fields(evals.get(when, {})) for when in ("before", "after")},
+        "adapter": str(folder.adapter) if folder.adapter.exists() else None,
+        "version": __version__,
+        "packages": package_versions(),
+        "seed": recipe.seed,
+        "folder": str(folder.path),
+    }
+
+
+def per_dollar(summary: Mapping[str, Any]) -> dict[str, float | None]:
+    """What each dollar bought: Pass@1 in points, reward from the first step to the last, completion tokens.
+
+    None where it was not measured, and throughout where the run cost nothing.
+
+    >>> evals = {"before": {"pass_at_1": 0.3}, "after": {"pass_at_1": 0.75}}
+    >>> per_dollar({"usd": 0.5, "eval": evals, "reward": {"first": 1.0, "last": 2.5}, "tokens": {"completion": 1000}})
+    {'points': 90.0, 'reward': 3.0, 'tokens': 2000.0}
+    """
+    usd, evals, reward = summary["usd"], summary["eval"], summary["reward"]
+    gains: dict[str, float | None] = {
+        "points": 100 * (evals["after"]["pass_at_1"] - evals["before"]["pass_at_1"]) if all(evals.values()) else None,
+        "reward": None if reward["last"] is None else reward["last"] - reward["first"],
+        "tokens": summary["tokens"]["completion"],
+    }
+    return {name: None if gain is None or not usd else gain / usd for name, gain in gains.items()}
+
+
+def package_versions() -> dict[str, str]:
+    """Of what a result may depend on; what is not installed is left out."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def eval_fields(results: Mapping[str, EvalResult]) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Loading the user's own reward functions: `module:function` and `path/to/file.py:function`."""
+"""Loading the user's own functions, of rewards and of data: `module:function` and `path/to/file.py:function`."""
 
 import importlib
 import importlib.util
@@ -9,26 +9,28 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from tina_lite.errors import BadInput, TinaError, nearest
 
 
-def load_function(place: str, base_folder: Path | None) -> Callable[..., object]:
-    """The function at `module:function` or `file.py:function`."""
+def load_function(place: str, base_folder: Path | None, field: str = "rewards") -> Callable[..., Any]:
+    """The function at `module:function` or `file.py:function`; `field` of the recipe is what a fault is blamed on."""
     source, _, name = place.rpartition(":")
-    module = _load_file(source, base_folder) if source.endswith(".py") else _load_module(source, base_folder)
+    with _blaming(source, field):
+        module = _load_file(source, base_folder) if source.endswith(".py") else _load_module(source, base_folder)
     function = getattr(module, name, None)
     if callable(function):
         return function  # type: ignore[no-any-return]
     functions = [other for other, value in vars(module).items() if callable(value) and not other.startswith("_")]
     what = "is not a function" if hasattr(module, name) else "is not there"
-    raise BadInput(f"rewards: {place}: {name} {what}{nearest(name, functions)}")
+    raise BadInput(f"{field}: {place}: {name} {what}{nearest(name, functions)}")
 
 
 def _load_file(source: str, base_folder: Path | None) -> ModuleType:
     """A file is loaded once, however often it is named."""
     path = _find(source, base_folder)
-    module_name = f"tina_lite_rewards_{path.stem}_{blake2b(str(path).encode(), digest_size=6).hexdigest()}"
+    module_name = f"tina_lite_user_{path.stem}_{blake2b(str(path).encode(), digest_size=6).hexdigest()}"
     if module_name in sys.modules:
         return sys.modules[module_name]
     spec = importlib.util.spec_from_file_location(module_name, path)
@@ -37,7 +39,7 @@ def _load_file(source: str, base_folder: Path | None) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module  # before it runs: dataclasses and pickle look their module up
     try:
-        with _blaming(source), _importable([path.parent]):
+        with _importable([path.parent]):
             spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[module_name]
@@ -50,17 +52,21 @@ def _find(source: str, base_folder: Path | None) -> Path:
     for folder in folders:
         if (folder / source).is_file():
             return (folder / source).resolve()
-    raise BadInput(f"rewards: no file {source} in {' or '.join(dict.fromkeys(map(str, folders)))}")
+    raise _NotThere(f"no file {source} in {' or '.join(dict.fromkeys(map(str, folders)))}")
 
 
 def _load_module(source: str, base_folder: Path | None) -> ModuleType:
-    with _blaming(source), _importable([Path.cwd(), *([base_folder] if base_folder else [])]):
+    with _importable([Path.cwd(), *([base_folder] if base_folder else [])]):
         try:
             return importlib.import_module(source)
         except ModuleNotFoundError as error:
             if error.name is None or not f"{source}.".startswith(f"{error.name}."):
                 raise
-            raise BadInput(f"rewards: no module {source!r} here; name a file as path/to/file.py:function") from error
+            raise _NotThere(f"no module {source!r} here; name a file as path/to/file.py:function") from error
+
+
+class _NotThere(Exception):
+    """No such file or module."""
 
 
 @contextmanager
@@ -75,10 +81,12 @@ def _importable(folders: list[Path]) -> Iterator[None]:
 
 
 @contextmanager
-def _blaming(source: str) -> Iterator[None]:
+def _blaming(source: str, field: str) -> Iterator[None]:
     """Turn whatever the user's file raises while it loads into one line that names the place."""
     try:
         yield
+    except _NotThere as error:
+        raise BadInput(f"{field}: {error}") from error
     except TinaError:
         raise
     except Exception as error:
@@ -86,4 +94,4 @@ def _blaming(source: str) -> Iterator[None]:
         place = f"{where.filename}:{where.lineno}"
         if isinstance(error, SyntaxError):
             place = f"{error.filename}:{error.lineno}"
-        raise BadInput(f"rewards: {source} does not load: {type(error).__name__}: {error} ({place})") from error
+        raise BadInput(f"{field}: {source} does not load: {type(error).__name__}: {error} ({place})") from error

@@ -1,0 +1,64 @@
+"""For how many of 20 prompts an export, read back by transformers, gives the greedy text of the run's own sampler.
+
+    python bench/exports.py RUN [TOKENS]
+
+The last line is JSON: by format, the prompts of which all token ids are equal, and the largest logit difference.
+"""
+
+import json
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tina_lite.export.adapter import export_adapter
+from tina_lite.export.gguf import export_gguf
+from tina_lite.export.merged import export_merged
+from tina_lite.opened import open_target, resolve
+from tina_lite.policy.plain import load_plain, load_with_peft, next_logits
+from tina_lite.problems import first_prompts, load_problems
+from tina_lite.sampler import Sampler, Sampling
+
+PROMPTS = 20
+
+
+def same_text(model: Any, prompts: list[Any], own: list[list[int]]) -> int:
+    """Greedy text is the run's own where the likeliest token after each of the run's tokens is the run's next one."""
+    same = 0
+    for prompt, ids in zip(prompts, own, strict=True):
+        likeliest = next_logits(model, [*prompt.ids, *ids[:-1]]).argmax(-1)[len(prompt.ids) - 1 :]
+        same += likeliest.tolist() == ids
+    return same
+
+
+def main(run: str, tokens: int) -> None:
+    target = resolve(run)
+    policy = open_target(target)
+    problems = load_problems("arithmetic", split="test", seed=3)
+    prompts = first_prompts(problems, policy.tokenizer, PROMPTS, max_prompt_length=512, system_prompt=None)
+    rollout = Sampler(policy, Sampling(0.0, tokens), seed=1, kv_tokens=policy.free_kv_tokens()).rollout(prompts, 1, 1)
+    own = [list(group.completions[0].ids) for group in rollout.groups]
+    result: dict[str, Any] = {"dtype": str(policy.dtype), "tokens": sum(map(len, own))}
+    for name, write in {
+        "merged": export_merged,
+        "adapter": export_adapter,
+        "f16": partial(export_gguf, file_type="f16"),
+        "q8_0": partial(export_gguf, file_type="q8_0"),
+    }.items():
+        with tempfile.TemporaryDirectory() as parent:
+            out = Path(parent) / name
+            agreement = write(target, policy, out)
+            if name == "adapter":
+                model = load_with_peft(target.model_id, target.quantization, policy.dtype, policy.device, out)
+            else:
+                file = None if name == "merged" else f"{target.name}-{name}.gguf"
+                model = load_plain(out, policy.dtype, policy.device, file)
+            same = same_text(model, prompts, own)
+        print(f"{name}: {same} of {PROMPTS}; {agreement}", file=sys.stderr)
+        result[name] = {"same": same, "largest_difference": agreement.largest_difference}
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 64)

@@ -1,0 +1,59 @@
+"""What is measured: a model of the real shape with random weights, since speed needs no trained ones."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tina_lite.plan.model_config import CONFIGS
+
+SHIPPED = "Qwen/Qwen2.5-1.5B-Instruct"
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Of the measurements, or of their rehearsal."""
+
+    config: dict[str, object]
+    rollout_rows: tuple[int, ...]
+    rollout_prompt: int
+    rollout_completion: int
+    group: int
+    step_prompt: int
+    step_completion: int
+    r: int
+
+
+def read_sizes() -> Sizes:
+    """Of the command line: --rehearse makes all of it tiny."""
+    config = json.loads((CONFIGS / f"{SHIPPED.replace('/', '--')}.json").read_text())
+    if "--rehearse" not in sys.argv:
+        return Sizes(config, (16, 32, 64), 512, 1024, 4, 512, 3584, 32)
+    tiny = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    tiny |= {"num_key_value_heads": 2, "head_dim": 16, "vocab_size": 384}
+    return Sizes({**config, **tiny}, (8, 16), 12, 8, 4, 12, 16, 4)
+
+
+def make_model(config: dict[str, object], folder: Path) -> str:
+    """A model folder of random weights in 16 bits, with the shipped base's tokenizer, whose ids are the first ones."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from tina_lite.policy.loading import load_tokenizer
+
+    if not (folder / "tokenizer.json").exists():
+        settings = {key: value for key, value in config.items() if key != "model_type"}
+        torch.manual_seed(0)
+        with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+            model = AutoModelForCausalLM.from_config(
+                AutoConfig.for_model(str(config["model_type"]), **settings), dtype=torch.bfloat16
+            )
+        model.save_pretrained(folder)
+        load_tokenizer("builtin:tiny").save_pretrained(folder)
+    return str(folder)
+
+
+def prompt_ids(count: int, length: int) -> list[tuple[int, ...]]:
+    """Prompts of one length that are all different."""
+    return [tuple(10 + (7 * n + 3 * place) % 300 for place in range(length)) for n in range(count)]

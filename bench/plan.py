@@ -1,0 +1,62 @@
+"""What `tina-lite plan` says before a run against what the run then takes: peak memory, seconds a step.
+
+Usage:
+    python bench/plan.py [MODEL_FOLDER]        the quickstart; with a folder of SmolLM2-135M, smollm2-cpu too
+
+Both in an empty folder, so that no earlier run corrects the plan. A table goes to stderr, one JSON object to stdout.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from sides import say
+
+STEPS = 20
+GIB = 1024**3
+
+
+def foretold_and_measured(recipe: str, *flags: str) -> dict[str, Any]:
+    """One recipe planned, then run for a few steps without an evaluation."""
+    shared = [recipe, *flags, "--set", "eval.benchmarks=[]", "--max-steps", str(STEPS)]
+    with tempfile.TemporaryDirectory() as folder:
+        plan = json.loads(tina_lite(folder, "plan", *shared, "--json"))
+        tina_lite(folder, "run", *shared, "--plain", "--out", "out")
+        steps = [json.loads(line) for line in (Path(folder) / "out" / "metrics.jsonl").read_text().splitlines()]
+    measured_s = median(step["step_time"] for step in steps[1:])  # the first step warms up
+    measured_gib = max(step["peak_bytes"] for step in steps) / GIB
+    foretold_s, foretold_gib = plan["seconds_per_step"], plan["vram_gib"]["peak"]
+    return {
+        "foretold": {"seconds_per_step": round(foretold_s, 3), "peak_gib": round(foretold_gib, 3)},
+        "measured": {"seconds_per_step": round(measured_s, 3), "peak_gib": round(measured_gib, 3)},
+        "ratio": {"seconds_per_step": round(foretold_s / measured_s, 3), "peak": round(foretold_gib / measured_gib, 3)},
+    }
+
+
+def tina_lite(folder: str, *arguments: str) -> str:
+    command = [sys.executable, "-m", "tina_lite.cli.main", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(arguments)} failed:\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def main() -> None:
+    results = {"quickstart": foretold_and_measured("quickstart")}
+    if len(sys.argv) > 1:
+        results["smollm2-cpu"] = foretold_and_measured("smollm2-cpu", "--model", str(Path(sys.argv[1]).resolve()))
+    say("recipe", "a step: foretold, s", "measured", "ratio", "peak: foretold, GiB", "measured", "ratio")
+    say(*["---"] * 7)
+    for name, result in results.items():
+        cells = [(result[of][what]) for what in ("seconds_per_step", "peak_gib") for of in ("foretold", "measured")]
+        ratio = result["ratio"]
+        say(name, *cells[:2], ratio["seconds_per_step"], *cells[2:], ratio["peak"])
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()

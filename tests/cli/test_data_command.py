@@ -1,0 +1,100 @@
+"""`tina-lite data` as people call it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+LIMR = DATA / "limr-train.jsonl"
+TINY = ("--model", "builtin:tiny")
+
+
+def data(*arguments: object, cwd: Path, columns: int = 80) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tina_lite.cli.main", "data", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": str(columns)},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rows = [{"question": f"{n}+1? \x1b[2J", "answer": n + 1} for n in range(20)]
+    rows += [{"question": "no answer", "answer": None}, {"question": "What is " + "1+" * 80 + "1?", "answer": 81}]
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = "data: {source: mine.jsonl, system_prompt: Be brief.}\nrollout: {max_prompt_length: 64}\n"
+    (tmp_path / "mine.yaml").write_text(f"model: {{id: builtin:tiny}}\n{settings}")
+    return tmp_path
+
+
+def test_what_a_person_sees(folder: Path) -> None:
+    done = data("mine.yaml", "--head", 1, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[:5] == [
+        "data:      mine, 22 rows",
+        "train:     20 problems",
+        "skipped:   2",
+        "  1 no answer: row 20",
+        "  1 prompt too long: row 21",
+    ]
+    assert lines[5].startswith("tokens:    5% ")
+    assert "<|user|>Be brief.<|user|>" in done.stdout
+    assert done.stdout.rstrip().endswith("<|assistant|><think>")
+    assert "\x1b" not in done.stdout
+
+
+def test_json_is_one_object_with_every_row_named(folder: Path) -> None:
+    done = data("mine.yaml", "--json", cwd=folder)
+    (line,) = done.stdout.splitlines()
+    found = json.loads(line)
+    assert (found["rows"], found["train"]) == (22, 20)
+    assert found["skipped"] == {
+        "no answer": {"count": 1, "rows": [20]},
+        "prompt too long": {"count": 1, "rows": [21]},
+    }
+    assert found["prompt_tokens"]["measured"] == 21
+    assert [prompt["prompt"].count("Be brief.") for prompt in found["head"]] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["none.yaml"], "no such recipe"),
+        (["mine.yaml", "--set", "data.source=none.jsonl"], "no file none.jsonl"),
+        (["mine.yaml", "--set", "data.where=levl > 3"], "data.where: no column 'levl'"),
+        (["mine.yaml", "--set", "data.where=answer >"], "--set: data.where: got 'answer >'; cannot read"),
+        (["mine.yaml", "--set", "data.target_length=[5, 1]"], "needs [shortest, longest]"),
+        (["mine.yaml", "--set", "rollout.max_prompt_length=2"], "rollout.max_prompt_length"),
+        (["paper/limr", *TINY], "could not load the data set 'GAIR/LIMR'"),
+        (["mine.yaml", "--head", "-1"], "--head"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(folder: Path, arguments: list[str], said: str) -> None:
+    done = data(*arguments, cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.skipif(not LIMR.exists(), reason="needs the data set limr-train")
+def test_limr_has_1389_rows_with_or_without_a_tokenizer(tmp_path: Path) -> None:
+    done = data("paper/limr", *TINY, "--set", f"data.source={LIMR}", "--json", cwd=tmp_path)
+    found = json.loads(done.stdout)
+    assert found["rows"] == 1389 == found["train"] + sum(one["count"] for one in found["skipped"].values())
+    assert set(found["skipped"]) == {"prompt too long"}
+    bare = data("paper/limr", "--set", f"data.source={LIMR}", "--head", 0, cwd=tmp_path)
+    assert bare.stdout.splitlines() == [
+        "data:      limr-train, 1389 rows",
+        "train:     1389 problems",
+        "skipped:   none",
+    ]
+    assert "neither measured nor shown" in bare.stderr

@@ -1,0 +1,88 @@
+"""Every export, read back by the libraries that it is for, gives the run's own greedy text."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tina_lite.export.adapter import export_adapter
+from tina_lite.export.gguf import export_gguf
+from tina_lite.export.merged import export_merged
+from tina_lite.opened import Target, resolve
+from tina_lite.policy.plain import load_plain, load_with_peft
+from tina_lite.sampler import Sampler, Sampling
+
+pytestmark = pytest.mark.slow
+
+PROMPTS, LENGTH = 20, 24
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def own_run(make_run: Callable[..., Any], make_prompts: Callable[..., Any]) -> tuple[Target, Any, list[Any], list[Any]]:
+    """A run, its policy, prompts and the greedy ids of the run's own sampler."""
+    run, policy = make_run()
+    prompts = make_prompts(policy, PROMPTS)
+    sampler = Sampler(policy, Sampling(0.0, LENGTH), seed=1, kv_tokens=8192)
+    return resolve(str(run)), policy, prompts, [g.completions[0].ids for g in sampler.rollout(prompts, 1, 1).groups]
+
+
+def same_text(model: Any, policy: Any, prompts: list[Any], own: list[Any]) -> int:
+    """For how many prompts transformers' generate gives the run's own ids."""
+    same = 0
+    for prompt, ids in zip(prompts, own, strict=True):
+        asked = torch.tensor([prompt.ids])
+        out = model.generate(
+            asked,
+            attention_mask=torch.ones_like(asked),
+            do_sample=False,
+            max_new_tokens=LENGTH,
+            eos_token_id=sorted(policy.stop_ids),
+            pad_token_id=0,
+        )
+        same += tuple(out[0, len(prompt.ids) :].tolist()) == ids
+    return same
+
+
+def test_merged(own_run, tmp_path):
+    target, policy, prompts, own = own_run
+    found = export_merged(target, policy, tmp_path / "merged")
+    assert found.largest_difference < 1e-3
+    assert found.same == found.tokens
+    assert same_text(load_plain(tmp_path / "merged", torch.float32, CPU), policy, prompts, own) == PROMPTS
+    base = load_plain(Path(policy.base_name), torch.float32, CPU)
+    assert same_text(base, policy, prompts, own) < PROMPTS, "the adapter makes no difference"
+
+
+def test_a_merged_folder_is_a_whole_model_that_is_not_in_4_bits(own_run, tmp_path):
+    from transformers import AutoTokenizer, GenerationConfig
+
+    target, policy, prompts, _ = own_run
+    export_merged(target, policy, tmp_path / "merged")
+    config = json.loads((tmp_path / "merged" / "config.json").read_text())
+    assert "quantization_config" not in config
+    assert config["dtype"] == "float32"
+    assert GenerationConfig.from_pretrained(tmp_path / "merged").eos_token_id == 1
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "merged")
+    assert tuple(tokenizer.encode(prompts[0].text, add_special_tokens=False)) == prompts[0].ids
+    assert "| steps | 3 (max_steps) |" in (tmp_path / "merged" / "README.md").read_text()
+
+
+def test_adapter(own_run, tmp_path):
+    target, policy, prompts, own = own_run
+    found = export_adapter(target, policy, tmp_path / "copy")
+    assert found.same == found.tokens
+    model = load_with_peft(target.model_id, "nf4", torch.float32, CPU, tmp_path / "copy")
+    assert same_text(model, policy, prompts, own) == PROMPTS
+
+
+@pytest.mark.parametrize(("file_type", "least"), [("f16", 19), ("q8_0", 15)])
+def test_gguf(own_run, tmp_path, file_type, least):
+    target, policy, prompts, own = own_run
+    found = export_gguf(target, policy, tmp_path / "gguf", file_type)
+    assert found.same > 0.9 * found.tokens
+    model = load_plain(tmp_path / "gguf", torch.float32, CPU, f"quick-{file_type}.gguf")
+    assert same_text(model, policy, prompts, own) >= least

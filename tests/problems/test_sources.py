@@ -1,0 +1,255 @@
+"""Problems from .csv, .parquet, folders, functions and mixtures of tasks, and the rows that `where` chooses."""
+
+import csv
+import json
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tina_lite.errors import BadInput
+from tina_lite.problems import ProblemSet, load_problems
+from tina_lite.problems.readers import Csv
+
+CELLS = st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"], include_characters='\n,"'), max_size=8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(path: Path, *rows: object) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path.name
+
+
+def pairs(problems: ProblemSet) -> list[tuple[str, str]]:
+    return [(problem.question, problem.answer) for problem in problems]
+
+
+def test_csv_as_spreadsheets_write_it(folder: Path) -> None:
+    text = '\ufeffquestion,answer,level\r\n"a, or\r\nb?",1,3\r\n\r\n"say ""c""?",2,5\r\nd?,,1\r\n'
+    (folder / "x.csv").write_bytes(text.encode())
+    problems = load_problems("x.csv")
+    assert pairs(problems) == [("a, or\r\nb?", "1"), ('say "c"?', "2")]
+    assert problems.skipped_rows["no answer"].tolist() == [2]
+    assert problems[1].columns == {"level": "5"}
+    assert pairs(load_problems("x.csv", where="level > 4")) == [('say "c"?', "2")]
+
+
+@given(st.lists(st.tuples(CELLS, CELLS), max_size=8), st.randoms())
+def test_any_row_of_a_csv_can_be_read_again(tmp_path_factory, cells: list[tuple[str, str]], rng: random.Random) -> None:
+    path = tmp_path_factory.mktemp("csv") / "x.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("a", "b"), *cells])
+    reader = Csv(path)
+    rows = list(reader.rows())
+    assert rows == [{"a": a, "b": b} for a, b in cells]
+    order = rng.sample(range(len(rows)), len(rows))
+    assert [reader.row(index) for index in order] == [rows[index] for index in order]
+
+
+def test_parquet(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "cache")
+    chat = [{"role": "system", "content": "s"}, {"role": "user", "content": "a?"}]
+    rows = [{"prompt": chat, "reward_model": {"ground_truth": str(n), "style": "rule"}, "n": n} for n in range(3)]
+    datasets.Dataset.from_list(rows).to_parquet(folder / "x.parquet")
+    problems = load_problems("x.parquet", where="n != 1")
+    assert pairs(problems) == [("a?", "0"), ("a?", "2")]
+    assert problems[1].columns["reward_model"] == {"ground_truth": "2", "style": "rule"}
+    assert problems[1].turns == ({"role": "system", "content": "s"},)
+
+
+def test_a_folder_is_its_files_in_the_order_of_their_names(folder: Path) -> None:
+    (folder / "data").mkdir()
+    write(folder / "data" / "b.jsonl", {"question": "c?", "answer": "3"}, {"question": "d?"})
+    (folder / "data" / "a.json").write_text('[{"question": "a?", "answer": 1}, {"question": "b?", "answer": 2}]')
+    (folder / "data" / "c.csv").write_text("question,answer\ne?,5\n")
+    (folder / "data" / "README.md").write_text("no data")
+    problems = load_problems("data")
+    assert pairs(problems) == [("a?", "1"), ("b?", "2"), ("c?", "3"), ("e?", "5")]
+    assert problems[3].index == 4
+    assert problems.name == "data"
+    (folder / "empty").mkdir()
+    with pytest.raises(
+        BadInput, match=r"data\.source: the folder empty holds no \.jsonl, \.json, \.csv, \.parquet file"
+    ):
+        load_problems("empty")
+
+
+SOURCE = """
+def rows(count=2):
+    return ({"question": f"{n}?", "answer": n} for n in range(count))
+
+def words():
+    return ["a", "b"]
+
+def text():
+    return "a"
+
+def broken():
+    return 1 / 0
+"""
+
+
+def test_a_function_gives_rows(folder: Path) -> None:
+    (folder / "mine.py").write_text(SOURCE)
+    assert pairs(load_problems("mine.py:rows", params={"count": 3})) == [("0?", "0"), ("1?", "1"), ("2?", "2")]
+    assert len(load_problems("mine.py:rows", where="answer > 0")) == 1
+    assert load_problems("mine.py:rows").name == "rows"
+
+
+@pytest.mark.parametrize(
+    ("source", "params", "message"),
+    [
+        ("mine.py:row", {}, r"data\.source: mine\.py:row: row is not there; did you mean rows\?"),
+        ("other.py:rows", {}, r"data\.source: no file other\.py in "),
+        ("no_such_module:rows", {}, r"data\.source: no module 'no_such_module' here"),
+        ("mine.py:rows", {"size": 3}, r"data\.source: mine\.py:rows raised TypeError: .*called with \{'size': 3\}"),
+        ("mine.py:broken", {}, r"mine\.py:broken raised ZeroDivisionError"),
+        ("mine.py:text", {}, r"gave a text; it should give rows"),
+        ("mine.py:words", {}, r"mine\.py:words, row 0: a row is a JSON object, this is a text"),
+    ],
+)
+def test_a_function_that_does_not(folder: Path, source: str, params: dict[str, object], message: str) -> None:
+    (folder / "mine.py").write_text(SOURCE)
+    with pytest.raises(BadInput, match=message) as caught:
+        load_problems(source, params=params)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "message"),
+    [
+        ("x.csv", "", {}, r"x\.csv: no problem in it"),
+        ("x.csv", "question,answer\n", {}, r"x\.csv: no problem in it"),
+        ("x.csv", "question,answer\na?,1,2\n", {}, r"x\.csv:2: 3 cells under a header of 2"),
+        ("x.csv", b"question,answer\n\xff,1\n", {}, r"x\.csv:2: not UTF-8"),
+        ("x.csv", "question;answer\na?;1\n", {}, r"no column prompt, problem, question \(columns: question;answer\)"),
+        ("x.parquet", "no table", {}, r"x\.parquet: not a \.parquet file that can be read"),
+        ("x.txt", "a?", {}, r"data\.source: x\.txt is no \.jsonl, \.json, \.csv, \.parquet file"),
+        ("x.csv", "question,answer\na?,1\n", {"where": "levl > 1"}, r"data\.where: no column 'levl' in x\.csv"),
+        (
+            "x.csv",
+            "question,answer\na?,1\n",
+            {"where": "answer > 1"},
+            r"all rows were skipped \(not chosen by where: 1",
+        ),
+        ("x.csv", "question,answer\na?,1\n", {"where": "answer +"}, r"data\.where: cannot read 'answer \+'"),
+        ("x.csv", "question,answer\na?,1\n", {"streaming": True}, r"data\.streaming: .*data\.limit"),
+    ],
+)
+def test_bad_files(folder: Path, name: str, content: str | bytes, options: dict[str, object], message: str) -> None:
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(BadInput, match=message) as caught:
+        load_problems(name, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_skipped_rows_are_named(folder: Path) -> None:
+    rows = [{"question": "a?", "answer": "1", "level": 1}, {"question": "b?", "level": 5}, {"answer": "1", "level": 5}]
+    rows += [{"question": "c?", "answer": "\\frac{1", "level": 4}, {"question": "d?", "answer": "2", "level": 3}]
+    problems = load_problems(write(folder / "x.jsonl", *rows), where="level >= 3")
+    assert pairs(problems) == [("d?", "2")]
+    assert {reason: list(skipped) for reason, skipped in problems.skipped_rows.items()} == {
+        "not chosen by where": [0],
+        "no answer": [1],
+        "no question": [2],
+        "gold does not parse": [3],
+    }
+
+
+PAPER = {
+    "still": {"question": "a?", "answer": "9"},
+    "deepscaler": {"problem": "a?", "answer": "9", "solution": "so \\boxed{8}"},
+    "ii-thought": {
+        "messages": [{"role": "user", "content": "a?"}],
+        "verification_info": json.dumps({"answer": {"value": "9", "type": "math"}}),
+    },
+    "fastcurl": {"prompt": [{"role": "user", "content": "a?"}], "reward_model": {"ground_truth": "9"}},
+    "open-s1": {"problem": "a?", "solution": "thus $\\boxed{9}$"},
+    "open-rs": {"problem": "a?", "solution": "thus 8", "answer": "$9$", "level": "Hard"},
+    "limr": {"prompt": "a?", "answer": "9"},
+    "limr-train": {
+        "context": "a?",
+        "context_messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "a?"}],
+        "answer": "9",
+    },
+    "open-r1": {"problem": "a?", "solution": "so 8", "answer": "9", "messages": [{"role": "user", "content": "b?"}]},
+    "open-thoughts": {"problem": "a?", "solution": "\\boxed{9}", "conversations": [{"from": "human", "value": "b?"}]},
+}
+"""A row as each of the paper's data sets has it: its columns are those that the paper's code reads (commit c6274cd)."""
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_papers_data_sets_by_their_own_columns(folder: Path, name: str) -> None:
+    assert pairs(load_problems(write(folder / "x.jsonl", PAPER[name]))) == [("a?", "9")]
+
+
+def test_sharegpt_chats(folder: Path) -> None:
+    talk = [{"from": "system", "value": "s"}, {"from": "human", "value": "a?"}, {"from": "gpt", "value": "b"}]
+    (problem,) = load_problems(write(folder / "x.jsonl", {"conversations": talk, "answer": "9"}))
+    assert (problem.question, problem.turns) == ("a?", ({"role": "system", "content": "s"},))
+
+
+gym = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::SyntaxWarning", "ignore::FutureWarning")
+
+
+@gym
+def test_a_mixture_of_tasks_by_weight() -> None:
+    pytest.importorskip("reasoning_gym")
+    params = {"size": 400, "chain_sum": {"max_terms": 2}}
+    problems = load_problems("reasoning_gym:chain_sum=3,gcd", params=params, seed=5)
+    tasks = [problem.columns["task"] for problem in problems]
+    assert len(problems) == 400
+    assert 260 <= tasks.count("chain_sum") <= 340
+    assert all(problem.columns["metadata"]["num_terms"] == 2 for problem, task in zip(problems, tasks) if task != "gcd")
+    again = load_problems("reasoning_gym:chain_sum=3,gcd", params=params, seed=5, limit=40)
+    assert pairs(again) == pairs(problems[:40])
+    assert again[31] == problems[31]
+
+
+@gym
+@pytest.mark.parametrize(
+    ("source", "params", "message"),
+    [
+        ("chain_sum=0,gcd", {}, "the weight of chain_sum is '0'; give a number above 0"),
+        ("chain_sum=much,gcd", {}, "the weight of chain_sum is 'much'"),
+        ("chain_sum,gdc", {}, r"no task 'gdc'; did you mean gcd\?"),
+        (
+            "chain_sum,gcd",
+            {"max_terms": 3},
+            r"no parameter 'max_terms' .*\(allowed: size, chain_sum, gcd\)|no parameter",
+        ),
+        ("chain_sum,gcd", {"gcd": {"max": 3}}, "reasoning_gym:gcd has no parameter 'max'"),
+        ("chain_sum,gcd", {"gcd": 3}, r"data\.params\.gcd: got 3; needs the parameters of that task"),
+        ("chain_sum,rubiks_cube", {}, "rubiks_cube has no answers to compare with"),
+    ],
+)
+def test_bad_mixtures(source: str, params: dict[str, object], message: str) -> None:
+    pytest.importorskip("reasoning_gym")
+    with pytest.raises(BadInput, match=message):
+        load_problems(f"reasoning_gym:{source}", params=params)
+
+
+def test_a_stream_gives_no_more_rows_than_are_needed() -> None:
+    from tina_lite.problems.files import load_rows
+    from tina_lite.problems.hub import Stream
+    from tina_lite.problems.rows import Selection
+
+    given: list[int] = []
+
+    def rows():
+        for n in range(1000):
+            given.append(n)
+            yield {"question": f"{n}?", "answer": str(n) if n % 2 else ""}
+
+    problems = load_rows(Stream(rows()), "odd", "them/odd", Selection(limit=80))
+    assert pairs(problems)[-1] == ("159?", "159")
+    assert problems[0].question == "1?"
+    assert len(given) == 160

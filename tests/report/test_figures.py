@@ -1,0 +1,103 @@
+"""Figures hold what plotly knows, the run's numbers, and say them in words too."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tina_lite.report.curves import smoothed, student_975
+from tina_lite.report.figures import Figure, figures
+from tina_lite.report.reading import read_run
+
+Make = Callable[..., Path]
+
+
+def painted(value: Any) -> Any:
+    """With colours in the place of the page's variables."""
+    if isinstance(value, dict):
+        return {key: painted(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [painted(item) for item in value]
+    return "#123456" if isinstance(value, str) and re.fullmatch(r"--[a-z]+(-\d)?(/[\d.]+)?", value) else value
+
+
+def drawn(*folders: Path) -> dict[str, Figure]:
+    return {figure.name: figure for figure in figures([(folder.name, read_run(folder)) for folder in folders])}
+
+
+@pytest.mark.parametrize("names", [("one",), ("one", "two")])
+def test_plotly_accepts_every_figure(make_run: Make, names: tuple[str, ...]) -> None:
+    go = pytest.importorskip("plotly.graph_objects", reason="plotly is not installed")
+    found = drawn(*(make_run(name) for name in names))
+    assert list(found) == ["reward", "dollars", "evaluation", "length", "money"]
+    for figure in found.values():
+        go.Figure({"data": painted(figure.traces), "layout": painted(figure.layout)})
+
+
+def test_the_turning_point_is_a_marked_line(make_run: Make) -> None:
+    length = drawn(make_run())["length"]
+    assert [shape["x0"] for shape in length.layout["shapes"]] == [22]
+    assert length.layout["annotations"][0]["text"] == "turning point, step 22"
+    assert "The line marks the turning point" in length.caption
+    without = drawn(make_run("without", turning_point=None))["length"]
+    assert not without.layout["shapes"]
+    assert "No turning point was marked" in without.caption
+
+
+def test_evaluations_show_their_intervals(make_run: Make) -> None:
+    evaluation = drawn(make_run())["evaluation"]
+    [trace] = evaluation.traces
+    assert trace["x"] == [30.0, 76.0]
+    assert trace["error_x"]["array"] == pytest.approx([4.0, 4.0])
+    assert evaluation.table.rows[1] == ("held_out", "after", "76.0% [72.0, 80.0]", "200 x 4")
+
+
+def test_money_by_phase_adds_up_to_the_bill(make_run: Make) -> None:
+    money = drawn(make_run())["money"]
+    assert sum(trace["y"][-1] for trace in money.traces) == pytest.approx(0.02)
+    assert money.table.rows[1] == ("rollout", "$0.0100", "50%")
+
+
+def test_every_series_of_an_overlay_differs_in_colour_and_dash(make_run: Make) -> None:
+    overlay = drawn(make_run("one"), make_run("two"))["reward"]
+    lines = [trace["line"] for trace in overlay.traces if "hovertemplate" in trace]
+    assert len({line["color"] for line in lines}) == len({line["dash"] for line in lines}) == 2
+
+
+def test_what_a_reward_is_called_cannot_become_markup_or_a_placeholder(make_run: Make) -> None:
+    folder = make_run()
+    text = (folder / "metrics.jsonl").read_text().replace("rewards/accuracy", "rewards/<b>%{x}")
+    (folder / "metrics.jsonl").write_text(text)
+    templates = [trace["hovertemplate"] for trace in drawn(folder)["reward"].traces if "hovertemplate" in trace]
+    assert not any("<b>" in template or "%{x}</extra>" in template for template in templates)
+
+
+def test_no_steps_no_curves(make_run: Make) -> None:
+    folder = make_run(without=("metrics.jsonl", "ledger.jsonl"), usd_by_phase={})
+    assert list(drawn(folder)) == ["evaluation"]
+
+
+def test_student_quantiles_are_those_of_the_tables() -> None:
+    """Fisher and Yates, two-sided 5%."""
+    table = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 8: 2.306, 10: 2.228, 30: 2.042, 120: 1.980}
+    for freedom, quantile in table.items():
+        assert student_975(freedom) == pytest.approx(quantile, rel=4e-3)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), max_size=60))
+def test_a_moving_mean_stays_within_its_values_and_its_interval(values: list[float]) -> None:
+    smooth = smoothed(values)
+    assert len(smooth.mean) == len(smooth.low) == len(smooth.high) == len(values)
+    slack = 1e-6
+    for low, mean, high in zip(smooth.low, smooth.mean, smooth.high, strict=True):
+        assert low - slack <= mean <= high + slack
+        assert min(values) - slack <= mean <= max(values) + slack
+
+
+def test_a_window_is_narrower_than_the_run() -> None:
+    assert smoothed([0.0] * 60 + [1.0] * 60).mean[0] == 0.0
+    assert smoothed([0.0] * 60 + [1.0] * 60).mean[-1] == 1.0

@@ -1,0 +1,72 @@
+"""What a person may write after --stop-when and --until."""
+
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tina_lite.condition import Condition
+from tina_lite.until import seconds_until
+
+NOON = datetime(2026, 3, 1, 12, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "metrics", "holds"),
+    [
+        ("reward>=0.9", {"reward": 0.9}, True),
+        ("reward > 0.9", {"reward": 0.9}, False),
+        ("completions/clipped_ratio<.5", {"completions/clipped_ratio": 0.4}, True),
+        (" loss <= -1e-3 ", {"loss": -0.001}, True),
+        ("reward>=0.9", {"loss": 1.0}, None),
+        ("reward>=0.9", {"reward": float("nan")}, False),
+    ],
+)
+def test_a_condition_holds(text, metrics, holds):
+    assert Condition.parse(text).holds(metrics) is holds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "reward", "reward=0.9", "reward>=high", "reward>=1.2.3", "0.9>=reward", "a>1 b<2"]
+)
+def test_what_is_no_condition_is_refused(text):
+    with pytest.raises(ValueError, match=r"reward>=0\.9"):
+        Condition.parse(text)
+
+
+@given(st.text())
+def test_any_text_is_a_condition_or_refused_in_one_way(text):
+    said = ""
+    try:
+        Condition.parse(text)
+    except ValueError as error:
+        said = str(error)
+    assert said == "" or "such as" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("12:30", 1800),
+        ("11:59", 86_340),
+        ("12:00", 86_400),
+        ("1.5h", 5400),
+        ("2h 5m", 7500),
+        ("10 min", 600),
+        ("3s", 3),
+    ],
+)
+def test_until(text, seconds):
+    assert seconds_until(text, NOON) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "24:00", "7:5", "12:60", "0m", "soon", "5", "-3m", "1m2h"])
+def test_what_is_no_moment_is_refused(text):
+    with pytest.raises(ValueError, match="07:30"):
+        seconds_until(text, NOON)
+
+
+@given(st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2090, 1, 1)), st.times())
+def test_a_time_of_day_is_within_a_day(now, time):
+    assert 0 < seconds_until(f"{time.hour:02}:{time.minute:02}", now) <= 86_400

@@ -1,0 +1,65 @@
+"""The card, as a made-up nvidia-smi tells it."""
+
+from pathlib import Path
+
+import pytest
+
+from tina_lite.device import ask_driver, card_capability, card_name, visible_card
+
+
+@pytest.fixture
+def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Puts an nvidia-smi on the path that answers so; gives the file that keeps its arguments."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    def install(answer: str, status: int = 0) -> Path:
+        script = tmp_path / "nvidia-smi"
+        script.write_text(f"#!/bin/sh\necho \"$@\" > {tmp_path}/asked\nprintf '{answer}'\nexit {status}\n")
+        script.chmod(0o755)
+        return tmp_path / "asked"
+
+    return install
+
+
+def test_the_card_is_named_as_its_driver_names_it(smi) -> None:
+    asked = smi("NVIDIA GeForce RTX 4090, 24564, 560.35.03\\n")
+    facts = ask_driver("name", "memory.total", "driver_version")
+    assert facts == ["NVIDIA GeForce RTX 4090", "24564", "560.35.03"]
+    assert asked.read_text().split() == [
+        "--id=0",
+        "--query-gpu=name,memory.total,driver_version",
+        "--format=csv,noheader,nounits",
+    ]
+    smi("NVIDIA L40S\\n")
+    assert card_name() == "NVIDIA L40S"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [("", 0), ("\\n", 0), ("No devices were found\\n", 6), ("NVIDIA-SMI has failed, no driver\\n", 0)],
+)
+def test_a_driver_that_does_not_answer_is_no_card(smi, answer: str, status: int) -> None:
+    smi(answer, status)
+    assert card_name() is None
+
+
+@pytest.mark.parametrize(
+    ("visible", "card"),
+    [("1", "1"), ("2,0", "2"), ("GPU-89,GPU-90", "GPU-89"), ("MIG-89", "0"), ("", None), ("-1", None)],
+)
+def test_the_card_is_the_first_that_cuda_may_use(
+    smi, monkeypatch: pytest.MonkeyPatch, visible: str, card: str | None
+) -> None:
+    asked = smi("NVIDIA L40S\\n")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert visible_card() == card
+    assert card_name() == ("NVIDIA L40S" if card else None)
+    assert asked.exists() == (card is not None)
+    assert card is None or asked.read_text().startswith(f"--id={card} ")
+
+
+@pytest.mark.parametrize(("answer", "capability"), [("8.9\\n", 8.9), ("[N/A]\\n", None), ("", None)])
+def test_the_compute_capability(smi, answer: str, capability: float | None) -> None:
+    smi(answer)
+    assert card_capability() == capability

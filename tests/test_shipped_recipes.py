@@ -1,0 +1,115 @@
+"""Every recipe that ships: it is valid, has a budget and a headline, and its dry run works without a network."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tina_lite.preview import dry_run
+from tina_lite.recipe import Recipe
+from tina_lite.rewards import resolve
+from tina_lite.shipped import headline, shipped_recipes
+
+RECIPES = shipped_recipes()
+PAPER = {name.removeprefix("paper/"): path for name, path in RECIPES.items() if name.startswith("paper/")}
+
+# Data set, group size, steps scheduled, US dollars of training, rewards: the paper's tables and its code (c6274cd).
+ACCURACY_AND_FORMAT = {"accuracy": 2, "format": 1}
+COSINE_AND_FORMAT = {"cosine": 2, "format": 1}
+FORM = {"format": 1, "tag_count": 1, "length": 1, "reasoning_steps": 1, "repetition_penalty": 1}
+SEVEN = {"accuracy": 1, "cosine": 1, **FORM}
+LIMR, OPEN_RS, DEEPSCALER = "GAIR/LIMR", "knoveleng/open-rs", "agentica-org/DeepScaleR-Preview-Dataset"
+RUNS = {
+    "still": ("RUC-AIBOX/STILL-3-Preview-RL-Data", 4, 7500, 59, {"accuracy": 2, "length": 1}),
+    "deepscaler": (DEEPSCALER, 4, 11000, 84, ACCURACY_AND_FORMAT),
+    "ii-thought": ("Intelligent-Internet/II-Thought-RL-v0-Math-50K", 4, 13320, 102, ACCURACY_AND_FORMAT),
+    "fastcurl": ("Nickyang/FastCuRL", 4, 11000, 84, ACCURACY_AND_FORMAT),
+    "open-rs1": ("knoveleng/open-s1", 4, 5000, 40, ACCURACY_AND_FORMAT),
+    "open-rs2": (OPEN_RS, 6, 1500, 15, ACCURACY_AND_FORMAT),
+    "open-rs3": (OPEN_RS, 6, 1500, 15, COSINE_AND_FORMAT),
+    "limr": (LIMR, 4, 360, 4, ACCURACY_AND_FORMAT),
+    "open-r1": ("open-r1/OpenR1-Math-220k", 8, None, 59, SEVEN),
+    "open-thoughts": ("bethgelab/CuratedThoughts", 8, None, 84, SEVEN),
+    "l1-exact": (DEEPSCALER, 4, 11000, 84, {"length_l1_exact": 1}),
+    "l1-max": (DEEPSCALER, 4, 11000, 84, {"length_l1_max": 1}),
+    **{f"limr-{what}": (LIMR, 4, 360, 3.5, ACCURACY_AND_FORMAT) for what in ("lr-5e-6", "lr-5e-7")},
+    **{f"limr-{what}": (LIMR, 4, 360, 3.5, ACCURACY_AND_FORMAT) for what in ("r4", "r8", "r16", "r64")},
+    "open-rs3-dr-grpo": (OPEN_RS, 6, 1500, 15, COSINE_AND_FORMAT),
+    "open-rs3-8960": (OPEN_RS, 6, 1500, 15, COSINE_AND_FORMAT),
+    "open-rs3-format-only": (OPEN_RS, 6, 1500, 15, FORM),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_it_is_valid_and_says_what_it_is_for(name):
+    recipe = Recipe.load(RECIPES[name])
+    assert recipe.budget.max_usd is not None, "a shipped recipe has a budget"
+    for reward in recipe.rewards:
+        resolve(reward.name, reward.params, recipe.folder)
+    assert len(headline(RECIPES[name])) > 20
+    assert recipe.name == "quickstart" or "-" in recipe.name
+
+
+def test_names_of_runs_are_unique():
+    names = [Recipe.load(path).name for path in RECIPES.values()]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_papers_numbers(name):
+    recipe = Recipe.load(PAPER[name])
+    source, group, steps, usd, rewards = RUNS[name]
+    assert (recipe.data.source, recipe.rollout.num_generations) == (source, group)
+    assert (recipe.stop.max_steps, recipe.budget.max_usd) == (steps, usd)
+    assert {reward.name: reward.weight for reward in recipe.rewards} == rewards
+    assert recipe.rollout.prompts_per_step == 8  # 2 GPUs x 4 accumulated x G completions / G
+    assert (recipe.rollout.temperature, recipe.rollout.max_prompt_length, recipe.seed) == (0.7, 512, 42)
+    assert recipe.rollout.max_completion_length == (8960 if name.endswith("8960") else 3584)
+    assert recipe.lora.alpha == 4 * recipe.lora.r
+    assert recipe.lora.r == {"limr-r4": 4, "limr-r8": 8, "limr-r16": 16, "limr-r64": 64}.get(name, 32)
+    assert recipe.optim.learning_rate == {"limr-lr-5e-6": 5e-6, "limr-lr-5e-7": 5e-7}.get(name, 1e-6)
+    assert recipe.grpo.scale_rewards == ("none" if name in ("open-rs3-dr-grpo", "open-rs3-8960") else "group")
+    assert (recipe.data.target_length is not None) == name.startswith("l1-")
+
+
+def test_every_run_of_the_paper_ships():
+    assert set(PAPER) == set(RUNS)
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name.startswith("cards/")])
+def test_a_card_changes_nothing_that_is_learnt(name):
+    main, fitted = Recipe.load(PAPER["open-rs2"]), Recipe.load(RECIPES[name])
+    kept = main.model_copy(update={"name": fitted.name, "rollout": fitted.rollout, "optim": fitted.optim})
+    assert fitted.model_dump() == kept.model_dump()
+    assert fitted.rollout.model_copy(update={"kv_tokens": None}) == main.rollout
+    assert fitted.optim.micro_batch_tokens >= fitted.rollout.max_prompt_length + fitted.rollout.max_completion_length
+    assert fitted.rollout.kv_tokens <= 48 * (512 + 3584)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_its_dry_run_works_without_a_network(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.jsonl").write_text('{"question": "What is 1+1?", "answer": "2"}\n')
+    settings = {"model.id": "builtin:tiny", "data.source": "mine.jsonl", "rollout.max_prompt_length": 999}
+    unset = {"data.params": {}, **dict.fromkeys(("data.prompt", "data.answer", "data.config"))}
+    lines = dry_run(Recipe.load(RECIPES[name], {**settings, **unset, "eval.benchmarks": []}), rate=0.01)
+    assert "What is 1+1?" in "\n".join(lines)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["paper/limr", "paper/open-r1", "cards/8gb"])
+def test_as_it_stands_it_says_which_data_is_out_of_reach(name, tmp_path):
+    command = [sys.executable, "-m", "tina_lite.cli.main", "run", name, "--dry-run", "--rate", "1"]
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=offline, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"could not load the data set {Recipe.load(RECIPES[name]).data.source!r}" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_copied_recipe_still_extends_what_ships(tmp_path):
+    copy = tmp_path / "mine.yaml"
+    copy.write_text(Path(RECIPES["cards/8gb"]).read_text())
+    assert Recipe.load(copy).model_dump() == Recipe.load(RECIPES["cards/8gb"]).model_dump()

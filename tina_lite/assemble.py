@@ -1,0 +1,158 @@
+"""From a prepared run to a trainer: the recipe's numbers, each handed to the one room that needs it.
+
+Importing this imports torch.
+"""
+
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+from tina_lite.budget import Meter
+from tina_lite.grpo import LossSettings
+from tina_lite.learner import Learner, OptimizerSettings, UpdateSettings
+from tina_lite.plan.memory import least_step_bytes
+from tina_lite.plan.work import Work
+from tina_lite.policy import Policy
+from tina_lite.policy.opening import open_policy
+from tina_lite.prepare import Prepared
+from tina_lite.problems import first_prompts
+from tina_lite.problems.from_recipe import EVAL_SEED, prompts_of
+from tina_lite.records import Prompt
+from tina_lite.runs.events import EventStream, Notice
+from tina_lite.runs.folder import RunFolder
+from tina_lite.runs.signals import StopRequest
+from tina_lite.runs.state import MachineChoices
+from tina_lite.sampler import Sampler, Sampling
+from tina_lite.trainer import LoopSettings, Trainer
+from tina_lite.vllm_sampler import VllmSampler
+
+
+def assemble(
+    p: Prepared,
+    tokenizer: Any,
+    folder: RunFolder,
+    meter: Meter,
+    events: EventStream,
+    stop: StopRequest,
+    earlier: MachineChoices | None = None,
+) -> tuple[Trainer, Policy]:
+    """Load the model and put the loop together; BadInput where the recipe does not fit the model.
+
+    `earlier`: what the machine decided when the run that is resumed began.
+    """
+    recipe = p.recipe
+    rollout, optim, lora, targets = recipe.rollout, recipe.optim, recipe.lora, recipe.lora.target_modules
+    policy = open_policy(
+        p.engine.name,
+        recipe.model.id,
+        tokenizer,
+        r=lora.r,
+        alpha=lora.alpha,
+        dropout=lora.dropout,
+        target_modules=targets,
+        seed=recipe.seed,
+        quantization=recipe.model.quantization,
+        dtype=earlier.dtype if earlier else recipe.model.compute_dtype,
+        max_tokens=rollout.max_prompt_length + rollout.max_completion_length,
+        vllm=rollout.engine == "vllm",
+        step_bytes=lambda shape, itemsize: least_step_bytes(shape, Work.of(recipe), itemsize, lora.r, targets),
+        resident=earlier.resident if earlier else None,
+        trust_remote_code=recipe.model.trust_remote_code,
+    )
+
+    def say(text: str) -> None:
+        events.emit(Notice("warning", text))
+
+    sampling = Sampling(
+        rollout.temperature,
+        rollout.max_completion_length,
+        rollout.top_p,
+        rollout.top_k,
+        rollout.min_p,
+        rollout.stop_strings,
+    )
+    eval_temperature = rollout.temperature if recipe.eval.temperature is None else recipe.eval.temperature
+    eval_sampling = Sampling(eval_temperature, rollout.max_completion_length, stop_strings=rollout.stop_strings)
+    choices = earlier or MachineChoices(
+        dtype=policy.dtype_name,
+        resident=policy.resident,
+        kv_tokens=rollout.kv_tokens or policy.free_kv_tokens(),
+        micro_batch_tokens=optim.micro_batch_tokens,
+    )
+    learner = Learner(
+        policy,
+        LossSettings(
+            recipe.grpo.loss_type,
+            epsilon=recipe.grpo.epsilon,
+            epsilon_high=recipe.grpo.epsilon_high,
+            delta=recipe.grpo.delta,
+            beta=recipe.grpo.beta,
+            tis_cap=recipe.tis_cap,
+        ),
+        UpdateSettings(
+            mask_truncated_completions=recipe.grpo.mask_truncated_completions,
+            temperature=sampling.scoring_temperature,
+            max_completion_length=rollout.max_completion_length,
+            num_iterations=recipe.grpo.num_iterations,
+            micro_batch_tokens=choices.micro_batch_tokens,
+        ),
+        OptimizerSettings(optim.adam_beta1, optim.adam_beta2, optim.weight_decay, optim.max_grad_norm),
+        seed=recipe.seed,
+        say=say,
+    )
+    trainer = Trainer(
+        LoopSettings(
+            prompts_per_step=rollout.prompts_per_step,
+            num_generations=rollout.num_generations,
+            scale_rewards=recipe.grpo.scale_rewards,
+            learning_rate=optim.learning_rate,
+            lr_scheduler_type=optim.lr_scheduler_type,
+            lr_horizon=optim.lr_horizon,
+            warmup_ratio=optim.warmup_ratio,
+            min_lr_ratio=optim.min_lr_ratio,
+            max_steps=p.max_steps,
+            checkpoint_every=recipe.checkpoint.every_steps,
+            checkpoint_every_s=60 * minutes if (minutes := recipe.checkpoint.every_minutes) else inf,
+            checkpoint_keep=recipe.checkpoint.keep,
+            eval_every=recipe.eval.every,
+            eval_samples=recipe.eval.samples,
+            resample_zero_variance=rollout.resample_zero_variance,
+            stop_on_collapse=recipe.stop.on_collapse,
+        ),
+        choices=choices,
+        saver=policy,
+        sampler=make_sampler(policy, sampling, recipe.seed, choices.kv_tokens, say),
+        learner=learner,
+        source=prompts_of(recipe, p.train, tokenizer),
+        rewards=p.rewards,
+        benchmarks=_benchmark_prompts(p, tokenizer),
+        eval_sampler=make_sampler(policy, eval_sampling, EVAL_SEED, choices.kv_tokens, say),
+        folder=folder,
+        meter=meter,
+        rules=p.rules,
+        events=events,
+        stop=stop,
+    )
+    return trainer, policy
+
+
+def make_sampler(policy: Policy, sampling: Sampling, seed: int, kv_tokens: int, say: Callable[[str], None]) -> Sampler:
+    """vLLM's where the policy was opened with it, else our own."""
+    if policy.vllm is not None:
+        return VllmSampler(policy, policy.vllm, sampling, seed=seed)
+    return Sampler(policy, sampling, seed=seed, kv_tokens=kv_tokens, say=say)
+
+
+def _benchmark_prompts(p: Prepared, tokenizer: Any) -> dict[str, list[Prompt]]:
+    recipe = p.recipe
+    found = {
+        name: first_prompts(
+            problems,
+            tokenizer,
+            recipe.eval.problems,
+            max_prompt_length=recipe.rollout.max_prompt_length,
+            system_prompt=recipe.data.system_prompt,
+        )
+        for name, problems in p.benchmarks.items()
+    }
+    return {name: prompts for name, prompts in found.items() if prompts}

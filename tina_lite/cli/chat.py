@@ -1,0 +1,93 @@
+"""tina-lite chat (RUN | MODEL)"""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from tina_lite.errors import BadInput
+
+if TYPE_CHECKING:
+    from tina_lite.chat import Chat
+    from tina_lite.opened import Target
+    from tina_lite.sampler import Sampling
+
+
+@click.command()
+@click.argument("name", metavar="RUN|MODEL")
+@click.option("--compare", is_flag=True, help="Ask the base too, and show both answers.")
+@click.option(
+    "--temperature", type=click.FloatRange(min=0), metavar="X", help="0: the likeliest token; default the run's."
+)
+@click.option("--top-p", type=click.FloatRange(min=0, min_open=True, max=1), metavar="X", help="Default the run's.")
+@click.option("--max-completion-length", type=click.IntRange(min=1), metavar="N", help="Tokens; default the run's.")
+@click.option("--seed", type=int, default=0, metavar="N", help="Of the random numbers; default 0.")
+@click.option("--system", metavar="TEXT", help="A system prompt; default the run's.")
+def chat(
+    name: str,
+    compare: bool,
+    temperature: float | None,
+    top_p: float | None,
+    max_completion_length: int | None,
+    seed: int,
+    system: str | None,
+) -> None:
+    """Talk to what a run has trained, or to any model: thinking dim, the answer bright.
+
+    With a pipe on stdin each line is a question of the conversation, and the answers are plain text.
+    """
+    from rich.console import Console
+
+    from tina_lite.console.chat import converse
+    from tina_lite.opened import resolve
+
+    target = resolve(name)
+    if compare and target.adapter is None:
+        raise BadInput(f"{name}: is a model without an adapter; --compare wants a run or an adapter")
+    sampling = _sampling(target, temperature, top_p, max_completion_length)
+    if system is None and target.recipe is not None:
+        system = target.recipe.data.system_prompt
+    chats = {"base": _open(target.base, sampling, seed, system)} if compare else {}
+    chats["trained"] = _open(target, sampling, seed, system)
+    person = sys.stdin.isatty()
+    if person:
+        import readline  # noqa: F401  # input() then edits lines and remembers them
+    console = Console(highlight=False) if person else Console(highlight=False, force_terminal=False, color_system=None)
+    converse(console, _ask if person else _next_line, chats, greeting=person)
+
+
+def _ask() -> str:
+    return input("> ")
+
+
+def _next_line() -> str:
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line
+
+
+def _sampling(
+    target: "Target", temperature: float | None, top_p: float | None, max_completion_length: int | None
+) -> "Sampling":
+    """The run's, or a recipe's defaults; what was asked for wins."""
+    from tina_lite.recipe import RolloutSection
+    from tina_lite.sampler import Sampling
+
+    rollout = target.recipe.rollout if target.recipe is not None else RolloutSection()
+    return Sampling(
+        rollout.temperature if temperature is None else temperature,
+        max_completion_length or rollout.max_completion_length,
+        rollout.top_p if top_p is None else top_p,
+        rollout.top_k,
+        rollout.min_p,
+        rollout.stop_strings,
+    )
+
+
+def _open(target: "Target", sampling: "Sampling", seed: int, system: str | None) -> "Chat":
+    from tina_lite.chat import Chat
+    from tina_lite.opened import open_target
+
+    policy = open_target(target)
+    return Chat(policy, sampling, seed, system, policy.context)

@@ -1,0 +1,84 @@
+"""tina-lite data RECIPE"""
+
+import json
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tina_lite.errors import BadInput
+
+if TYPE_CHECKING:
+    from tina_lite.problems.survey import PromptLengths, Survey
+    from tina_lite.recipe import ModelSection
+
+MOST_NAMED = 100
+WIDEST = 120
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Override a field of the recipe.")
+@click.option("--model", metavar="ID|FOLDER", help="Override model.id, whose tokenizer makes the prompts.")
+@click.option("--head", type=click.IntRange(min=0), default=3, metavar="N", help="Prompts to show; default 3.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def data(recipe: Path, settings: tuple[str, ...], model: str | None, head: int, as_json: bool) -> None:
+    """Show what RECIPE's data holds: rows, what is skipped and why, prompt lengths, the first prompts."""
+    from tina_lite.problems.from_recipe import problems_of
+    from tina_lite.problems.survey import survey
+    from tina_lite.recipe import Recipe, parse_override
+    from tina_lite.shipped import find_recipe
+
+    overrides: dict[str, Any] = dict(parse_override(text) for text in settings)
+    if model is not None:
+        overrides["model.id"] = model
+    loaded = Recipe.load(find_recipe(recipe), overrides).with_local_paths()
+    problems = problems_of(loaded)
+    found = survey(loaded, problems, _tokenizer(loaded.model), head)
+    if as_json:
+        click.echo(json.dumps(found.as_dict()))
+        return
+    for line in _lines(found, loaded.rollout.max_prompt_length):
+        click.echo(line)
+
+
+def _tokenizer(model: "ModelSection") -> Any:
+    """None, said on stderr, where there is no tokenizer: rows can be counted without one."""
+    from tina_lite.policy.loading import load_tokenizer
+
+    try:
+        return load_tokenizer(model.id, model.trust_remote_code)
+    except BadInput as error:
+        print(f"prompts are neither measured nor shown as the model sees them: {error}", file=sys.stderr)
+        return None
+
+
+def _lines(found: "Survey", longest: int) -> Iterator[str]:
+    from tina_lite.console.text import clean
+    from tina_lite.problems.rows import name_rows
+
+    yield f"data:      {clean(found.name)}, {found.rows} rows"
+    yield f"train:     {found.train} problems" + (f"; held out: {found.held_out}" if found.held_out else "")
+    yield f"skipped:   {sum(map(len, found.skipped.values())) or 'none'}"
+    for reason, rows in found.skipped.items():
+        text = f"  {len(rows)} {reason}: {name_rows(rows, MOST_NAMED)}"
+        yield textwrap.fill(text, min(WIDEST, shutil.get_terminal_size().columns), subsequent_indent="    ")
+    if found.lengths is not None:
+        yield f"tokens:    {_percentiles(found.lengths)}; at most {longest} are asked"
+    for warning in found.warnings:
+        yield f"warning:   {clean(warning)}"
+    for prompt in found.prompts:
+        yield f"\n--- row {prompt.problem.index}, {len(prompt.ids)} tokens, answer {clean(prompt.problem.answer)}"
+        yield clean(prompt.text)
+    for problem in found.problems:
+        yield f"\n--- row {problem.index}, question only, answer {clean(problem.answer)}"
+        yield clean(problem.question)
+
+
+def _percentiles(lengths: "PromptLengths") -> str:
+    values = [f"{percent}% {tokens}" for percent, tokens in lengths.percentiles.items() if percent < 100]
+    return f"{', '.join(values)}, longest {lengths.percentiles[100]}, of {lengths.measured} prompts"

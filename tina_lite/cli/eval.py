@@ -1,0 +1,150 @@
+"""tina-lite eval (RUN | ADAPTER | MODEL) --benchmark NAME..."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tina_lite.budget.money import format_usd
+from tina_lite.errors import BadInput, Interrupted
+
+if TYPE_CHECKING:
+    from tina_lite.budget import Rate
+    from tina_lite.opened import Target
+    from tina_lite.problems.benchmarks import Benchmark
+
+OWN_BASE = "base"
+EVALS = Path("evals")
+LINE_EVERY_S = 10.0
+
+
+@click.command("eval")
+@click.argument("model", metavar="(RUN | ADAPTER | MODEL)")
+@click.option(
+    "--benchmark",
+    "names",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="aime24, aime25, amc23, math500, gpqa-diamond, minerva, gsm8k, held_out, FILE, HUB_ID, reasoning_gym:TASK.",
+)
+@click.option("--samples", type=click.IntRange(min=1), default=8, show_default=True, help="Completions a problem.")
+@click.option("--temperature", type=click.FloatRange(min=0), default=0.6, show_default=True)
+@click.option("--top-p", type=click.FloatRange(min=0, min_open=True, max=1), default=0.95, show_default=True)
+@click.option("--max-completion-length", type=click.IntRange(min=1), metavar="N", help="Tokens; default: the run's.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N problems of each benchmark.")
+@click.option(
+    "--max-usd", "--max-cost", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Spend at most X."
+)
+@click.option("--rate", metavar="X", help="What an hour costs, in US dollars.")
+@click.option("--compare", "bases", multiple=True, metavar="BASE", help="Another model beside it; base: the run's own.")
+@click.option("--quantization", type=click.Choice(["nf4", "none"]), help="Of all models; default: as the run had it.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: RUN/eval, or evals/NAME.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, and nothing else.")
+def eval_command(
+    model: str,
+    names: tuple[str, ...],
+    samples: int,
+    temperature: float,
+    top_p: float,
+    max_completion_length: int | None,
+    limit: int | None,
+    max_usd: float | None,
+    rate: str | None,
+    bases: tuple[str, ...],
+    quantization: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure a model: Pass@1, Pass@k and the majority vote on benchmarks, with 95% intervals.
+
+    Every completion is kept in DIR. The same command goes on where it was stopped.
+    """
+    from tina_lite.evaluate.session import Asking, run_evaluation
+    from tina_lite.opened import resolve
+    from tina_lite.recipe import RolloutSection
+
+    target = resolve(model, quantization)  # type: ignore[arg-type]
+    others = [target.base if base == OWN_BASE else resolve(base, quantization) for base in bases]  # type: ignore[arg-type]
+    _refuse_twice([one.name for one in (target, *others)], "--compare")
+    benchmarks = [_benchmark(name, target, limit) for name in names]
+    _refuse_twice([one.name for one in benchmarks], "--benchmark")
+    rollout = target.recipe.rollout if target.recipe else RolloutSection()
+    asking = Asking(
+        samples=samples,
+        temperature=temperature,
+        top_p=top_p,
+        max_completion_length=max_completion_length or rollout.max_completion_length,
+        stop_strings=rollout.stop_strings,
+        system_prompt=target.recipe.data.system_prompt if target.recipe else None,
+    )
+    folder = out or (target.run / "eval" if target.run else EVALS / target.name)
+    report = run_evaluation(
+        [target, *others],
+        benchmarks,
+        asking,
+        folder=folder,
+        rate=_rate(target, rate, max_usd is not None),
+        max_usd=max_usd,
+        watch=_Lines(),
+    )
+    if as_json:
+        print(json.dumps(report.to_json()))
+    else:
+        from rich.console import Console
+
+        from tina_lite.evaluate.tables import tables
+
+        console = Console()
+        console.print(tables(report, console.width))
+        print(f"{folder}/results.json")
+    if report.signal_number is not None:
+        raise Interrupted(f"stopped; the same command goes on in {folder}", report.signal_number)
+
+
+def _benchmark(name: str, target: "Target", limit: int | None) -> "Benchmark":
+    from tina_lite.problems.benchmarks import Benchmark, load_benchmark
+    from tina_lite.problems.from_recipe import HELD_OUT, held_out_of
+
+    if name != HELD_OUT:
+        return load_benchmark(name, limit=limit)
+    if target.recipe is None:
+        raise BadInput("--benchmark held_out: only a run holds problems out; name a run folder")
+    return Benchmark(HELD_OUT, held_out_of(target.recipe)[: limit or target.recipe.eval.problems], "math")
+
+
+def _rate(target: "Target", flag: str | None, budget_is_set: bool) -> "Rate":
+    """As for a run: the flag, else the run's own rate, else what is known of the card."""
+    from tina_lite.budget import resolve_rate
+    from tina_lite.device import card_name
+    from tina_lite.recipe import Electricity
+
+    wanted = target.recipe.budget.rate if target.recipe else "auto"
+    given = wanted.model_dump() if isinstance(wanted, Electricity) else None if wanted == "auto" else wanted
+    billing = target.recipe.budget.billing if target.recipe else "second"
+    return resolve_rate(flag, given, os.environ, card_name(), budget_is_set, billing)
+
+
+def _refuse_twice(names: list[str], option: str) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise BadInput(f"{option}: two of the name {twice}; each needs one of its own")
+
+
+class _Lines:
+    """A line on stderr now and then."""
+
+    def __init__(self) -> None:
+        self._said_at = time.monotonic()
+
+    def __call__(self, model: str, benchmark: str, done: int, total: int, usd: float) -> None:
+        if done < total and time.monotonic() - self._said_at < LINE_EVERY_S:
+            return
+        self._said_at = time.monotonic()
+        print(
+            f"{benchmark}, {model}: {done:,} of {total:,} completions, {format_usd(usd)}", file=sys.stderr, flush=True
+        )

@@ -1,0 +1,60 @@
+"""tina-lite plan RECIPE"""
+
+import json
+from pathlib import Path
+
+import click
+
+from tina_lite.cli.load import load_recipe
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Override a field of the recipe.")
+@click.option("--model", metavar="ID|FOLDER", help="Override model.id.")
+@click.option("--max-usd", "--max-cost", type=float, metavar="X", help="Spend at most X US dollars.")
+@click.option("--rate", metavar="X", help="What an hour costs, in US dollars.")
+@click.option("--max-hours", type=float, metavar="H", help="Stop after H hours.")
+@click.option("--max-steps", type=int, metavar="N", help="Stop after N steps.")
+@click.option("--gpu", metavar="NAME", help="Plan for this card instead of this machine.")
+@click.option("--vram", type=float, metavar="GIB", help="Plan for a card of so much memory.")
+@click.option(
+    "--run", "folder", type=click.Path(path_type=Path), metavar="DIR", help="A run that corrects the forecast."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def plan(
+    recipe: Path,
+    settings: tuple[str, ...],
+    model: str | None,
+    max_usd: float | None,
+    rate: str | None,
+    max_hours: float | None,
+    max_steps: int | None,
+    gpu: str | None,
+    vram: float | None,
+    folder: Path | None,
+    as_json: bool,
+) -> None:
+    """What RECIPE will need: memory by part, seconds a step, hours, dollars. Loads no model.
+
+    The forecast is corrected by what a run has shown: the one that --run names, else the newest of the recipe's name
+    in runs/.
+    """
+    from tina_lite.plan import newest_measured, plan_lines, plan_record, read_measured
+    from tina_lite.prepare import RUNS
+    from tina_lite.preview import plan_run
+
+    flags = {
+        "model.id": model,
+        "budget.max_usd": max_usd,
+        "stop.max_hours": max_hours,
+        "stop.max_steps": max_steps,
+    }
+    loaded = load_recipe(recipe, settings, flags)
+    measured = read_measured(folder) if folder else newest_measured(RUNS, loaded.name)
+    planned = plan_run(loaded, rate=rate, gpu=gpu, vram_gib=vram, measured=measured)
+    if as_json:
+        click.echo(json.dumps(plan_record(planned)))
+        return
+    for line in plan_lines(planned):
+        click.echo(line)

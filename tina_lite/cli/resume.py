@@ -1,0 +1,34 @@
+"""tina-lite resume RUN"""
+
+from pathlib import Path
+
+import click
+
+from tina_lite.cli.load import load_recipe
+from tina_lite.cli.run import go_on
+
+
+@click.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Another limit; needs --force-recipe.")
+@click.option("--max-usd", "--max-cost", type=float, metavar="X", help="Another budget; needs --force-recipe.")
+@click.option("--max-steps", type=int, metavar="N", help="Another number of steps; needs --force-recipe.")
+@click.option("--force-recipe", is_flag=True, help="Go on with another budget, other stop rules or checkpoints.")
+@click.option("--rate", metavar="X", help="What an hour costs, in US dollars.")
+@click.option("--plain", is_flag=True, help="Plain lines instead of the live view.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON event a line on stdout, and nothing else.")
+def resume(
+    folder: Path,
+    settings: tuple[str, ...],
+    max_usd: float | None,
+    max_steps: int | None,
+    force_recipe: bool,
+    rate: str | None,
+    plain: bool,
+    as_json: bool,
+) -> None:
+    """Go on with RUN, a run folder, from its newest whole checkpoint: same recipe, same bill, same random numbers."""
+    from tina_lite.resuming import recipe_of
+
+    flags = {"budget.max_usd": max_usd, "stop.max_steps": max_steps}
+    go_on(load_recipe(recipe_of(folder), settings, flags), folder, rate, force_recipe, plain, as_json)

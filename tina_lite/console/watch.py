@@ -1,0 +1,172 @@
+"""A run watched from its files alone: while it goes on, after it, or told again at a speed.
+
+The picture is that of the run itself; what a phase counts is missing, as the files do not hold it.
+"""
+
+import os
+import select
+import termios
+import time
+import tty
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TextIO
+
+from tina_lite.budget import read_bills
+from tina_lite.console.frame import Part
+from tina_lite.console.lines import PlainConsole
+from tina_lite.console.live import REDRAW_S
+from tina_lite.console.screen import Screen
+from tina_lite.console.state import RunState, after
+from tina_lite.console.view import draw_closing, parts
+from tina_lite.errors import BadInput
+from tina_lite.runs.events import RunStarted, Stamped
+from tina_lite.runs.look import EventLog, owner_of
+
+SESSION_GAP_S = 3.0
+"""Of the time between two sessions of a run, so much is told again."""
+GONE = "not running, and it left no summary: killed; --resume goes on with it"
+
+
+class Following:
+    """The state of a run as its files have it now. Its clock is the wall's, on which events are stamped."""
+
+    note = "watched; q leaves"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._log = EventLog(folder / "events.jsonl")
+        self.state = RunState()
+        self.new: Sequence[Stamped] = ()
+        """Since the last look."""
+        self.over = False
+        """Whether nothing more will come, unless somebody resumes the run."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def look(self) -> None:
+        """Take in what was written."""
+        owned = owner_of(self._folder) is not None  # before the log: what it wrote last is then in there
+        anew, self.new = self._log.news()
+        state = RunState() if anew else self.state
+        for stamped in self.new:
+            state = after(state, stamped, now=min(stamped.at, self.now()))
+        killed = not owned and state.started is not None and state.summary is None
+        if killed and not state.gone:
+            state = replace(state, usd=max(state.usd, self._billed()))
+        self.state = replace(state, gone=GONE if killed else "")
+        self.over = not owned
+
+    def _billed(self) -> float:
+        """What the ledger charges, which for a killed run is more than its last event knew."""
+        with suppress(BadInput, OSError):
+            return sum(bill.usd for bill in read_bills(self._folder / "ledger.jsonl"))
+        return 0.0
+
+
+class Replaying:
+    """A run that is told again, `speed` times as fast as it was."""
+
+    def __init__(self, folder: Path, speed: float, started: float | None = None) -> None:
+        _, self._events = EventLog(folder / "events.jsonl").news()
+        self._due = list(moments(self._events))
+        self._speed = speed
+        self._started = time.monotonic() if started is None else started
+        self._told = 0
+        self.note = f"told again, {speed:g}x; q leaves"
+        self.state = RunState()
+        self.new: Sequence[Stamped] = ()
+
+    def now(self) -> float:
+        """Seconds of the telling."""
+        return (time.monotonic() - self._started) * self._speed
+
+    def look(self) -> None:
+        """Take in what is due."""
+        now, first = self.now(), self._told
+        while self._told < len(self._events) and self._due[self._told] <= now:
+            self.state = after(self.state, self._events[self._told], now=self._due[self._told])
+            self._told += 1
+        self.new = self._events[first : self._told]
+        if self.over and self.state.summary is None:
+            self.state = replace(self.state, gone="here its events end")
+
+    @property
+    def over(self) -> bool:
+        return self._told == len(self._events)
+
+
+def moments(events: Sequence[Stamped]) -> Iterator[float]:
+    """Seconds from the first event to each, the time between two sessions cut short."""
+    passed, last = 0.0, events[0].at if events else 0.0
+    for stamped in events:
+        gap = max(0.0, stamped.at - last)
+        passed += min(gap, SESSION_GAP_S) if isinstance(stamped.event, RunStarted) else gap
+        last = stamped.at
+        yield passed
+
+
+def watch_live(run: Following | Replaying, terminal: TextIO, keys: TextIO) -> None:
+    """The picture until q or Ctrl-C; leaves the summary on a clean screen."""
+
+    def picture(width: int, height: int) -> list[Part]:
+        return list(parts(run.state, width, height, run.now(), run.note))
+
+    run.look()
+    screen = Screen(terminal, picture)
+    try:
+        screen.open()
+        with suppress(KeyboardInterrupt), _single_keys(keys) as pressed:
+            while not pressed("q", within_s=REDRAW_S):
+                run.look()
+                screen.redraw()
+    finally:
+        screen.close()
+    if run.state.summary is not None:
+        screen.console.print(draw_closing(run.state))
+
+
+def watch_plain(run: Following | Replaying, stream: TextIO) -> None:
+    """A line for each thing worth one, until nothing more will come or Ctrl-C."""
+    console = PlainConsole(stream)
+    with suppress(KeyboardInterrupt):
+        while True:
+            run.look()
+            for stamped in run.new:
+                console(stamped)
+            if run.over:
+                break
+            time.sleep(REDRAW_S)
+    if run.state.gone:
+        stream.write(f"{run.state.gone}\n")
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    descriptor: int | None
+
+    def __call__(self, key: str, within_s: float) -> bool:
+        """Whether the key is pressed within this time; other keys are passed over."""
+        if self.descriptor is None:
+            time.sleep(within_s)
+            return False
+        ready, _, _ = select.select([self.descriptor], [], [], within_s)
+        return bool(ready) and key in os.read(self.descriptor, 64).decode(errors="replace")
+
+
+@contextmanager
+def _single_keys(stream: TextIO) -> Iterator[_Keys]:
+    """Keys as they are pressed, without Enter and without an echo; Ctrl-C stays what it is."""
+    if not stream.isatty():
+        yield _Keys(None)
+        return
+    descriptor = stream.fileno()
+    before = termios.tcgetattr(descriptor)
+    tty.setcbreak(descriptor)
+    try:
+        yield _Keys(descriptor)
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

@@ -1,0 +1,346 @@
+"""Models on benchmarks, in a folder of their own, inside a budget.
+
+    OUT/ledger.jsonl  results.json  MODEL/settings.json  MODEL/BENCHMARK.jsonl
+
+A model is asked in chunks of whole problems whose size is fixed once, so that after a kill the same rows share a batch
+as before; what is drawn depends on nothing else (sampler.py). A model is loaded only where completions are missing.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any
+
+from tina_lite.budget import Limits, Meter, Rate, StopRules
+from tina_lite.budget.clock import Clock
+from tina_lite.errors import BadInput, NoRoom
+from tina_lite.evaluate.passk import EVAL_STEP
+from tina_lite.evaluate.samples import SampleFile
+from tina_lite.evaluate.scoring import Comparison, Judged, Result, compared, judged, result_of
+from tina_lite.opened import TENSORS, Target, open_target
+from tina_lite.problems import make_prompt
+from tina_lite.problems.benchmarks import Benchmark
+from tina_lite.problems.from_recipe import EVAL_SEED
+from tina_lite.records import Problem, Prompt
+from tina_lite.runs.files import write_atomically
+from tina_lite.runs.folder import lock_folder
+from tina_lite.runs.signals import StopRequest
+from tina_lite.sampler import Sampler, Sampling
+
+MOST_ROWS = 256
+"""Completions that are decoded at once: more make no machine faster that was measured, and take memory."""
+CHUNK_BATCHES = 2
+"""A chunk is so many full batches: more keep the batch full longer, fewer are lost in a kill."""
+SETTLED_LATER = ("compute_dtype", "kv_tokens", "chunk_problems")
+"""What the first session settled on this machine, and later ones keep to."""
+LOADING_S = 6.0
+"""No model is loaded and asked in less."""
+CLOSING_S = 5.0
+JUDGING_S = 0.02
+"""Seconds kept back for judging, a completion."""
+
+Watch = Callable[[str, str, int, int, float], None]
+"""Told (model, benchmark, completions done, completions in all, dollars so far)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How completions are sampled: the same for every model, with the same random numbers."""
+
+    samples: int
+    temperature: float
+    top_p: float
+    max_completion_length: int
+    stop_strings: tuple[str, ...] = ()
+    system_prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an evaluation came to."""
+
+    results: tuple[Result, ...]
+    comparisons: tuple[Comparison, ...]
+    stop_reason: str
+    """finished, max_usd, or interrupted."""
+    usd: float
+    """Of all sessions, loading and judging included."""
+    rate: float
+    folder: str
+    signal_number: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        fields = asdict(self)
+        del fields["signal_number"]
+        return fields
+
+
+class Evaluation:
+    """One session of an evaluation."""
+
+    def __init__(
+        self,
+        folder: Path,
+        benchmarks: Sequence[Benchmark],
+        asking: Asking,
+        meter: Meter,
+        max_usd: float | None,
+        stop: StopRequest,
+        watch: Watch,
+    ) -> None:
+        self._folder = folder
+        self._benchmarks = benchmarks
+        self._asking = asking
+        self._meter = meter
+        self._rules = StopRules(Limits(max_usd=max_usd))
+        self._stop = stop
+        self._watch = watch
+        self._judged: dict[tuple[str, str], list[Judged]] = {}
+        self.unfinished = False
+        """Whether completions are missing still."""
+
+    def measure(self, target: Target) -> list[Result]:
+        """Sample what is missing of a model, and judge what there is."""
+        own = self._folder / target.name
+        files = {one.name: SampleFile(own / f"{one.name}.jsonl") for one in self._benchmarks}
+        missing = [one for one in self._benchmarks if files[one.name].missing(one.problems, self._asking.samples)]
+        if missing and not self._out_of_time(LOADING_S):
+            own.mkdir(parents=True, exist_ok=True)
+            with self._meter.phase("load"):
+                settings = _Settled.of(own / "settings.json", target, self._asking)
+                model = _Model(settings.target, self._asking)
+                settings.keep(model)
+            for benchmark in missing:
+                with self._meter.phase("eval"):
+                    self._sample(model, settings, target.name, benchmark, files[benchmark.name])
+        elif (own / "settings.json").exists():
+            _Settled.of(own / "settings.json", target, self._asking)  # refuses what was sampled otherwise
+        self.unfinished |= any(files[one.name].missing(one.problems, self._asking.samples) for one in self._benchmarks)
+        with self._meter.phase("reward"):
+            results = [self._judge(target.name, one, files[one.name]) for one in self._benchmarks]
+        return [result for result in results if result is not None]
+
+    def compare(self, model: str, base: str) -> list[Comparison]:
+        """Of two models that were measured."""
+        pairs = [
+            compared(model, base, one.name, self._judged[model, one.name], self._judged[base, one.name])
+            for one in self._benchmarks
+        ]
+        return [pair for pair in pairs if pair is not None]
+
+    @property
+    def stop_reason(self) -> str:
+        if not self.unfinished:
+            return "finished"
+        return "interrupted" if self._stop else "max_usd"
+
+    def _sample(self, model: "_Model", settings: "_Settled", name: str, benchmark: Benchmark, file: SampleFile) -> None:
+        total, samples = len(benchmark.problems) * self._asking.samples, self._asking.samples
+        for chunk in _chunks(benchmark.problems, settings.chunk_problems):
+            prompts = []
+            for problem in file.missing(chunk, samples):
+                prompt = model.prompt(problem)
+                if prompt is None:
+                    file.skip(problem)
+                else:
+                    prompts.append(prompt)
+            if self._out_of_time():
+                return
+            if not prompts:
+                continue
+            before, done = self._meter.usd(), samples * len(file.groups)
+
+            def tell(finished: int, _: int, done: int = done) -> None:
+                self._watch(name, benchmark.name, done + finished, total, self._meter.usd())
+
+            sampler = model.sampler(settings.kv_tokens)
+            rollout = sampler.rollout(prompts, samples, EVAL_STEP, out_of_time=self._out_of_time, progress=tell)
+            if rollout.groups:
+                file.keep(rollout.groups, self._meter.usd() - before)
+
+    def _judge(self, name: str, benchmark: Benchmark, file: SampleFile) -> Result | None:
+        wanted = {problem.index for problem in benchmark.problems}
+        groups = {problem: kept for problem, kept in file.groups.items() if problem in wanted}
+        found = judged(groups, self._asking.samples, benchmark.form)
+        self._judged[name, benchmark.name] = found
+        too_long = len(file.skipped & wanted)
+        return result_of(name, benchmark.name, groups, found, len(wanted) - too_long, too_long)
+
+    def _out_of_time(self, ahead_s: float = 0.0) -> bool:
+        """Whether a signal came, or the budget does not hold so many seconds more and what closing takes."""
+        if self._stop:
+            return True
+        completions = self._asking.samples * sum(len(one.problems) for one in self._benchmarks)
+        deadline = self._rules.deadline_s(self._meter.read(), CLOSING_S + JUDGING_S * completions)
+        return deadline is not None and self._meter.elapsed_s() + ahead_s >= deadline
+
+
+class _Model:
+    """A loaded target that is asked."""
+
+    def __init__(self, target: Target, asking: Asking) -> None:
+        from tina_lite.policy.loading import read_config
+
+        self._asking = asking
+        self.policy = open_target(target)
+        context = getattr(read_config(target.model_id), "max_position_embeddings", None)
+        self._longest_prompt = None if context is None else context - asking.max_completion_length
+        if self._longest_prompt is not None and self._longest_prompt < 1:
+            raise BadInput(
+                f"--max-completion-length {asking.max_completion_length}: {target.name} reads {context} tokens in all, "
+                "prompt included; choose fewer"
+            )
+
+    def prompt(self, problem: Problem) -> Prompt | None:
+        """As the model sees it; None where it does not fit."""
+        prompt = make_prompt(problem, self.policy.tokenizer, self._asking.system_prompt)
+        fits = self._longest_prompt is None or len(prompt.ids) <= self._longest_prompt
+        return prompt if fits else None
+
+    def sampler(self, kv_tokens: int) -> Sampler:
+        asking = self._asking
+        sampling = Sampling(
+            asking.temperature, asking.max_completion_length, top_p=asking.top_p, stop_strings=asking.stop_strings
+        )
+        return Sampler(self.policy, sampling, seed=EVAL_SEED, kv_tokens=kv_tokens)
+
+
+class _Settled:
+    """settings.json: what the completions of a model were sampled with. BadInput where it is not what is asked now."""
+
+    def __init__(self, path: Path, target: Target, fields: dict[str, Any]) -> None:
+        self._path = path
+        self.target = target
+        self._fields = fields
+
+    @classmethod
+    def of(cls, path: Path, target: Target, asking: Asking) -> "_Settled":
+        wanted: dict[str, Any] = {
+            "model": target.model_id,
+            "adapter_sha256": None if target.adapter is None else _digest(target.adapter / TENSORS),
+            "quantization": target.quantization,
+            **json.loads(json.dumps(asdict(asking))),
+            "seed": EVAL_SEED,
+        }
+        if not path.exists():
+            dtype = _dtype_of(target)
+            return cls(path, replace(target, compute_dtype=dtype), {**wanted, "compute_dtype": dtype})
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            settled = {name: kept[name] for name in SETTLED_LATER}
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadInput(f"{path}: cannot be read ({error}); restore it, or choose another --out") from error
+        changed = next((name for name in wanted if kept.get(name) != wanted[name]), None)
+        if changed is not None:
+            was, now = kept.get(changed), wanted[changed]
+            raise BadInput(
+                f"{path.parent}: holds completions with {changed} {was}, now it is {now}; choose another --out"
+            )
+        return cls(path, replace(target, compute_dtype=settled["compute_dtype"]), {**wanted, **settled})
+
+    def keep(self, model: _Model) -> None:
+        """Settle the sizes of batch and chunk, and write all down before the first completion."""
+        if "chunk_problems" in self._fields:
+            return
+        row = self._fields["max_completion_length"] + 512
+        kv_tokens = min(model.policy.free_kv_tokens(), MOST_ROWS * row)
+        rows = CHUNK_BATCHES * max(1, kv_tokens // row)
+        self._fields |= {"kv_tokens": kv_tokens, "chunk_problems": max(1, rows // self._fields["samples"])}
+        write_atomically(self._path, json.dumps(self._fields, indent=2) + "\n")
+
+    @property
+    def kv_tokens(self) -> int:
+        return int(self._fields["kv_tokens"])
+
+    @property
+    def chunk_problems(self) -> int:
+        return int(self._fields["chunk_problems"])
+
+
+def _dtype_of(target: Target) -> str:
+    """What `auto` comes to on this machine: a later session must not choose anew."""
+    import torch
+
+    from tina_lite.policy.loading import DTYPES, compute_dtype, read_config
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    chosen = compute_dtype(target.compute_dtype, device, read_config(target.model_id))
+    return next(name for name, dtype in DTYPES.items() if dtype == chosen)
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror}); copy the whole adapter folder") from error
+
+
+def _chunks(problems: Sequence[Problem], size: int) -> Iterator[list[Problem]]:
+    """By position in the benchmark, whatever is done already."""
+    for start in range(0, len(problems), size):
+        yield [problems[place] for place in range(start, min(start + size, len(problems)))]
+
+
+def run_evaluation(
+    targets: Sequence[Target],
+    benchmarks: Sequence[Benchmark],
+    asking: Asking,
+    *,
+    folder: Path,
+    rate: Rate,
+    max_usd: float | None = None,
+    watch: Watch = lambda model, benchmark, done, total, usd: None,
+    clock: Clock | None = None,
+) -> Report:
+    """Measure the first target, and the others beside it as bases to compare it with.
+
+    Raises:
+        BadInput: something given cannot be used, or the folder holds another evaluation.
+        NoRoom: the budget does not pay for a single problem.
+    """
+    with _opened(folder), StopRequest() as stop:
+        meter = Meter.open(folder / "ledger.jsonl", rate, clock=clock)
+        try:
+            session = Evaluation(folder, benchmarks, asking, meter, max_usd, stop, watch)
+            results = [result for target in targets for result in session.measure(target)]
+            if not results and not stop:
+                raise NoRoom(
+                    f"max_usd {max_usd:g} does not pay for one problem, {meter.usd():.4f} are spent; raise --max-usd"
+                    if max_usd is not None
+                    else "no problem's prompt fits the model; choose a smaller --max-completion-length"
+                )
+            comparisons = [
+                comparison for base in targets[1:] for comparison in session.compare(targets[0].name, base.name)
+            ]
+            report = Report(
+                tuple(results),
+                tuple(comparisons),
+                session.stop_reason,
+                meter.usd(),
+                rate.usd_per_hour,
+                str(folder),
+                stop.signal_number,
+            )
+        finally:
+            meter.close()
+        write_atomically(folder / "results.json", json.dumps(report.to_json(), indent=2) + "\n")
+        return report
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[None]:
+    """The folder, made and locked against a second process."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NoRoom(f"{folder}: cannot be written ({error.strerror}); choose another folder with --out") from error
+    lock = lock_folder(folder)
+    try:
+        yield
+    finally:
+        os.close(lock)

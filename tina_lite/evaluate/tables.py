@@ -1,0 +1,94 @@
+"""An evaluation as tables for a terminal."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tina_lite.budget.money import format_usd
+from tina_lite.console.text import clean, format_share
+from tina_lite.evaluate.paper import PAPER_BENCHMARKS, SETTING, paper_results
+from tina_lite.evaluate.scoring import Comparison, Estimate
+from tina_lite.evaluate.session import Report
+
+WIDE = 120
+"""Columns of a terminal in which every interval fits."""
+
+
+def tables(report: Report, width: int) -> RenderableType:
+    """Results, comparisons, the paper's models on the same benchmarks; intervals of Pass@1 alone where it is narrow."""
+    parts: list[RenderableType] = [_results(report, wide=width >= WIDE)]
+    parts += [Text(_said(comparison)) for comparison in report.comparisons]
+    measured = [name for name in PAPER_BENCHMARKS if any(one.benchmark == name for one in report.results)]
+    if measured:
+        parts.append(_paper(measured))
+    parts += [Text(note, style="yellow") for note in _notes(report)]
+    return Group(*parts)
+
+
+def _results(report: Report, *, wide: bool) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("benchmark", "model"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("problems", "Pass@1 [95%]", "Pass@k", "majority", "tokens (cut)", "dollars"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in report.results:
+        whole = str(one.problems) if one.problems == one.asked else f"{one.problems} of {one.asked}"
+        largest = max(one.pass_at_k, default=None)
+        table.add_row(
+            clean(one.benchmark),
+            clean(one.model),
+            f"{whole} x {one.samples}",
+            shown(one.pass_at_1),
+            "-" if largest is None else f"@{largest} {shown(one.pass_at_k[largest], wide)}",
+            "-" if largest is None else shown(one.majority, wide),
+            f"{one.mean_length:,.0f} ({one.cut_off:.0%})",
+            format_usd(one.usd) if report.rate else "-",
+        )
+    return table
+
+
+def shown(estimate: Estimate, interval: bool = True) -> str:
+    """
+    >>> shown(Estimate(0.4333, (0.2738, 0.608)))
+    '43.3% [27.4, 60.8]'
+    """
+    low, high = estimate.ci95
+    if not interval:
+        return format_share(estimate.value)
+    return f"{format_share(estimate.value)} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _said(one: Comparison) -> str:
+    low, high = one.ci95
+    gain = f"{100 * one.difference:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return (
+        f"\n{one.benchmark}: {one.model} against {one.base}: {gain}, better on {one.better} and worse on {one.worse} "
+        f"of {one.problems} problems, p = {one.p:.2g} (exact sign-flip test)"
+    )
+
+
+def _paper(benchmarks: Sequence[str]) -> Table:
+    table = Table(
+        box=None, pad_edge=False, title="\nThe paper's models, Pass@1 (arXiv 2504.15777)", title_justify="left"
+    )
+    table.caption, table.caption_justify = SETTING, "left"
+    table.add_column("model")
+    for name in benchmarks:
+        table.add_column(name, justify="right")
+    for one in paper_results():
+        if one.kind != "ablation":
+            table.add_row(one.model, *(format_share(one.pass_at_1[name]) for name in benchmarks))
+    return table
+
+
+def _notes(report: Report) -> Iterable[str]:
+    for one in report.results:
+        if one.too_long:
+            yield f"{one.benchmark}, {one.model}: {one.too_long} problems left out, their prompts do not fit the model"
+        if one.problems < one.asked:
+            yield (
+                f"{one.benchmark}, {one.model}: stopped ({report.stop_reason}) at {one.problems} of {one.asked} "
+                "problems; of the last batch those with short completions were finished first"
+            )

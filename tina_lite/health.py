@@ -1,0 +1,188 @@
+"""What is amiss with a run, in words, with what to try: rules over the metrics of its steps, without any state.
+
+Ranges are those in which training of this kind is known to go well: Axolotl, docs/training_stability.qmd.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+History = Sequence[Mapping[str, float]]
+"""The metrics of the steps so far, oldest first, under the names of metrics.jsonl. Any may be missing or NaN."""
+
+HEALTHY: Mapping[str, tuple[float, float]] = {
+    "frac_reward_zero_std": (0.0, 0.8),
+    "entropy": (0.05, 0.5),
+    "grad_norm": (0.001, 1.0),
+    "kl": (-0.5, 0.5),
+    "completions/clipped_ratio": (0.0, 0.3),
+}
+"""Lowest and highest healthy value; a figure outside is marked wherever people look."""
+
+CLIPPED_MOST = 0.8
+"""Up to here cut-off completions are a thing to know, beyond it a fault."""
+REWARD_LEAST = 0.15
+"""What the mean reward should have passed within `START_STEPS`."""
+START_STEPS = 20
+RECENT = 5
+"""One step may be an accident: rules ask for the median of so many."""
+FALLING = 0.9
+"""An entropy that came down to this share of what it was is on its way into its range."""
+HOLDS = 0.8
+"""A reward of at least this share of the best so far has not fallen."""
+LEARNT = 0.5
+"""Where this share is right, groups of equal rewards are mostly groups in which all are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One thing that is amiss."""
+
+    name: str
+    """For programs: reward_zero, reward_low, no_variance, clipped, entropy_low, ..."""
+    words: str
+    """What is so, with the figure."""
+    advice: str
+    """What to try, in the names of a recipe's fields."""
+
+
+def alarms(history: History) -> list[Alarm]:
+    """What is amiss after these steps, the gravest first; nothing is said before there are `RECENT` of them.
+
+    >>> [alarm.name for alarm in alarms([{"reward": 0.0, "completions/clipped_ratio": 0.95}] * 6)]
+    ['reward_zero', 'clipped']
+    >>> alarms([{"reward": 0.0}] * 4)
+    []
+    """
+    rules = (_not_finite, _reward_zero, _reward_low, _clipped, _no_variance, _entropy, _grad_norm, _kl)
+    return [alarm for rule in rules for alarm in rule(history)]
+
+
+def _recent(history: History, metric: str, before: int = 0) -> float | None:
+    """The median of a metric's latest values, or of those `before` so many later ones; None where there are too few."""
+    reach = history[max(0, len(history) - 2 * (RECENT + before)) :]  # a step without gradient has no entropy
+    values = [value for row in reach if math.isfinite(value := row.get(metric, math.nan))]
+    values = values[: len(values) - before][-RECENT:] if before else values[-RECENT:]
+    return median(values) if len(values) == RECENT else None
+
+
+def _not_finite(history: History) -> Iterator[Alarm]:
+    """The latest step: three in a row end the run."""
+    if history and not all(math.isfinite(history[-1].get(name, 0.0)) for name in ("loss", "grad_norm")):
+        yield Alarm(
+            "not_finite",
+            "loss or gradient is not finite; the step was skipped",
+            "a lower optim.learning_rate, or model.compute_dtype: float32",
+        )
+
+
+def _reward_zero(history: History) -> Iterator[Alarm]:
+    rewards = [row.get("reward", math.nan) for row in history[-RECENT:]]
+    if len(rewards) == RECENT and not any(rewards):
+        yield Alarm(
+            "reward_zero",
+            f"every reward of the last {_flat_for(history)} steps is 0: nothing can be learnt from that",
+            "read a sample and its gold; easier problems, a system_prompt that asks for the answer's form, "
+            "a longer max_completion_length",
+        )
+
+
+def _flat_for(history: History) -> int:
+    """Steps in a row, to the latest, whose mean reward is 0."""
+    return next((back for back, row in enumerate(reversed(history)) if row.get("reward", math.nan)), len(history))
+
+
+def _reward_low(history: History) -> Iterator[Alarm]:
+    rewards = [value for row in history if math.isfinite(value := row.get("reward", math.nan))]
+    if len(rewards) >= START_STEPS and 0 < max(rewards) <= REWARD_LEAST and min(rewards) >= 0:
+        yield Alarm(
+            "reward_low",
+            f"the mean reward has not passed {REWARD_LEAST:g} in {len(rewards)} steps; the best is {max(rewards):.3g}",
+            "easier problems, more num_generations, or a larger model: too few completions are right to learn from",
+        )
+
+
+def _clipped(history: History) -> Iterator[Alarm]:
+    share = _recent(history, "completions/clipped_ratio")
+    if share is not None and share > CLIPPED_MOST:
+        yield Alarm(
+            "clipped",
+            f"{share:.0%} of the completions are cut off before their answer",
+            "a longer rollout.max_completion_length; or a reward for length: cosine, soft_overlong, length_l1_max",
+        )
+
+
+def _no_variance(history: History) -> Iterator[Alarm]:
+    share = _recent(history, "frac_reward_zero_std")
+    if share is None or share <= HEALTHY["frac_reward_zero_std"][1]:
+        return
+    words = f"in {share:.0%} of the groups all rewards are equal; they teach nothing"
+    right = _recent(history, "rewards/accuracy/mean")
+    if right is not None and right >= LEARNT:
+        yield Alarm("no_variance", f"{words}: {right:.0%} is right already", "harder problems, or stop here and save")
+    else:
+        yield Alarm(
+            "no_variance",
+            words,
+            "rollout.resample_zero_variance: 2, more num_generations, a higher temperature, or other problems",
+        )
+
+
+def _entropy(history: History) -> Iterator[Alarm]:
+    low, high = HEALTHY["entropy"]
+    entropy, earlier = _recent(history, "entropy"), _recent(history, "entropy", before=RECENT)
+    if entropy is None:
+        return
+    if entropy < low and _reward_holds(history):
+        yield Alarm(
+            "entropy_low",
+            f"entropy is {entropy:.2g} nats, below {low:g}: it is sure of its ways and tries little else",
+            "stop here if the reward has stopped rising; a higher rollout.temperature explores more",
+        )
+    elif entropy < low:
+        yield Alarm(
+            "entropy_low",
+            f"entropy is {entropy:.2g} nats, below {low:g}, and the reward has fallen: completions become the same",
+            "an earlier checkpoint, then a lower optim.learning_rate or grpo.epsilon_high: 0.28",
+        )
+    if entropy > high and not (earlier is not None and entropy < FALLING * earlier):
+        yield Alarm(
+            "entropy_high",
+            f"entropy is {entropy:.2g} nats, above {high:g}, and not falling: completions are partly noise",
+            "a lower rollout.temperature; if it goes on rising, a lower optim.learning_rate",
+        )
+
+
+def _reward_holds(history: History) -> bool:
+    """Whether the reward is near the best that there was."""
+    recent = _recent(history, "reward")
+    return recent is not None and recent >= HOLDS * max(row.get("reward", -math.inf) for row in history)
+
+
+def _grad_norm(history: History) -> Iterator[Alarm]:
+    low, high = HEALTHY["grad_norm"]
+    taken = [row for row in history if row.get("grad_norm", 0.0) != 0.0]  # 0: no group of that step taught anything
+    norm = _recent(taken, "grad_norm")
+    if norm is not None and norm < low:
+        yield Alarm(
+            "grad_norm_low",
+            f"the gradient's norm is {norm:.2g}, below {low:g}: hardly anything is learnt",
+            "more num_generations, rewards that tell completions apart, or stop here: it may have learnt all",
+        )
+    if norm is not None and norm > high:
+        yield Alarm(
+            "grad_norm_high",
+            f"the gradient's norm is {norm:.2g}, above {high:g}, before clipping",
+            "a lower optim.learning_rate, more prompts_per_step, or a longer warmup_ratio",
+        )
+
+
+def _kl(history: History) -> Iterator[Alarm]:
+    kl = _recent(history, "kl")
+    if kl is not None and kl > HEALTHY["kl"][1]:
+        yield Alarm(
+            "kl_high",
+            f"KL to the base is {kl:.2g} nats, above {HEALTHY['kl'][1]:g}: the model runs away from what it knew",
+            "a higher grpo.beta, or a lower optim.learning_rate",
+        )

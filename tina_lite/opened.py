@@ -1,0 +1,153 @@
+"""A model by the name that a person gives it: a run folder, an adapter folder, or a model.
+
+`resolve` says what it is from a few small files; `open_target` loads it as a policy, and imports torch.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tina_lite.errors import BadInput
+from tina_lite.problems.hub import HUB_ID
+from tina_lite.recipe import Recipe
+
+if TYPE_CHECKING:
+    from tina_lite.policy.portable import PortablePolicy
+
+Quantization = Literal["nf4", "none"]
+CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
+UNLIKE_OURS = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save", "layers_to_transform")
+"""Fields of PEFT's config that make an adapter another function than W + (alpha / r) B A on every layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a name stands for."""
+
+    name: str
+    """Short, for people and for folders."""
+    model_id: str
+    """The base, as `model.id` of a recipe names it."""
+    adapter: Path | None
+    """In PEFT's layout; None: the base alone."""
+    quantization: Quantization
+    compute_dtype: str
+    run: Path | None
+    """The run folder that the adapter stands in."""
+    recipe: Recipe | None
+    """That run's."""
+
+    @property
+    def base(self) -> "Target":
+        """The same base without the adapter, loaded in the same way."""
+        return replace(self, name=short_name(self.model_id), adapter=None)
+
+
+def resolve(name: str, quantization: Quantization | None = None) -> Target:
+    """What `name` stands for. BadInput where it is nothing that can be opened.
+
+    A run, or an adapter inside one, has its recipe's base and quantization. An adapter on its own is laid on a base in
+    NF4, as it was probably trained; a model is taken as it is. `quantization` overrides.
+    """
+    folder = Path(name).expanduser()
+    if (folder / "recipe.yaml").is_file():
+        target = _of_run(folder, folder / "adapter")
+    elif (folder / CONFIG).is_file():
+        target = _of_adapter(folder)
+    elif (folder / "config.json").is_file() or name.startswith("builtin:") or _is_hub_id(name, folder):
+        target = Target(short_name(name), name, None, "none", "auto", None, None)
+    else:
+        holds = "holds neither recipe.yaml (a run), adapter_config.json nor config.json (a model)"
+        raise BadInput(f"{name}: {holds if folder.is_dir() else 'no such folder, and no hub id'}")
+    return target if quantization is None else replace(target, quantization=quantization)
+
+
+def short_name(model_id: str) -> str:
+    """
+    >>> short_name("Qwen/Qwen2.5-1.5B-Instruct"), short_name("builtin:tiny"), short_name("models/mine/")
+    ('Qwen2.5-1.5B-Instruct', 'builtin-tiny', 'mine')
+    """
+    return model_id.rstrip("/").rpartition("/")[2].replace(":", "-")
+
+
+def _is_hub_id(name: str, folder: Path) -> bool:
+    return not folder.exists() and not name.startswith((".", "/", "~")) and HUB_ID.fullmatch(name) is not None
+
+
+def _of_run(run: Path, adapter: Path) -> Target:
+    recipe = Recipe.load(run / "recipe.yaml")
+    if not (adapter / CONFIG).is_file():
+        raise BadInput(f"{run}: has no adapter yet ({adapter.name}/ is missing); a run writes it when it ends")
+    name = run.resolve().name if adapter.name == "adapter" else f"{run.resolve().name}-{adapter.name}"
+    model = recipe.model
+    return Target(name, model.id, adapter, model.quantization, model.compute_dtype, run, recipe)
+
+
+def _of_adapter(folder: Path) -> Target:
+    run = folder.resolve().parent
+    if (run / "recipe.yaml").is_file():
+        return _of_run(run, folder.resolve())
+    base = read_config(folder).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise BadInput(f"{folder / CONFIG}: does not name its base in base_model_name_or_path; write it there")
+    if base.startswith("/") and not Path(base).is_dir():
+        raise BadInput(f"{folder / CONFIG}: its base {base} is not here; correct base_model_name_or_path")
+    return Target(folder.resolve().name, base, folder, "nf4", "auto", None, None)
+
+
+def read_config(adapter: Path) -> Mapping[str, Any]:
+    """adapter_config.json. BadInput where it cannot be read, or is of a kind that is not opened here."""
+    path = adapter / CONFIG
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        r, alpha, targets = int(config["r"]), float(config["lora_alpha"]), config["target_modules"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path}: cannot be read as the config of a LoRA adapter ({error})") from error
+    unlike = [field for field in UNLIKE_OURS if config.get(field)]
+    if unlike or config.get("bias", "none") != "none":
+        raise BadInput(f"{path}: {', '.join(unlike) or 'bias'} is not supported; merge the adapter with peft first")
+    if r < 1 or alpha <= 0 or not isinstance(targets, list):
+        raise BadInput(f"{path}: r, lora_alpha or target_modules is not that of a plain LoRA adapter")
+    return config
+
+
+def open_target(target: Target) -> "PortablePolicy":
+    """The policy, ready to be sampled. BadInput where model or adapter cannot be loaded, or do not fit."""
+    from tina_lite.policy.loading import load_tokenizer
+    from tina_lite.policy.portable import PortablePolicy
+
+    config: Mapping[str, Any] = {} if target.adapter is None else read_config(target.adapter)
+    policy = PortablePolicy(
+        target.model_id,
+        load_tokenizer(target.model_id),
+        r=int(config.get("r", 1)),
+        alpha=float(config.get("lora_alpha", 1)),
+        dropout=0.0,
+        target_modules=tuple(config.get("target_modules", ())),
+        seed=0,
+        quantization=target.quantization,
+        dtype=target.compute_dtype,
+    )
+    if target.adapter is not None:
+        _load_adapter(policy, target.adapter)
+    return policy
+
+
+def _load_adapter(policy: "PortablePolicy", adapter: Path) -> None:
+    """The saved tensors take the place of the fresh ones, in the dtype that they were saved in."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        saved = load_file(adapter / TENSORS)
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{adapter / TENSORS}: cannot be read ({error}); copy the whole adapter folder") from error
+    fresh = {name.replace(".default.", "."): tensor for name, tensor in policy.trainable().items()}
+    if {n: t.shape for n, t in saved.items()} != {n: t.shape for n, t in fresh.items()}:
+        strange = sorted(set(saved) ^ set(fresh)) or [name for name in saved if saved[name].shape != fresh[name].shape]
+        raise BadInput(f"{adapter}: does not fit the base {policy.base_name}: {len(strange)} tensors, as {strange[0]}")
+    for name, parameter in fresh.items():
+        parameter.data = saved[name].to(policy.device)
+    policy.sync()

@@ -1,0 +1,120 @@
+"""How fast this CPU is at a model's shapes: measured for a second in a child process, kept for a day."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+PROBE_LIMIT_S = 60.0
+KEPT_S = 24 * 3600.0
+"""A machine that was busy when it was measured is measured anew on the next day."""
+
+
+@dataclass(frozen=True, slots=True)
+class CpuSpeed:
+    """What a CPU reaches."""
+
+    float32: float
+    """Operations a second in products."""
+    bfloat16: float
+    bandwidth: float
+    """Bytes a second."""
+    call_s: float
+    """Seconds of a small operation."""
+    dtype: Literal["float32", "bfloat16"]
+    """What the engine would compute in."""
+    source: str = "this CPU as measured: {flops:.0f} GFLOP/s in {dtype}, {bandwidth:.0f} GB/s"
+    """For people to read."""
+
+
+ASSUMED = CpuSpeed(
+    1e11,
+    1e11,
+    1e10,
+    1e-5,
+    "float32",
+    "this CPU could not be measured: {flops:.0f} GFLOP/s and {bandwidth:.0f} GB/s are assumed",
+)
+
+
+def cpu_speed(hidden: int, intermediate: int) -> CpuSpeed:
+    """As measured within a day at these shapes, else measured now; two to three seconds, most of them importing torch.
+
+    Where it cannot be measured, a slow machine is assumed.
+    """
+    key = f"{_cpu_name()}, {os.environ.get('OMP_NUM_THREADS') or os.cpu_count()} threads, torch {_torch_version()}, "
+    key += f"{hidden} x {intermediate}"
+    kept = _read_kept()
+    if key in kept and 0 <= time.time() - kept[key].pop("at") < KEPT_S:
+        return CpuSpeed(**kept[key])
+    measured = _probe(hidden, intermediate)
+    if measured is None:
+        return ASSUMED
+    _keep({**_read_kept(), key: {"at": time.time(), **measured}})
+    return CpuSpeed(**measured)
+
+
+def cache_file() -> Path:
+    """Where measurements are kept."""
+    folder = os.environ.get("XDG_CACHE_HOME", "")
+    # Relative paths there are to be passed over, says the XDG base directory specification.
+    cache = Path(folder) if os.path.isabs(folder) else Path(os.path.expanduser("~/.cache"))
+    return cache / "tina-lite" / "cpu_speed.json"
+
+
+def _probe(hidden: int, intermediate: int) -> dict[str, Any] | None:
+    command = [sys.executable, "-m", "tina_lite.plan.probe", str(hidden), str(intermediate)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_LIMIT_S, check=True)
+        measured: dict[str, Any] = json.loads(done.stdout)
+        CpuSpeed(**measured)  # another version's probe has other fields
+    except (OSError, subprocess.SubprocessError, ValueError, TypeError):
+        return None
+    return measured
+
+
+def _read_kept() -> dict[str, dict[str, Any]]:
+    try:
+        kept = json.loads(cache_file().read_text(encoding="utf-8"))
+        fields = set(asdict(ASSUMED)) - {"source"} | {"at"}
+        return {key: value for key, value in kept.items() if set(value) == fields}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _keep(kept: dict[str, dict[str, Any]]) -> None:
+    try:
+        cache_file().parent.mkdir(parents=True, exist_ok=True)
+        cache_file().write_text(json.dumps(kept, indent=1), encoding="utf-8")
+    except OSError:
+        pass  # measured anew the next time
+
+
+def _torch_version() -> str:
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return "none"
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            lines = dict(line.split(":", 1) for line in file if ":" in line)
+        names = [lines[key].strip() for key in lines if key.strip() in ("model name", "flags")]
+        return f"{names[0]} {_short(names[-1])}" if names else platform.processor()
+    except (OSError, ValueError):
+        return platform.processor()
+
+
+def _short(text: str) -> str:
+    """A short name of a long text: virtual machines call CPUs with and without AMX alike."""
+    from hashlib import blake2b
+
+    return blake2b(text.encode(), digest_size=4).hexdigest()

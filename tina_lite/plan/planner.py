@@ -1,0 +1,207 @@
+"""(shape, recipe, device, rate) to a plan: pure, so that it can be asked what another card or setting would change."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import floor
+
+from tina_lite.budget import Rate
+from tina_lite.plan.cards import card_named
+from tina_lite.plan.device import GIB, Device
+from tina_lite.plan.fit import Value, fitting_change
+from tina_lite.plan.measured import Measured
+from tina_lite.plan.memory import Memory, memory_of
+from tina_lite.plan.speed import StepTime, rollout_s, step_time
+from tina_lite.plan.work import Work
+from tina_lite.policy.shape import ModelShape
+from tina_lite.recipe import Recipe
+
+START_S = 2.5
+"""Imports."""
+LOAD_BYTES_S = {True: 3e8, False: 8e7}
+"""Read and quantised a second, on a card (an assumption) and on a CPU (measured)."""
+CLOSE_S = 1.0
+"""Checkpoint, adapter, summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run will need. Bytes, seconds, US dollars."""
+
+    model: str
+    shape: ModelShape
+    quantization: str
+    device: Device
+    memory: Memory
+    change: Mapping[str, Value] | None
+    """What makes it fit, as recipe fields; None where it fits, or where nothing does."""
+    step: StepTime
+    load_s: float
+    eval_s: float
+    """All evaluations."""
+    steps: int | None
+    """None where nothing limits the run but the data, which were not read."""
+    ended_by: str
+    rate: Rate | None
+    """None where no price is known."""
+    assumptions: tuple[str, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether the peak is within the device's memory."""
+        return self.memory.peak <= self.device.memory
+
+    @property
+    def seconds(self) -> float | None:
+        """From the start of the process to its end."""
+        return None if self.steps is None else self.load_s + self.eval_s + self.steps * self.step.total + CLOSE_S
+
+    @property
+    def hours(self) -> float | None:
+        return None if self.seconds is None else self.seconds / 3600
+
+    @property
+    def usd(self) -> float | None:
+        return None if self.hours is None or self.rate is None else self.hours * self.rate.usd_per_hour
+
+
+def make_plan(
+    shape: ModelShape,
+    recipe: Recipe,
+    device: Device,
+    *,
+    rate: Rate | None = None,
+    max_steps: int | None = None,
+    measured: Measured | None = None,
+    lengths: Mapping[str, float] | None = None,
+    smaller: Mapping[str, ModelShape] | None = None,
+) -> Plan:
+    """Plan a run of this recipe.
+
+    Args:
+        shape: of the recipe's model.
+        recipe: the run.
+        device: where it computes.
+        rate: what an hour costs; None where that is not known.
+        max_steps: steps that the data and the recipe allow; default: the recipe's stop.max_steps.
+        measured: a run that corrects lengths and seconds, where it is of this model on this device.
+        lengths: prompt_share and completion_share where they are known though `measured` is not of this device.
+        smaller: models by id, one of which may be named where no setting makes the recipe fit.
+    """
+    used = measured if measured and not _objection(measured, recipe, device) else None
+    work = Work.of(recipe, used.lengths if used else lengths)
+    memory = _memory(shape, recipe, device)
+    lora = recipe.lora
+    adapter = shape.lora_parameters(lora.r, lora.target_modules)
+    step = step_time(shape, work, device, memory, r=lora.r, target_modules=lora.target_modules)
+    evaluation_s = rollout_s(shape, work, device, memory, adapter, work.eval_rows) if work.eval_rows else 0.0
+    ratio = _ratio(used, shape, device) if used else 1.0
+    step = StepTime(step.rollout * ratio, step.reward * ratio, step.update * ratio)
+    load_s = START_S + 2 * shape.parameters / LOAD_BYTES_S[device.card]
+    planned = max_steps or recipe.stop.max_steps
+    steps, ended_by = _steps(recipe, rate, planned, step.total, load_s + work.evaluations * evaluation_s + CLOSE_S)
+    evaluations = work.evaluations + ((steps or 0) // work.eval_every if work.eval_every else 0)
+    return Plan(
+        model=recipe.model.id,
+        shape=shape,
+        quantization=recipe.model.quantization,
+        device=device,
+        memory=memory,
+        change=None if memory.peak <= device.memory else _change(shape, recipe, device, memory, smaller or {}),
+        step=step,
+        load_s=load_s,
+        eval_s=evaluations * evaluation_s * ratio,
+        steps=steps,
+        ended_by=ended_by,
+        rate=rate,
+        assumptions=tuple(_assumptions(shape, recipe, device, work, measured, ratio)),
+    )
+
+
+def _memory(shape: ModelShape, recipe: Recipe, device: Device) -> Memory:
+    return memory_of(
+        shape,
+        Work.of(recipe),
+        device,
+        quantization=recipe.model.quantization,
+        r=recipe.lora.r,
+        target_modules=recipe.lora.target_modules,
+    )
+
+
+def _change(
+    shape: ModelShape, recipe: Recipe, device: Device, memory: Memory, smaller: Mapping[str, ModelShape]
+) -> Mapping[str, Value] | None:
+    change = fitting_change(recipe, memory.kv_tokens, lambda other: _memory(shape, other, device).peak <= device.memory)
+    if change is not None:
+        return change
+    for name, other in sorted(smaller.items(), key=lambda item: -item[1].parameters):
+        if other.parameters < shape.parameters and _memory(other, recipe, device).peak <= device.memory:
+            return {"model.id": name}
+    return None
+
+
+def _steps(
+    recipe: Recipe, rate: Rate | None, planned: int | None, step_s: float, other_s: float
+) -> tuple[int | None, str]:
+    """How many steps are taken, and the rule that ends them."""
+    bounds: dict[str, int] = {} if planned is None else {"max_steps": planned}
+    if recipe.stop.max_hours is not None:
+        bounds["max_hours"] = floor(max(0.0, recipe.stop.max_hours * 3600 - other_s) / step_s)
+    if recipe.budget.max_usd is not None and rate is not None and rate.binds:
+        paid_s = recipe.budget.max_usd / rate.usd_per_hour * 3600
+        bounds["max_usd"] = floor(max(0.0, paid_s - other_s) / step_s)
+    if not bounds:
+        return None, ""
+    ended_by = min(bounds, key=lambda name: bounds[name])
+    return bounds[ended_by], ended_by
+
+
+def _objection(measured: Measured, recipe: Recipe, device: Device) -> str:
+    """Why a run does not tell of this one; empty where it does."""
+    if measured.recipe.model.id != recipe.model.id:
+        return f"it is of {measured.recipe.model.id}"
+    card = card_named(measured.device)
+    name = card.name if card else measured.device
+    return "" if name == device.name else f"it ran on {name or 'an unknown device'}"
+
+
+def _ratio(measured: Measured, shape: ModelShape, device: Device) -> float:
+    """Measured over foretold, for the run itself."""
+    recipe = measured.recipe
+    work = Work.of(recipe, measured.lengths)
+    memory = _memory(shape, recipe, device)
+    foretold = step_time(shape, work, device, memory, r=recipe.lora.r, target_modules=recipe.lora.target_modules)
+    return measured.step_s / foretold.total
+
+
+def _assumptions(
+    shape: ModelShape, recipe: Recipe, device: Device, work: Work, measured: Measured | None, ratio: float
+) -> Iterator[str]:
+    yield from device.assumptions
+    objection = _objection(measured, recipe, device) if measured else ""
+    if measured and not objection:
+        yield (
+            f"corrected by {measured.folder}: {measured.step_s:.3g} s a step there (steps: {measured.steps}), "
+            f"{ratio:.2f} of what was foretold; prompts of {work.prompt:.0f} and completions of "
+            f"{work.completion:.0f} tokens as there"
+        )
+        yield f"that run's peak was {measured.peak_bytes / GIB:.2f} GiB"
+    else:
+        if measured:
+            yield f"{measured.folder} was not used: {objection}"
+        yield (
+            f"prompts of {work.prompt:.0f} and completions of {work.completion:.0f} tokens on average "
+            f"({work.prompt_share:.0%} and {work.completion_share:.0%} of the longest allowed); the cache is made for "
+            "the longest completions"
+        )
+        yield "every group teaches; each without variance makes its step shorter"
+    if recipe.model.trust_remote_code:
+        yield "Python that comes with the model will be run, as model.trust_remote_code says"
+    if recipe.rollout.resample_zero_variance:
+        yield "resampled groups are not counted; each round may take another rollout"
+    if not device.card:
+        yield "memory is what is free now; a process keeps what it has freed, so its parts add up"
+    if device.card:
+        yield "the portable engine; the larger of sampling and learning counts, since one uses the other's memory"
+    if not shape.dense:
+        yield f"{shape.model_type or 'this architecture'} runs through transformers' own code, which keeps more"

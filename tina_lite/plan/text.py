@@ -1,0 +1,134 @@
+"""A plan for people, as lines of at most 80 columns, and for programs, as one record."""
+
+from collections.abc import Iterator
+from textwrap import wrap
+from typing import Any
+
+from tina_lite.budget.money import format_price, format_usd
+from tina_lite.plan.device import GIB
+from tina_lite.plan.memory import PARTS
+from tina_lite.plan.planner import CLOSE_S, Plan
+
+WIDTH = 80
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """For people."""
+    parameters = f"{plan.shape.parameters / 1e6:,.1f} million parameters"
+    return [
+        f"{plan.model}, {parameters}, {plan.quantization}",
+        f"on {plan.device.name} with {_gib(plan.device.memory)} GiB, computing in {plan.device.dtype}",
+        "",
+        "memory, GiB",
+        *_memory_lines(plan),
+        "",
+        "time and money",
+        *_time_lines(plan),
+        "",
+        "assumed",
+        *(line for text in plan.assumptions for line in wrap(text, WIDTH, initial_indent="- ", subsequent_indent="  ")),
+    ]
+
+
+def plan_record(plan: Plan) -> dict[str, Any]:
+    """For programs; None stands for what is not known."""
+    memory, device = plan.memory, plan.device
+    return {
+        "model": plan.model,
+        "parameters": plan.shape.parameters,
+        "device": device.name,
+        "dtype": device.dtype,
+        "vram_gib": {name: round(getattr(memory, name) / GIB, 4) for name in (*PARTS, "peak")},
+        "available_gib": round(device.memory / GIB, 4),
+        "fits": plan.fits,
+        "change": dict(plan.change) if plan.change else None,
+        "dense_copy": memory.resident,
+        "recompute": memory.recompute,
+        "seconds_per_step": plan.step.total,
+        "seconds": {
+            "load": plan.load_s,
+            "rollout": plan.step.rollout,
+            "reward": plan.step.reward,
+            "update": plan.step.update,
+            "eval": plan.eval_s,
+            "save": CLOSE_S,
+        },
+        "steps": plan.steps,
+        "ended_by": plan.ended_by or None,
+        "hours": plan.hours,
+        "usd_per_hour": plan.rate.usd_per_hour if plan.rate else None,
+        "rate_source": plan.rate.source if plan.rate else None,
+        "usd": plan.usd,
+        "assumptions": list(plan.assumptions),
+    }
+
+
+def _memory_lines(plan: Plan) -> Iterator[str]:
+    memory, dtype = plan.memory, plan.device.dtype
+    copies = "dense, to learn and sample with" if plan.device.card else "dense to learn with, packed to sample with"
+    copy = copies if memory.resident else "none: each weight is dequantised at each use"
+    again = ", layers computed twice" if memory.recompute else ""
+    notes = {
+        "runtime": "CUDA and libraries" if plan.device.card else "interpreter, libraries, kernels, model file",
+        "base": f"projections in 4 bits, the rest in {dtype}" if plan.quantization == "nf4" else dtype,
+        "sampling_copy": copy,
+        "adapters": "bfloat16, and their gradients",
+        "optimizer": "float32 masters, gradients, moments",
+        "kv_cache": f"{memory.kv_tokens:,} tokens: {memory.rows:,} x the longest row",
+        "sampling": "prompts being read, logits",
+        "activations": f"{memory.micro_batch:,} tokens at once{again}",
+    }
+    for name in PARTS:
+        yield _row(name.replace("_", " ").replace("kv", "KV"), _gib(getattr(memory, name)), notes[name])
+    verdict = "fits" if plan.fits else "DOES NOT FIT"
+    yield _row("peak", _gib(memory.peak), f"of {_gib(plan.device.memory)}: {verdict}")
+    if plan.change:
+        settings = " ".join(f"--set\0{field}={value}" for field, value in plan.change.items())
+        lines = wrap(f"it fits with {settings}", WIDTH, initial_indent="  ", subsequent_indent="    ")
+        yield from (line.replace("\0", " ") for line in lines)  # an option is not torn apart
+    elif not plan.fits:
+        yield "  no setting of the recipe makes it fit; it needs a smaller model or more memory"
+
+
+def _time_lines(plan: Plan) -> Iterator[str]:
+    step = plan.step
+    phases = f"rollout {_s(step.rollout)}, reward {_s(step.reward)}, update {_s(step.update)}"
+    yield _row("a step", f"{_s(step.total)} s", phases)
+    if plan.steps is None or plan.seconds is None:
+        yield _row("steps", "?", "as the data give: set stop.max_steps or a budget")
+    else:
+        yield _row("steps", f"{plan.steps:,}", f"ended by {plan.ended_by}")
+        around = f"with loading {_s(plan.load_s)} s" + (f", evaluation {_s(plan.eval_s)} s" if plan.eval_s else "")
+        yield _row("the run", _duration(plan.seconds), around)
+    if plan.rate is None:
+        yield _row("cost", "?", "no price is known; say --rate DOLLARS_PER_HOUR")
+    else:
+        cost = "?" if plan.usd is None else format_usd(plan.usd)
+        yield _row("cost", cost, f"at {format_price(plan.rate.usd_per_hour)}/h ({plan.rate.source})")
+
+
+def _row(name: str, value: str, note: str) -> str:
+    return f"  {name:13} {value:>9}   {note}"
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.2f}"
+
+
+def _s(seconds: float) -> str:
+    """Seconds with two digits that count.
+
+    >>> _s(0.0123), _s(0.736), _s(21.44), _s(912.3)
+    ('0.012', '0.74', '21', '912')
+    """
+    return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> _duration(42.2), _duration(600), _duration(10_000)
+    ('42 s', '10 min', '2.8 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

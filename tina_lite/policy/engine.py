@@ -1,0 +1,175 @@
+"""Which engine a run uses, and why: decided from a few facts, before anything heavy is imported.
+
+Unsloth patches classes for its whole process, and has to be imported before transformers. So the two engines never
+meet in one process, and `enter` comes before anything that imports transformers.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Literal
+
+from tina_lite.device import card_capability
+from tina_lite.errors import BadInput
+
+EngineName = Literal["portable", "unsloth"]
+ACCELERATED = frozenset({"llama", "mistral", "gemma", "gemma2", "qwen2", "qwen3"})
+"""What Unsloth has fast forward passes for; the rest goes through transformers' own."""
+TESTED = "2026.10.9"
+"""Of unsloth and unsloth_zoo; the first with a backend for CPUs."""
+INSTALL = f"pip install --no-deps unsloth=={TESTED} unsloth_zoo=={TESTED}"
+"""With its dependencies pip would move torch and transformers."""
+BF16_CAPABILITY = 8.0
+"""The first compute capability that computes in bfloat16."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the choice rests on."""
+
+    capability: float | None
+    """CUDA compute capability of the card; None where there is none to use."""
+    torch: str | None
+    """Versions; None where it is not installed."""
+    unsloth: str | None
+    unsloth_zoo: str | None
+    vllm: str | None
+    imported: frozenset[str]
+    """Of unsloth and transformers, what this process has imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The engine of a run."""
+
+    name: EngineName
+    why: str
+    """Follows the name: "portable: no CUDA card"."""
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.why}"
+
+
+def find_facts() -> Facts:
+    """Of this machine and this process."""
+    return Facts(
+        capability=card_capability(),
+        torch=_version("torch"),
+        unsloth=_version("unsloth"),
+        unsloth_zoo=_version("unsloth_zoo"),
+        vllm=_version("vllm"),
+        imported=frozenset({"unsloth", "transformers"} & sys.modules.keys()),
+    )
+
+
+def choose_engine(wanted: str, facts: Facts, model_type: Callable[[], str], compute_dtype: str = "auto") -> Engine:
+    """The engine that `wanted` (auto, portable or unsloth) comes to.
+
+    Args:
+        wanted: model.engine of the recipe.
+        facts: from `find_facts`.
+        model_type: gives that of the model's config.json; asked only where it matters.
+        compute_dtype: model.compute_dtype of the recipe.
+
+    Raises:
+        BadInput: Unsloth is wanted and cannot be used, or this process is taken by the other engine.
+    """
+    if wanted == "unsloth":
+        if reason := _unusable(facts):
+            raise BadInput(f"model.engine: unsloth cannot be used: {reason}; or set model.engine=portable")
+        return Engine("unsloth", "as the recipe says", (*_idle(facts, model_type), *_untested(facts)))
+    reason = "as the recipe says"
+    if wanted == "auto":
+        reason = _without_card(facts) or _unusable(facts) or next(iter(_idle(facts, model_type)), "")
+        if not reason:
+            why = f"a CUDA card, and {model_type()} is an architecture that Unsloth accelerates"
+            return Engine("unsloth", why, tuple(_untested(facts)))
+    if "unsloth" in facts.imported:
+        raise BadInput(f"model.engine: this process has imported Unsloth, which patches transformers, and the engine "
+                       f"would be portable ({reason}); start a new process for it")  # fmt: skip
+    return Engine("portable", reason, tuple(_old_card(facts, compute_dtype)))
+
+
+def refuse_vllm(engine: Engine, facts: Facts) -> None:
+    """BadInput where rollouts by vLLM cannot be had with this engine."""
+    reason = ""
+    if engine.name != "unsloth":
+        reason = f"it needs model.engine unsloth, and the engine is {engine}"
+    elif facts.capability is None:
+        reason = "it needs a CUDA card"
+    elif facts.vllm is None:
+        reason = "vllm is not installed (pip install vllm)"
+    if reason:
+        raise BadInput(f"rollout.engine: vllm cannot be used: {reason}; or set rollout.engine=own")
+
+
+def enter(engine: Engine, *, local: bool, vllm: bool = False) -> None:
+    """Make this process the engine's, before transformers is imported.
+
+    Args:
+        engine: as chosen.
+        local: the model is a folder, and nobody need be asked for it.
+        vllm: rollouts are vLLM's, whose memory cannot be lent out in blocks that grow.
+    """
+    if vllm:
+        os.environ["UNSLOTH_VLLM_STANDBY"] = "1"
+    else:  # blocks that grow fragment less where every step has other shapes; read when torch first uses the card
+        os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
+    if engine.name == "unsloth":
+        from tina_lite.policy.unsloth_import import import_unsloth
+
+        import_unsloth(offline=local)
+
+
+def _without_card(facts: Facts) -> str:
+    if facts.capability is None:
+        return "no CUDA card"
+    return f"torch {facts.torch} is built for CPUs" if (facts.torch or "").endswith("+cpu") else ""
+
+
+def _unusable(facts: Facts) -> str:
+    """Why Unsloth cannot run here, and what mends it; empty where it can."""
+    missing = [name for name in ("unsloth", "unsloth_zoo") if getattr(facts, name) is None]
+    if missing:
+        return f"{' and '.join(missing)} not installed ({INSTALL})"
+    if facts.capability is not None and facts.capability < BF16_CAPABILITY:
+        return f"the card has compute capability {facts.capability:g}, hence no bfloat16, and float16 would overflow"
+    if "unsloth" not in facts.imported and "transformers" in facts.imported:
+        return "this process imported transformers before Unsloth could patch it; start a new one"
+    return ""
+
+
+def _idle(facts: Facts, model_type: Callable[[], str]) -> list[str]:
+    """Why its kernels would not run, which makes it no faster."""
+    if reason := _without_card(facts):
+        return [f"{reason}: Unsloth runs transformers' own code, without its kernels"]
+    kind = model_type()
+    return [] if kind in ACCELERATED else [f"Unsloth has no fast path for {kind or 'this architecture'}"]
+
+
+def _untested(facts: Facts) -> list[str]:
+    found = {name: getattr(facts, name) for name in ("unsloth", "unsloth_zoo")}
+    return [
+        f"{name} {version} is outside the tested range, which is {TESTED}; if anything is odd: {INSTALL}"
+        for name, version in found.items()
+        if version != TESTED
+    ]
+
+
+def _old_card(facts: Facts, compute_dtype: str) -> list[str]:
+    if facts.capability is None or _without_card(facts):
+        return []
+    if facts.capability >= BF16_CAPABILITY or compute_dtype != "auto":
+        return []
+    return [f"the card, of compute capability {facts.capability:g}, has no bfloat16: computing in float32, which is "
+            "slower and takes twice the memory; float16 would overflow"]  # fmt: skip
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,159 @@
+"""The shape of a model from its config.json alone: what it weighs, and what a forward pass keeps. Without torch."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tina_lite.errors import BadInput
+from tina_lite.policy.shares import CHUNK_ELEMENTS, LOGIT_COPIES
+
+ARCHITECTURES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
+"""Computed by the engine as plain tensors (policy/dense.py); others run through transformers' own forward pass."""
+FUSED = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))
+"""Projections that read the same input, and are one product in policy/dense.py."""
+_NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """A decoder of Llama's kind: attention, and an MLP of gate, up and down."""
+
+    model_type: str
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocabulary: int
+    tied: bool
+    """Whether the head is the embedding."""
+    qkv_bias: bool
+    out_bias: bool
+    mlp_bias: bool
+    qk_norm: bool
+    dense: bool
+    """Whether the engine's own tensors compute it (ARCHITECTURES, attending fully)."""
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], name: str) -> "ModelShape":
+        """Of the fields of a config.json. BadInput, under `name`, where it is of another kind."""
+        config = config.get("text_config", config)
+        missing = [field for field in _NEEDED if not isinstance(config.get(field), int)]
+        if missing:
+            raise BadInput(f"model.id: {name} cannot be planned: its config.json has no {', '.join(missing)}")
+        if config.get("num_experts") or config.get("num_local_experts"):
+            raise BadInput(f"model.id: {name} cannot be planned: it is a mixture of experts")
+        kind = str(config.get("model_type", ""))
+        heads = config["num_attention_heads"]
+        biased = bool(config.get("attention_bias", False))
+        return cls(
+            model_type=kind,
+            hidden=config["hidden_size"],
+            intermediate=config["intermediate_size"],
+            layers=config["num_hidden_layers"],
+            heads=heads,
+            kv_heads=config.get("num_key_value_heads") or heads,
+            head_dim=config.get("head_dim") or config["hidden_size"] // heads,
+            vocabulary=config["vocab_size"],
+            tied=bool(
+                config.get("tie_word_embeddings", kind not in ARCHITECTURES)
+            ),  # theirs is "not tied", and left out
+            qkv_bias=biased or kind == "qwen2",
+            out_bias=biased and kind != "qwen2",
+            mlp_bias=bool(config.get("mlp_bias", False)),
+            qk_norm=kind == "qwen3",
+            dense=kind in ARCHITECTURES and config.get("hidden_act") == "silu" and not _slides(config, kind),
+        )
+
+    @property
+    def linears(self) -> dict[str, tuple[int, int]]:
+        """(in, out) of the projections of a layer."""
+        query, key = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        return {
+            "q_proj": (self.hidden, query),
+            "k_proj": (self.hidden, key),
+            "v_proj": (self.hidden, key),
+            "o_proj": (query, self.hidden),
+            "gate_proj": (self.hidden, self.intermediate),
+            "up_proj": (self.hidden, self.intermediate),
+            "down_proj": (self.intermediate, self.hidden),
+        }
+
+    @property
+    def linear_weights(self) -> int:
+        """Weights of all projections: what NF4 covers."""
+        return self.layers * sum(inputs * outputs for inputs, outputs in self.linears.values())
+
+    @property
+    def head_weights(self) -> int:
+        return self.vocabulary * self.hidden
+
+    @property
+    def other_weights(self) -> int:
+        """Embedding, head, norms and biases: what stays in 16 bits."""
+        query, key = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        layer = 2 * self.hidden
+        layer += (query + 2 * key) * self.qkv_bias + self.hidden * self.out_bias
+        layer += (2 * self.intermediate + self.hidden) * self.mlp_bias + 2 * self.head_dim * self.qk_norm
+        return (1 if self.tied else 2) * self.head_weights + self.layers * layer + self.hidden
+
+    @property
+    def parameters(self) -> int:
+        return self.linear_weights + self.other_weights
+
+    def lora_parameters(self, r: int, targets: Iterable[str]) -> int:
+        """Weights of an adapter of rank `r` on the projections named."""
+        linears = self.linears
+        return self.layers * r * sum(sum(linears[name]) for name in set(targets) if name in linears)
+
+    def fused_adapter_elements(self, r: int, targets: Iterable[str]) -> int:
+        """Elements of the adapter as FusedLinear lays it out: A stacked, B block-diagonal, zeros included."""
+        chosen, elements = set(targets), 0
+        for group in FUSED:
+            rank = r * len(chosen.intersection(group))
+            elements += rank * (self.linears[group[0]][0] + sum(self.linears[name][1] for name in group))
+        return self.layers * elements
+
+    def kv_bytes(self, itemsize: int) -> int:
+        """Of the keys and values of one token."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * itemsize
+
+    def kept_bytes(self, tokens: int, itemsize: int) -> int:
+        """About what a forward pass over packed tokens keeps for its backward pass, without recomputation."""
+        in_dtype = 4 * self.hidden + self.heads * self.head_dim + 3 * self.intermediate
+        in_attention = 2 * (2 * self.heads + 2 * self.kv_heads) * self.head_dim  # padded, and widened on a CPU
+        return tokens * self.layers * (in_dtype * itemsize + in_attention * 4)
+
+    def activation_bytes(self, tokens: int, longest: int, itemsize: int, *, recompute: bool, resident: bool) -> int:
+        """About what a forward and backward pass holds at once beside weights and adapter.
+
+        Args:
+            tokens: packed ones.
+            longest: tokens of the longest row, prompt included.
+            itemsize: bytes of an activation.
+            recompute: one activation a layer is kept, and the rest computed again.
+            resident: weights are dense; else one at a time is dequantised.
+        """
+        kept = self.kept_bytes(tokens, itemsize)
+        if recompute:
+            kept = kept // self.layers + self.layers * tokens * self.hidden * itemsize
+        passing = tokens * 4 * (self.intermediate + self.hidden) * itemsize  # a layer's gradients under way
+        mask = tokens * longest * 4
+        logits = min(CHUNK_ELEMENTS, tokens * self.vocabulary) * 4 * LOGIT_COPIES
+        dequantised = 0 if resident else 2 * self.largest_weight * itemsize
+        return kept + passing + mask + logits + dequantised
+
+    @property
+    def largest_weight(self) -> int:
+        """Elements of the largest product of a layer."""
+        return max(self.linears[group[0]][0] * sum(self.linears[name][1] for name in group) for group in FUSED)
+
+
+def _slides(config: Mapping[str, Any], kind: str) -> bool:
+    """Whether some layer attends to a window only."""
+    if set(config.get("layer_types") or ["full_attention"]) != {"full_attention"}:
+        return True
+    if kind == "mistral":  # whose default is a window of 4096
+        return config.get("sliding_window", 4096) is not None
+    return bool(config.get("use_sliding_window", False))

@@ -1,0 +1,147 @@
+"""The engine for a card: Unsloth's fused kernels on a base in NF4, our own decode loop over its fast forward pass.
+
+Unsloth has two modes, and this policy rests in the one for sampling; `training` is the one place that switches. Its
+attention keeps buffers from one decode step to the next and takes no notice of a cache that was put together anew, so
+they are dropped whenever the rows change. Without a card Unsloth runs transformers' own code, and so do the tests.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+from unsloth import FastLanguageModel  # this process has imported it before transformers: policy/engine.py
+from unsloth_zoo.fused_losses.fused_linear import fused_linear_logprobs
+
+from tina_lite.policy.free_memory import free_kv_tokens
+from tina_lite.policy.generic import CachedDecoder, hidden_before_completions
+from tina_lite.policy.interface import Decoder, TokenBatch
+from tina_lite.policy.loading import (
+    NAMES,
+    compute_dtype,
+    fitting,
+    loading,
+    model_folder,
+    quiet_loading,
+    read_config,
+    stop_ids,
+)
+from tina_lite.policy.unsloth_import import quiet
+from tina_lite.policy.vllm import Vllm
+
+DECODE_BUFFERS = ("paged_attention", "paged_attention_K", "paged_attention_V")
+
+
+class UnslothPolicy:
+    """A frozen base in NF4 with an fp32 LoRA adapter, on CUDA, or on a CPU without kernels. Satisfies `Policy`."""
+
+    shares_prompts = False
+    resident: bool | None = None
+
+    def __init__(
+        self,
+        model_id: str,
+        tokenizer: Any,
+        *,
+        r: int,
+        alpha: float,
+        dropout: float,
+        target_modules: tuple[str, ...],
+        seed: int,
+        max_tokens: int,
+        quantization: Literal["nf4", "none"] = "nf4",
+        dtype: str = "auto",
+        vllm: bool = False,
+        trust_remote_code: bool = False,
+    ) -> None:
+        """`max_tokens` is the longest row, prompt included; `vllm` loads vLLM's engine on the same weights."""
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._dtype = compute_dtype(dtype, self.device, read_config(model_id, trust_remote_code))
+        self.dtype_name = NAMES[self._dtype]
+        self.tokenizer = tokenizer
+        self.base_name = model_folder(model_id)
+        quiet_loading()
+        with loading(model_id), quiet():
+            base, _ = FastLanguageModel.from_pretrained(
+                self.base_name,
+                max_seq_length=max_tokens,
+                dtype=self._dtype,
+                load_in_4bit=quantization == "nf4",
+                use_exact_model_name=True,
+                offload_embedding=False,
+                fast_inference=vllm,
+                max_lora_rank=r,
+                trust_remote_code=trust_remote_code,
+            )
+        with fitting(base, target_modules), quiet():
+            self.model = FastLanguageModel.get_peft_model(
+                base,
+                r=r,
+                lora_alpha=alpha,
+                lora_dropout=dropout,
+                target_modules=list(target_modules),
+                random_state=seed,
+                use_gradient_checkpointing="unsloth",
+            )
+        torch.manual_seed(seed)  # it has set seeds of its own
+        self._causal_lm = self.model.get_base_model()
+        self.stop_ids = stop_ids(self._causal_lm, tokenizer)
+        self.vllm = Vllm(self.model) if vllm else None
+        self._rest()
+
+    def decoder(self, max_rows: int, max_tokens: int) -> Decoder:
+        return CachedDecoder(self._causal_lm, self._drop_decode_buffers)
+
+    def free_kv_tokens(self) -> int:
+        return free_kv_tokens(self._causal_lm.config, self.device, self._dtype.itemsize)
+
+    def logprobs(self, batch: TokenBatch, temperature: float, adapter: bool = True) -> tuple[Tensor, Tensor]:
+        with nullcontext() if adapter else self.model.disable_adapter():
+            hidden, targets = hidden_before_completions(self._causal_lm, batch)  # (K, H), (K,)
+        values, entropies = fused_linear_logprobs(
+            hidden,
+            self._causal_lm.get_output_embeddings().weight,
+            targets,
+            temperature=temperature,
+            logit_softcapping=getattr(self._causal_lm.config, "final_logit_softcapping", None) or 0.0,  # gemma2
+            return_entropy=True,
+            entropy_requires_grad=False,
+        )
+        mask = batch.completion_mask().to(self.device)
+        zeros = torch.zeros(mask.shape, dtype=torch.float32, device=self.device)
+        return zeros.masked_scatter(mask, values), zeros.masked_scatter(mask, entropies)
+
+    def trainable(self) -> dict[str, Parameter]:
+        return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+
+    def sync(self) -> None:
+        """Nothing to do: it samples with the adapter that it trains."""
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        self._drop_decode_buffers()
+        with quiet():
+            FastLanguageModel.for_training(self.model)
+        try:
+            yield
+        finally:
+            self._rest()
+
+    def save_adapter(self, folder: Path) -> None:
+        with quiet():
+            self.model.save_pretrained(str(folder))
+        self.tokenizer.save_pretrained(str(folder))
+
+    def _rest(self) -> None:
+        """The mode for sampling."""
+        with quiet():
+            FastLanguageModel.for_inference(self.model)
+        self._drop_decode_buffers()
+
+    def _drop_decode_buffers(self) -> None:
+        for module in self._causal_lm.modules():
+            for name in DECODE_BUFFERS:
+                module.__dict__.pop(name, None)

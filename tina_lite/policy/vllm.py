@@ -1,0 +1,84 @@
+"""Sampling by vLLM, which Unsloth keeps beside the model on the same weights (`fast_inference`).
+
+Written to the documented interfaces of both (vLLM's LLMEngine, Unsloth's load_lora); untested, for want of a card.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Sampled = tuple[list[int], list[float]]
+"""Tokens, and their log-probs in nats at the sampling temperature."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How every completion is drawn."""
+
+    temperature: float
+    max_tokens: int
+    stop_ids: tuple[int, ...]
+    stop_strings: tuple[str, ...]
+
+
+class Vllm:
+    """The engine of a model that Unsloth loaded with `fast_inference`."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def sample(
+        self,
+        prompts: Sequence[Sequence[int]],
+        seeds: Sequence[int],
+        num_generations: int,
+        wish: Wish,
+        *,
+        out_of_time: Callable[[], bool],
+        finished: Callable[[int], None],
+    ) -> Mapping[int, list[Sampled]]:
+        """Completions by the number of their prompt; prompts that were not finished in time are left out.
+
+        Args:
+            prompts: token ids.
+            seeds: one a prompt.
+            out_of_time: asked after every step of the engine.
+            finished: told how many completions are done.
+        """
+        llm = self._model.vllm_engine
+        llm.wake_up()  # on standby its cache lends its memory to training
+        adapter = self._model.load_lora("tina-lite", load_tensors=True)  # the tensors as they are now
+        engine, done = llm.llm_engine, {}
+        for number, (ids, seed) in enumerate(zip(prompts, seeds, strict=True)):
+            parameters = _parameters(wish, num_generations, seed)
+            engine.add_request(str(number), {"prompt_token_ids": list(ids)}, parameters, lora_request=adapter)
+        while engine.has_unfinished_requests() and not out_of_time():
+            for output in engine.step():
+                if output.finished:
+                    done[int(output.request_id)] = [_sampled(completion) for completion in output.outputs]
+                    finished(sum(map(len, done.values())))
+        engine.abort_request([str(number) for number in range(len(prompts)) if number not in done])
+        llm.sleep(1)
+        return done
+
+
+def _parameters(wish: Wish, num_generations: int, seed: int) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    return SamplingParams(
+        n=num_generations,
+        temperature=wish.temperature,
+        max_tokens=wish.max_tokens,
+        seed=seed,
+        logprobs=0,  # of the drawn token alone
+        stop_token_ids=list(wish.stop_ids),
+        stop=list(wish.stop_strings),
+        include_stop_str_in_output=True,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _sampled(completion: Any) -> Sampled:
+    ids = list(completion.token_ids)
+    return ids, [float(at[token].logprob) for at, token in zip(completion.logprobs, ids, strict=True)]

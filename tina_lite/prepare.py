@@ -1,0 +1,125 @@
+"""Everything that can be checked before money is spent: budget, rate, folder, rewards, problems.
+
+Nothing heavy is loaded and nothing is written here; what comes out is a run whose every input is known to hold.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from math import ceil
+from pathlib import Path
+
+from tina_lite.budget import Limits, Meter, Rate, StopRules, read_bills, resolve_rate
+from tina_lite.budget.clock import process_age_s
+from tina_lite.condition import Condition
+from tina_lite.device import card_name
+from tina_lite.plan.model_config import read_model_type
+from tina_lite.policy.engine import Engine, choose_engine, find_facts, refuse_vllm
+from tina_lite.problems import ProblemSet
+from tina_lite.problems.from_recipe import problems_of
+from tina_lite.recipe import Electricity, Recipe
+from tina_lite.resuming import refuse_changed_recipe
+from tina_lite.rewards import WeightedReward, weighted_rewards
+from tina_lite.runs.folder import free_folder, refuse_taken
+from tina_lite.track import refuse_missing
+from tina_lite.until import seconds_until
+
+RUNS = Path("runs")
+QUICKEST_START_S = 6.0
+"""No run was ever seen to import, load and take a step in less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run whose every input has been checked; nothing is written or loaded yet."""
+
+    recipe: Recipe
+    card: str | None
+    engine: Engine
+    rate: Rate
+    rules: StopRules
+    rewards: list[WeightedReward]
+    train: ProblemSet
+    benchmarks: dict[str, ProblemSet]
+    data_warnings: tuple[str, ...]
+    max_steps: int
+    path: Path
+    resume: bool
+
+    @property
+    def device_name(self) -> str:
+        """For people."""
+        return self.card or f"cpu ({os.cpu_count()} threads)"
+
+
+def prepare(
+    recipe: Recipe,
+    *,
+    out: str | Path | None = None,
+    rate: float | str | None = None,
+    resume: bool = False,
+    force_recipe: bool = False,
+    without_data: bool = False,
+) -> Prepared:
+    """Check everything that needs neither the model nor the disk. Raises BadInput or NoRoom.
+
+    `force_recipe` lets the limits of a resumed run be others than it began with.
+    `without_data` lets a hub data set be that is out of reach: the training set is empty then, and a warning says why.
+    """
+    recipe = recipe.with_local_paths()
+    refuse_missing(recipe.track)
+    card = card_name()
+    engine = engine_of(recipe)
+    hourly = hourly_rate(recipe, rate, card)
+    path = Path(out) if out is not None else free_folder(RUNS, recipe.name)
+    if resume:
+        refuse_changed_recipe(path, recipe, force_recipe)
+        # A session more may be an hour more on the bill: it is not begun where the budget does not hold it.
+        bills = read_bills(path / "ledger.jsonl")
+        _rules(recipe, None).refuse_if_hopeless(Meter.in_memory(hourly, earlier=bills).read(), 0.0, 0.0)
+    else:
+        refuse_taken(path)
+        # A budget that cannot pay for loading is refused in the first second.
+        _rules(recipe, None).refuse_if_hopeless(Meter.in_memory(hourly).read(), QUICKEST_START_S, 0.0)
+    rewards = weighted_rewards(recipe.rewards, recipe.folder)
+    train, benchmarks, warnings = problems_of(recipe, without_data=without_data)
+    max_steps = recipe.stop.max_steps or ceil(len(train) / recipe.rollout.prompts_per_step)
+    return Prepared(
+        recipe,
+        card,
+        engine,
+        hourly,
+        _rules(recipe, max_steps),
+        rewards,
+        train,
+        benchmarks,
+        warnings,
+        max_steps,
+        path,
+        resume,
+    )
+
+
+def engine_of(recipe: Recipe) -> Engine:
+    """The engine that the run would use in this process. BadInput where it cannot be had."""
+    model, facts = recipe.model, find_facts()
+    engine = choose_engine(model.engine, facts, lambda: read_model_type(model.id), model.compute_dtype)
+    if recipe.rollout.engine == "vllm":
+        refuse_vllm(engine, facts)
+    return engine
+
+
+def hourly_rate(recipe: Recipe, flag: float | str | None, card: str | None, refuse_unknown: bool = True) -> Rate:
+    wanted = recipe.budget.rate
+    given = wanted.model_dump() if isinstance(wanted, Electricity) else None if wanted == "auto" else wanted
+    budget_is_set = refuse_unknown and recipe.budget.max_usd is not None
+    return resolve_rate(flag, given, os.environ, card, budget_is_set, recipe.budget.billing)
+
+
+def _rules(recipe: Recipe, max_steps: int | None) -> StopRules:
+    stop = recipe.stop
+    until_s = None
+    if stop.until is not None:  # a duration counts from the start of the process, a time of day from now
+        until_s = seconds_until(stop.until, datetime.now()) + (process_age_s() if ":" in stop.until else 0.0)
+    limits = Limits(recipe.budget.max_usd, stop.max_hours, max_steps, stop.max_tokens, until_s)
+    return StopRules(limits, Condition.parse(stop.when) if stop.when else None, stop.patience)

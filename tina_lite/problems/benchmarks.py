@@ -1,0 +1,108 @@
+"""The benchmarks that are known by name: the six of the paper (Tina, arXiv 2504.15777) and GSM8K.
+
+A file that bears such a name, `data/aime24.jsonl`, is that benchmark from a local copy. Anything else that is a source
+of problems is a benchmark too, and is asked as it stands.
+"""
+
+import random
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from tina_lite.answers import comparable
+from tina_lite.errors import BadInput
+from tina_lite.problems import load_problems
+from tina_lite.problems.files import is_local
+from tina_lite.problems.problem_set import ProblemSet, question_key
+from tina_lite.records import Problem
+
+AnswerForm = Literal["math", "choice"]
+BOXED = r"Please reason step by step, and put your final answer within \boxed{}."
+"""As the makers of the paper's base ask for it (DeepSeek-R1-Distill, usage recommendations)."""
+LETTER = r"Please reason step by step, and put the letter of your choice within \boxed{}."
+LETTERS = "ABCD"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Where a benchmark lies on the hub, and how it is asked."""
+
+    hub_id: str
+    split: str
+    problems: int
+    """How many it has."""
+    config: str | None = None
+    form: AnswerForm = "math"
+
+
+KNOWN = {
+    "aime24": Known("HuggingFaceH4/aime_2024", "train", 30),
+    "aime25": Known("yentinglin/aime_2025", "train", 30),
+    "amc23": Known("zwhe99/amc23", "test", 40),
+    "math500": Known("HuggingFaceH4/MATH-500", "test", 500),
+    "gpqa-diamond": Known("Idavidrein/gpqa", "train", 198, "gpqa_diamond", "choice"),
+    "minerva": Known("math-ai/minervamath", "test", 272),
+    "gsm8k": Known("openai/gsm8k", "test", 1319, "main"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """Problems with a name, asked as they will be asked."""
+
+    name: str
+    problems: ProblemSet
+    form: AnswerForm
+
+
+def known_name(word: str) -> str | None:
+    """The known benchmark that a word means, itself or a file of its name.
+
+    >>> known_name("aime24"), known_name("data/amc23.jsonl"), known_name("mine.jsonl")
+    ('aime24', 'amc23', None)
+    """
+    stem = Path(word).stem if is_local(word, None) else word
+    return stem if stem in KNOWN else None
+
+
+def load_benchmark(word: str, *, base_folder: Path | None = None, limit: int | None = None) -> Benchmark:
+    """A known benchmark, from the hub or a local copy, or any source of `load_problems`."""
+    name = known_name(word)
+    if name is None:
+        problems = load_problems(
+            word, split="test" if word == "arithmetic" else None, base_folder=base_folder, limit=limit
+        )
+        return Benchmark(problems.name, problems, "math")
+    known, local = KNOWN[name], is_local(word, base_folder)
+    problems = load_problems(
+        word if local else known.hub_id,
+        split=None if local else known.split,
+        config=None if local else known.config,
+        prompt="Question" if known.form == "choice" else None,
+        answer="Correct Answer" if known.form == "choice" else None,
+        limit=limit,
+        base_folder=base_folder,
+        gold_parses=bool if known.form == "choice" else comparable,
+    )
+    return Benchmark(name, _asked(problems, known.form), known.form)
+
+
+def _asked(problems: ProblemSet, form: AnswerForm) -> ProblemSet:
+    if form == "choice":
+        return problems.map(with_options)
+    return problems.map(lambda problem: replace(problem, question=f"{problem.question}\n\n{BOXED}"))
+
+
+def with_options(problem: Problem) -> Problem:
+    """A row of GPQA as a question with four lettered options; the question alone decides their order."""
+    try:
+        wrong = [str(problem.columns[f"Incorrect Answer {number}"]).strip() for number in (1, 2, 3)]
+    except KeyError as missing:
+        raise BadInput(
+            f"gpqa-diamond: the data has no column {missing}; it needs the columns of Idavidrein/gpqa"
+        ) from None
+    options = [problem.answer, *wrong]
+    random.Random(question_key(problem.question)).shuffle(options)
+    listed = "\n".join(f"{letter}) {option}" for letter, option in zip(LETTERS, options, strict=True))
+    question = f"{problem.question}\n\n{listed}\n\n{LETTER}"
+    return replace(problem, question=question, answer=LETTERS[options.index(problem.answer)])

@@ -1,0 +1,98 @@
+"""The problems that a recipe names: what is trained on, and the benchmarks beside it."""
+
+from typing import NamedTuple
+
+from tina_lite.errors import BadInput
+from tina_lite.problems import ProblemSet, PromptSource, Tokenizer, Unreachable, hold_out, load_problems
+from tina_lite.problems.benchmarks import load_benchmark
+from tina_lite.problems.lengths import ask_for_length
+from tina_lite.problems.overlap import Overlap
+from tina_lite.problems.problem_set import no_problems
+from tina_lite.recipe import Recipe
+
+HELD_OUT = "held_out"
+EVAL_SEED = 0
+"""Evaluation asks the same problems with the same random numbers whatever the run's seed."""
+
+
+class RecipeProblems(NamedTuple):
+    """Training set and benchmarks. They share no problem, or `warnings` says which."""
+
+    train: ProblemSet
+    benchmarks: dict[str, ProblemSet]
+    warnings: tuple[str, ...]
+
+
+def problems_of(recipe: Recipe, *, without_data: bool = False) -> RecipeProblems:
+    """All problems of a recipe; with `without_data`, none at all and a warning where the hub is out of reach."""
+    try:
+        return _read(recipe)
+    except Unreachable as error:
+        if not without_data:
+            raise
+        return RecipeProblems(no_problems(recipe.data.source), {}, (str(error),))
+
+
+def _read(recipe: Recipe) -> RecipeProblems:
+    """Benchmarks first: while the training set is read, each question is compared with theirs."""
+    names = [name for name in recipe.eval.benchmarks if name != HELD_OUT]
+    benchmarks = {
+        name: load_benchmark(name, base_folder=recipe.folder, limit=recipe.eval.problems).problems for name in names
+    }
+    overlap = Overlap({one.name: [problem.question for problem in one] for one in benchmarks.values()})
+    train = _source(recipe, recipe.data.split, recipe.seed, recipe.data.limit, overlap)
+    if HELD_OUT in recipe.eval.benchmarks:
+        train, benchmarks[HELD_OUT] = _held_out(recipe, train)
+    if recipe.data.target_length is not None:
+        shortest, longest = recipe.data.target_length
+        train = ask_for_length(train, shortest, longest, recipe.seed)
+    ordered = {name: benchmarks[name] for name in recipe.eval.benchmarks}
+    return RecipeProblems(train, ordered, tuple(overlap.warnings()))
+
+
+def held_out_of(recipe: Recipe) -> ProblemSet:
+    """The problems that a run keeps from training."""
+    train = _source(recipe, recipe.data.split, recipe.seed, recipe.data.limit, Overlap({}))
+    return _held_out(recipe, train)[1]
+
+
+def _held_out(recipe: Recipe, train: ProblemSet) -> tuple[ProblemSet, ProblemSet]:
+    if recipe.data.source == "arithmetic":
+        return train, _source(recipe, "test", EVAL_SEED, None, Overlap({}))
+    share = recipe.data.held_out
+    rest, held = hold_out(train, share)
+    if not len(held) or not len(rest):
+        raise BadInput(
+            f"data.held_out: a share of {share} leaves {len(rest)} problems to train on and {len(held)} to test on; "
+            "give more data or another share"
+        )
+    return rest, held
+
+
+def _source(recipe: Recipe, split: str | None, seed: int, limit: int | None, overlap: Overlap) -> ProblemSet:
+    data = recipe.data
+    return load_problems(
+        data.source,
+        split=split,
+        config=data.config,
+        prompt=data.prompt,
+        answer=data.answer,
+        where=data.where,
+        params=data.params,
+        seed=seed,
+        limit=limit,
+        streaming=data.streaming,
+        base_folder=recipe.folder,
+        watch=overlap.see,
+    )
+
+
+def prompts_of(recipe: Recipe, train: ProblemSet, tokenizer: Tokenizer) -> PromptSource:
+    """The prompts of a run in the order of training."""
+    return PromptSource(
+        train,
+        tokenizer,
+        max_prompt_length=recipe.rollout.max_prompt_length,
+        system_prompt=recipe.data.system_prompt,
+        seed=recipe.seed,
+    )

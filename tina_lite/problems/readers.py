@@ -1,0 +1,227 @@
+"""Readers of local files. Of a .jsonl or .csv byte offsets stay in memory, a .json is held, a .parquet mapped.
+
+A reader gives all rows in order, once, and then any row by its number.
+"""
+
+import csv
+import json
+import sys
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from tina_lite.errors import BadInput
+from tina_lite.problems.rows import Row
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+CHANGED = "(did the file change since the start?)"
+
+
+class Reader(Protocol):
+    """Rows of a source, numbered from 0."""
+
+    def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
+        """All rows in order; `columns` are those that will be looked at, others may be left out."""
+        ...
+
+    def row(self, index: int) -> Row:
+        """One whole row, after `rows` has passed it."""
+        ...
+
+
+class JsonLines:
+    """A .jsonl file, one object a line. Blank lines are no rows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._place = path.absolute()  # a program may change its working directory during the run
+        self._offsets = array("Q")
+
+    def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
+        self._offsets = array("Q")
+        offset = 0
+        with self._place.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                start, offset = offset, offset + len(line)
+                if line.strip().removeprefix(BYTE_ORDER_MARK):
+                    self._offsets.append(start)
+                    yield self._parsed(line, f"{self._path}:{number}")
+
+    def row(self, index: int) -> Row:
+        with self._place.open("rb") as file:
+            file.seek(self._offsets[index])
+            return self._parsed(file.readline(), f"{self._path}, row {index} {CHANGED}")
+
+    def _parsed(self, line: bytes, where: str) -> Row:
+        try:
+            return _as_row(json.loads(line.removeprefix(BYTE_ORDER_MARK).decode()), where)
+        except UnicodeDecodeError as error:
+            raise BadInput(f"{where}: not UTF-8 ({error.reason} at byte {error.start} of the line)") from error
+        except (ValueError, RecursionError) as error:
+            raise BadInput(f"{where}: not JSON ({error})") from error
+
+
+class Listed:
+    """Rows that are held in memory."""
+
+    def __init__(self, rows: Sequence[Any], source: str) -> None:
+        self._rows = rows
+        self._source = source
+
+    def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
+        return (self.row(index) for index in range(len(self._rows)))
+
+    def row(self, index: int) -> Row:
+        return _as_row(self._rows[index], f"{self._source}, row {index}")
+
+
+def json_list(path: Path) -> Listed:
+    """A .json file: one list of objects."""
+    try:
+        rows = json.loads(path.read_bytes().removeprefix(BYTE_ORDER_MARK))
+    except json.JSONDecodeError as error:
+        raise BadInput(f"{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno})") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: not JSON ({error})") from error
+    if not isinstance(rows, list):
+        raise BadInput(f"{path}: a .json file holds one list of objects, this is {_kind(rows)}; see also .jsonl")
+    return Listed(rows, str(path))
+
+
+class Csv:
+    """A .csv file with a header. Every value is a text; a cell may hold line breaks."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._place = path.absolute()
+        self._header: list[str] = []
+        self._offsets = array("Q")
+        csv.field_size_limit(sys.maxsize)  # a worked solution may be long
+
+    def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
+        self._offsets = array("Q")
+        with self._place.open("rb") as file:
+            lines = _Lines(file, self._path)
+            cells = csv.reader(lines)
+            self._header = self._next(cells, lines) or []
+            while True:
+                start = lines.offset
+                row = self._next(cells, lines)
+                if row is None:
+                    return
+                if row:
+                    self._offsets.append(start)
+                    yield self._as_row(row, f"{self._path}:{lines.number}")
+
+    def row(self, index: int) -> Row:
+        where = f"{self._path}, row {index} {CHANGED}"
+        with self._place.open("rb") as file:
+            file.seek(self._offsets[index])
+            lines = _Lines(file, self._path)
+            return self._as_row(self._next(csv.reader(lines), lines) or [], where)
+
+    def _next(self, cells: Iterator[list[str]], lines: "_Lines") -> list[str] | None:
+        try:
+            return next(cells, None)
+        except csv.Error as error:
+            raise BadInput(f"{self._path}:{lines.number}: not CSV ({error})") from error
+
+    def _as_row(self, cells: Sequence[str], where: str) -> Row:
+        if len(cells) > len(self._header):
+            raise BadInput(
+                f"{where}: {len(cells)} cells under a header of {len(self._header)}; quote cells with commas"
+            )
+        return dict(zip(self._header, cells))
+
+
+class _Lines:
+    """Decoded lines of a file, and how far they were read: the csv module never reads ahead of its row."""
+
+    def __init__(self, file: Iterable[bytes], path: Path) -> None:
+        self._file = iter(file)
+        self._path = path
+        self.offset = 0
+        """Bytes, from where reading began."""
+        self.number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._file)
+        self.offset += len(line)
+        self.number += 1
+        try:
+            return line.removeprefix(BYTE_ORDER_MARK).decode()
+        except UnicodeDecodeError as error:
+            raise BadInput(
+                f"{self._path}:{self.number}: not UTF-8 ({error.reason} at byte {error.start} of the line)"
+            ) from error
+
+
+class Table:
+    """A data set of `datasets`, which keeps its rows on disk."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+
+    def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
+        outer = {name.partition(".")[0] for name in columns}.union(columns)
+        wanted = [name for name in self._dataset.column_names if name in outer]
+        return iter(self._dataset.select_columns(wanted) if wanted else self._dataset)
+
+    def row(self, index: int) -> Row:
+        row: Row = self._dataset[index]
+        return row
+
+
+def parquet(path: Path) -> Table:
+    """A .parquet file, turned once into a mapped file in the cache of `datasets`."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        return Table(datasets.Dataset.from_parquet(str(path)))
+    except Exception as error:  # pyarrow's kinds have none in common
+        raise BadInput(f"{path}: not a .parquet file that can be read ({' '.join(str(error).split()):.200})") from error
+
+
+class Joined:
+    """Several readers, one after the other."""
+
+    def __init__(self, readers: Sequence[Reader]) -> None:
+        self._readers = readers
+        self._starts = [0]
+
+    def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
+        self._starts = [0]
+        wanted = list(columns)
+        for reader in self._readers:
+            self._starts.append(self._starts[-1])
+            for row in reader.rows(wanted):
+                self._starts[-1] += 1
+                yield row
+
+    def row(self, index: int) -> Row:
+        which = bisect_right(self._starts, index) - 1
+        return self._readers[which].row(index - self._starts[which])
+
+
+def _as_row(value: Any, where: str) -> Row:
+    if isinstance(value, dict):
+        return value
+    raise BadInput(f"{where}: a row is a JSON object, this is {_kind(value)}")
+
+
+def _kind(value: object) -> str:
+    names: dict[type, str] = {
+        dict: "an object",
+        str: "a text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        type(None): "null",
+    }
+    return names.get(type(value), f"a {type(value).__name__}")

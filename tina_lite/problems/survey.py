@@ -1,0 +1,106 @@
+"""What a recipe's data holds, counted before a run: rows, what is skipped, prompt lengths, the first prompts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tina_lite.problems.from_recipe import HELD_OUT, RecipeProblems, prompts_of
+from tina_lite.problems.problem_set import ProblemSet
+from tina_lite.problems.prompts import Tokenizer, make_prompt
+from tina_lite.recipe import Recipe
+from tina_lite.records import Problem, Prompt
+
+MOST_MEASURED = 10_000
+"""Prompts that are tokenised; of more problems an even sample."""
+PERCENTILES = (5, 50, 95, 99, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLengths:
+    """Tokens in the prompts of the training set."""
+
+    measured: int
+    percentiles: Mapping[int, int]
+    """Percent -> tokens; 100 is the longest."""
+
+    def as_dict(self) -> dict[str, int]:
+        names = {percent: f"p{percent}" if percent < 100 else "max" for percent in self.percentiles}
+        return {"measured": self.measured, **{names[percent]: n for percent, n in self.percentiles.items()}}
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Rows are numbered from 0, as in the samples of a run."""
+
+    name: str
+    rows: int
+    skipped: Mapping[str, Sequence[int]]
+    """Reason -> rows; too long prompts are among those that were measured."""
+    train: int
+    held_out: int
+    warnings: tuple[str, ...]
+    lengths: PromptLengths | None
+    """None without a tokenizer."""
+    prompts: tuple[Prompt, ...]
+    """The first of training, in its order; without a tokenizer there are `problems` instead."""
+    problems: tuple[Problem, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For --json."""
+        return {
+            "name": self.name,
+            "rows": self.rows,
+            "train": self.train,
+            "held_out": self.held_out,
+            "skipped": {reason: {"count": len(rows), "rows": list(rows)} for reason, rows in self.skipped.items()},
+            "prompt_tokens": None if self.lengths is None else self.lengths.as_dict(),
+            "warnings": list(self.warnings),
+            "head": [
+                {"row": one.problem.index, "prompt": one.text, "tokens": len(one.ids), "answer": one.problem.answer}
+                for one in self.prompts
+            ],
+        }
+
+
+def survey(recipe: Recipe, problems: RecipeProblems, tokenizer: Tokenizer | None, head: int) -> Survey:
+    """Counts and measures the recipe's problems; `head` prompts are shown."""
+    train, benchmarks, warnings = problems
+    held_out = len(benchmarks.get(HELD_OUT, ()))
+    held_apart = 0 if recipe.data.source == "arithmetic" else held_out  # whose test problems are no rows of training
+    skipped = dict(train.skipped_rows)
+    rows = len(train) + held_apart + sum(map(len, skipped.values()))
+    tokens = {} if tokenizer is None else _tokens_by_row(recipe, train, tokenizer)
+    too_long = [row for row, count in tokens.items() if count > recipe.rollout.max_prompt_length]
+    if too_long:
+        skipped["prompt too long"] = too_long
+    return Survey(
+        name=train.name,
+        rows=rows,
+        skipped=skipped,
+        train=len(train) - len(too_long),
+        held_out=held_out,
+        warnings=warnings,
+        lengths=_lengths(tokens) if tokens else None,
+        prompts=() if tokenizer is None else tuple(prompts_of(recipe, train, tokenizer).next(head)),
+        problems=tuple(train[:head]) if tokenizer is None else (),
+    )
+
+
+def _tokens_by_row(recipe: Recipe, train: ProblemSet, tokenizer: Tokenizer) -> dict[int, int]:
+    stride = -(-len(train) // MOST_MEASURED)
+    prompts = (make_prompt(problem, tokenizer, recipe.data.system_prompt) for problem in train[::stride])
+    return {prompt.problem.index: len(prompt.ids) for prompt in prompts}
+
+
+def _lengths(tokens: Mapping[int, int]) -> PromptLengths:
+    ordered = sorted(tokens.values())
+    return PromptLengths(len(ordered), {percent: nearest_rank(ordered, percent) for percent in PERCENTILES})
+
+
+def nearest_rank(ordered: Sequence[int], percent: int) -> int:
+    """The smallest value that `percent` of the values do not exceed.
+
+    >>> [nearest_rank([1, 2, 3, 4], percent) for percent in (5, 50, 51, 100)]
+    [1, 2, 3, 4]
+    """
+    return ordered[max(0, -(-percent * len(ordered) // 100) - 1)]

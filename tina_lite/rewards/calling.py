@@ -1,0 +1,200 @@
+"""How a reward function is called: on all completions at once, on each, or on each group; sync or async.
+
+The function says which by what it names: `completions` (TRL's signature), else `completion`, else `group`. Columns,
+by name, go to those that it takes:
+
+| it names | it is called | text | other columns | it gives |
+| --- | --- | --- | --- | --- |
+| completions | once a step | lists of chat messages | lists of N | N values |
+| completion | once a completion | `completion`, `prompt` | this completion's values | one value |
+| group | once a group | `group`: the G texts; `prompt` | `completion_ids` of G; the problem's values | G values |
+"""
+
+import asyncio
+import inspect
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from inspect import Parameter
+from reprlib import repr
+from typing import Any, Literal
+
+from tina_lite.errors import TinaError
+from tina_lite.rewards.completions import contents
+from tina_lite.rewards.parameters import settings
+from tina_lite.rewards.wall_clock import OutOfTime, wall_clock_limit
+
+RewardFunction = Callable[..., object]
+Columns = Mapping[str, Sequence[Any]]
+Style = Literal["step", "completion", "group"]
+
+MOST_HANGS = 3
+"""Calls in a step that may pass the limit; then the rest of the step is not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """In place of a value: the function failed on this completion."""
+
+    traceback: str
+    hung: bool = False
+
+
+def style_of(function: RewardFunction) -> Style:
+    """
+    >>> style_of(lambda completions, completion: 0), style_of(lambda completion: 0), style_of(lambda **columns: 0)
+    ('step', 'completion', 'step')
+    """
+    names = inspect.signature(function).parameters
+    if "completions" in names:
+        return "step"
+    return "completion" if "completion" in names else "group" if "group" in names else "step"
+
+
+def columns_for(function: RewardFunction, columns: Columns) -> Columns:
+    """What a function of this style may ask for, still one value for each completion."""
+    style = style_of(function)
+    if style == "step":
+        return columns
+    texts, prompts = contents(columns["completions"]), contents(columns["prompts"])
+    return {**columns, style: texts, "prompt": prompts}
+
+
+def missing_columns(function: RewardFunction, columns: Columns) -> list[str]:
+    """The columns without which the function cannot be called."""
+    offered = columns_for(function, columns)
+    optional = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
+    return [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is Parameter.empty and parameter.kind not in optional and name not in offered
+    ]
+
+
+def call(
+    function: RewardFunction, params: Mapping[str, object], columns: Columns, limit_s: float | None
+) -> list[object]:
+    """N values, as the function gave them; a Failure for each completion on which it raised or passed the limit.
+
+    `limit_s`: seconds of wall clock for one call. Async calls run side by side.
+    """
+    style = style_of(function)
+    taken = _taken(function, columns_for(function, columns))
+    count = len(columns["completions"])
+    if style == "step":
+        (given,) = call_each(function, [{**taken, **params}], limit_s)
+        return _spread(given, count)
+    if style == "completion":
+        rows = [{name: values[row] for name, values in taken.items()} for row in range(count)]
+        return call_each(function, [{**row, **params} for row in rows], limit_s)
+    spans = _spans(columns["group_ids"])
+    groups = [{name: _group_value(name, values[span]) for name, values in taken.items()} for span in spans]
+    outcomes = call_each(function, [{**group, **params} for group in groups], limit_s)
+    return [
+        value
+        for outcome, span in zip(outcomes, spans, strict=True)
+        for value in _spread(outcome, span.stop - span.start)
+    ]
+
+
+def _taken(function: RewardFunction, columns: Columns) -> Columns:
+    """Settings never come from a column: data may have a column of the same name by chance."""
+    parameters = inspect.signature(function).parameters
+    takes_all = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values())
+    own = settings(function)
+    return {name: values for name, values in columns.items() if name not in own and (takes_all or name in parameters)}
+
+
+def _group_value(name: str, values: Sequence[Any]) -> Any:
+    return list(values) if name in ("group", "completion_ids") else values[0]
+
+
+def _spans(group_ids: Sequence[int]) -> list[slice]:
+    starts = [row for row, group in enumerate(group_ids) if row == 0 or group != group_ids[row - 1]]
+    return [slice(start, end) for start, end in zip(starts, [*starts[1:], len(group_ids)], strict=True)]
+
+
+def call_each(
+    function: RewardFunction, calls: Iterable[Mapping[str, object]], limit_s: float | None
+) -> list[object | Failure]:
+    """What each call gives, or its Failure; after MOST_HANGS calls that hung the rest is not called."""
+    outcomes: list[object | Failure] = []
+    hangs = 0
+    for arguments in calls:
+        if hangs == MOST_HANGS:
+            outcomes.append(Failure(f"not called: {hangs} calls of this step passed the limit of {limit_s:g} s"))
+            continue
+        outcomes.append(_attempt(function, arguments, limit_s))
+        hangs += isinstance(outcomes[-1], Failure) and outcomes[-1].hung
+    pending = {row: outcome for row, outcome in enumerate(outcomes) if inspect.isawaitable(outcome)}
+    if pending:
+        for row, outcome in zip(pending, _awaited(list(pending.values()), limit_s), strict=True):
+            outcomes[row] = outcome
+    return outcomes
+
+
+def _attempt(function: RewardFunction, arguments: Mapping[str, object], limit_s: float | None) -> object | Failure:
+    try:
+        with wall_clock_limit(limit_s):
+            given = function(**arguments)
+            if not isinstance(given, Iterator):
+                return given
+            return [value for value in given]  # noqa: C416 (list() of an endless iterator would not hear the alarm)
+    except TinaError:
+        raise
+    except (Exception, SystemExit, OutOfTime) as error:
+        return _failure(error, limit_s)
+
+
+def _failure(error: BaseException, limit_s: float | None) -> Failure:
+    hung = isinstance(error, OutOfTime)
+    ours = error.__traceback__
+    lines = traceback.format_exception(type(error), error, ours and ours.tb_next)
+    if hung:
+        lines[-1] = f"TimeoutError: it took longer than its limit_s of {limit_s:g} s\n"
+    return Failure("".join(lines), hung)
+
+
+def _awaited(pending: Sequence[Awaitable[object]], limit_s: float | None) -> list[object | Failure]:
+    """The results of coroutines that run side by side; in a notebook, where a loop runs already, in another thread."""
+
+    async def one(coroutine: Awaitable[object]) -> object | Failure:
+        try:
+            async with asyncio.timeout(limit_s) as limit:
+                return await coroutine
+        except TinaError:
+            raise
+        except (Exception, SystemExit, OutOfTime) as error:
+            late = OutOfTime().with_traceback(error.__traceback__) if limit.expired() else error
+            return _failure(late, limit_s)
+
+    async def everything() -> list[object | Failure]:
+        return await asyncio.gather(*map(one, pending))
+
+    def run() -> list[object | Failure]:
+        try:
+            with wall_clock_limit(None if limit_s is None else limit_s + 1):  # for code that blocks or will not end
+                return asyncio.run(everything())
+        except OutOfTime as error:
+            return [_failure(error, limit_s)] * len(pending)
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return run()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(run).result()
+
+
+def _spread(outcome: object | Failure, count: int) -> list[object]:
+    """A call's list of `count` values; a Failure for each where it failed or gave anything else."""
+    if isinstance(outcome, Failure):
+        return [outcome] * count
+    if isinstance(outcome, str | bytes | Mapping) or not hasattr(outcome, "__iter__"):
+        complaint = f"TypeError: a reward function gives a list of float or None, not {repr(outcome)}"
+        return [Failure(complaint)] * count
+    values = list(outcome)
+    if len(values) != count:
+        return [Failure(f"ValueError: {len(values)} rewards for {count} completions")] * count
+    return values

@@ -1,0 +1,174 @@
+"""Rewards that read the answer where the completion states it, without math-verify.
+
+The stated answer is that of the last `\\boxed{}`, else what follows the last `####` or `</think>`, else the whole
+completion. Where the gold is not of the kind that the reward compares, there is no opinion.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+
+from tina_lite.answers import LONGEST_ANSWER, final_answer, last_boxed, stated_answer
+from tina_lite.errors import BadInput
+from tina_lite.rewards.calling import call_each
+from tina_lite.rewards.completions import Completions, contents
+from tina_lite.rewards.registry import reward
+
+SEARCH_LIMIT_S = 1.0
+"""Seconds of wall clock that `regex` may search one completion: a careless pattern can search for ever."""
+
+_DIGITS = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
+_SIGNED = rf"(?:(?<![\w)\]}}])[-+])?{_DIGITS}"
+NUMBER = re.compile(
+    rf"(?P<sign>(?<![\w)\]}}])-)?\\[dt]?frac\{{(?P<over>{_SIGNED})\}}\{{(?P<under>{_SIGNED})\}}"
+    rf"|(?P<number>{_SIGNED})(?:\s*/\s*(?P<divisor>{_DIGITS}))?",
+    re.ASCII,
+)
+
+
+@reward("boxed")
+def boxed(completions: Completions) -> list[float]:
+    r"""1 if the completion holds a `\boxed{}` with something in it and its braces balanced, else 0.
+
+    Range: 0 or 1. Source: the answer format of DeepSeek-R1 (arXiv 2501.12948), section 2.2.2.
+
+    >>> from tina_lite.rewards.completions import chat
+    >>> boxed(chat(r"so \boxed{34}", r"\boxed{}", r"\boxed{34", "34", ""))
+    [1.0, 0.0, 0.0, 0.0, 0.0]
+    """
+    return [float(bool((last_boxed(text) or "").strip())) for text in contents(completions)]
+
+
+@reward("exact_match")
+def exact_match(completions: Completions, answer: Sequence[object]) -> list[float | None]:
+    r"""1 if the stated answer is the gold letter by letter, else 0; any white space counts as one space.
+
+    Range: 0 or 1. Source: the exact-match metric of question answering (SQuAD, arXiv 1606.05250), without its
+    lower-casing and stripping of punctuation.
+
+    >>> from tina_lite.rewards.completions import chat
+    >>> texts = chat(r"\boxed{x + 1}", r"\boxed{1 + x}", "a\n</think>\nnew  york", "It is new york", "34")
+    >>> exact_match(texts, ["x + 1", "x + 1", "new york", "new york", ""])
+    [1.0, 0.0, 1.0, 0.0, None]
+    """
+
+    def same(text: str, gold: str) -> float | None:
+        return float(stated_answer(text).split() == gold.split()) if gold else None
+
+    return [same(text, _gold(raw)) for text, raw in zip(contents(completions), answer, strict=True)]
+
+
+@reward("numeric")
+def numeric(
+    completions: Completions,
+    answer: Sequence[object],
+    *,
+    tolerance: float = 1e-6,
+    relative_tolerance: float = 0.0,
+) -> list[float | None]:
+    r"""1 if |number - gold| <= tolerance + relative_tolerance |gold|, else 0; the last number of the stated answer.
+
+    Numbers are read as 1,250.5, 1e-3, 3/4 or \frac{3}{4}; units and percent signs are passed over. Range: 0 or 1.
+    tolerance in the gold's unit. Source: the comparison of numpy.isclose.
+
+    >>> from tina_lite.rewards.completions import chat
+    >>> texts = chat(r"\boxed{3.14}", r"\boxed{3.2}", "#### 1,250 km", "It took 3/4 h", "many")
+    >>> numeric(texts, ["3.14159", "3.14159", "1250", "0.75", "4"], relative_tolerance=0.01)
+    [1.0, 0.0, 1.0, 1.0, 0.0]
+    """
+    if tolerance < 0 or relative_tolerance < 0:
+        raise BadInput("reward numeric: tolerance and relative_tolerance must be 0 or more")
+
+    def near(text: str, gold: float | None) -> float | None:
+        if gold is None:
+            return None
+        number = last_number(stated_answer(text))
+        return float(number is not None and abs(number - gold) <= tolerance + relative_tolerance * abs(gold))
+
+    return [near(text, last_number(_gold(raw))) for text, raw in zip(contents(completions), answer, strict=True)]
+
+
+def last_number(text: str) -> float | None:
+    r"""The last number in a text; None where there is none that is finite.
+
+    >>> last_number("-3"), last_number(r"x = -\frac{1}{2}"), last_number("3-2"), last_number("x2."), last_number("x")
+    (-3.0, -0.5, 2.0, 2.0, None)
+    """
+    last = None
+    for match in NUMBER.finditer(text[-LONGEST_ANSWER:]):
+        last = match
+    if last is None:
+        return None
+    over, under = last["over"] or last["number"], last["under"] or last["divisor"] or "1"
+    divisor = _float(under)
+    value = _float(over) / divisor if divisor else math.nan
+    return (-value if last["sign"] else value) if math.isfinite(value) else None
+
+
+def _float(digits: str) -> float:
+    return float(digits.replace(",", ""))
+
+
+@reward("choice")
+def choice(completions: Completions, answer: Sequence[object], *, letters: str = "ABCD") -> list[float | None]:
+    r"""1 if the letter that the completion chooses is the gold's, else 0.
+
+    The letter is the last `\boxed{}`'s, else the last that follows "answer" or "answer is", else one that opens the
+    last line. Range: 0 or 1. Source: multiple choice as in GPQA (arXiv 2311.12022), four options.
+
+    >>> from tina_lite.rewards.completions import chat
+    >>> texts = chat(r"\boxed{\text{B}}", "The answer is (B).", "A or B?\nB", "Answer: A", "Beta", "B")
+    >>> choice(texts, ["B"] * 5 + ["7"])
+    [1.0, 1.0, 1.0, 0.0, 0.0, None]
+    """
+    if not letters or not letters.isalpha() or len(set(letters)) < len(letters):
+        raise BadInput(f"reward choice: letters is {letters!r}; it must be different letters such as ABCD")
+    one = f"([{letters}])(?![A-Za-z])"
+    alone = re.compile(rf"[^A-Za-z]*(?:\\(?:text|textbf|mathrm|mathbf)\s*\{{)?[^A-Za-z\\]*{one}")
+    after_answer = re.compile(rf"\b(?i:answer)\b(?i:\s+is\b)?[^A-Za-z]{{0,12}}{one}")
+
+    def chosen(text: str) -> str | None:
+        box = last_boxed(text)
+        if box is not None:
+            return _letter(alone.match(box[:LONGEST_ANSWER]))
+        said = after_answer.findall(text)
+        last_line = text.strip().rpartition("\n")[2]
+        return said[-1] if said else _letter(alone.match(last_line[:LONGEST_ANSWER]))
+
+    golds = [_letter(alone.match(_gold(raw))) for raw in answer]
+    return [
+        None if gold is None else float(chosen(text) == gold)
+        for text, gold in zip(contents(completions), golds, strict=True)
+    ]
+
+
+def _letter(match: re.Match[str] | None) -> str | None:
+    return match[1] if match else None
+
+
+@reward("regex", own_limit=True)
+def regex(completions: Completions, *, pattern: str = "") -> list[object]:
+    r"""1 if Python's `re.search` finds the pattern anywhere in the completion, else 0.
+
+    Range: 0 or 1. A completion that is searched for more than a second counts as a failure. Source: the format rewards
+    of DeepSeek-R1 (arXiv 2501.12948), section 2.2.2, as they are commonly written.
+
+    >>> from tina_lite.rewards.completions import chat
+    >>> regex(chat("<answer>34</answer>", "34", ""), pattern=r"(?s)<answer>.+</answer>\s*$")
+    [1.0, 0.0, 0.0]
+    """
+    if not pattern:
+        raise BadInput("reward regex: it needs a pattern, such as {name: regex, pattern: '<answer>.+</answer>'}")
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise BadInput(f"reward regex: pattern {pattern!r} does not compile: {error}") from error
+
+    def found(text: str) -> float:
+        return float(compiled.search(text) is not None)
+
+    return call_each(found, [{"text": text} for text in contents(completions)], SEARCH_LIMIT_S)
+
+
+def _gold(raw: object) -> str:
+    return "" if raw is None else final_answer(str(raw))

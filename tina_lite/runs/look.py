@@ -1,0 +1,88 @@
+"""A run folder seen from outside, by a process that does not own it: whose it is, and what its events say.
+
+Whatever a log holds that this version does not know, or that is torn, is passed over: looking at a run never fails.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tina_lite.errors import BadInput
+from tina_lite.runs.events import Stamped, from_json
+
+
+def owner_of(folder: Path) -> int | None:
+    """The process that runs this run now, 0 where its number cannot be read; None where none does."""
+    try:
+        lock = os.open(folder / ".lock", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.read(lock, 32).decode(errors="replace").strip()
+        return int(text) if text.isdecimal() else 0
+    except OSError:  # a file system without locks
+        return None
+    finally:
+        os.close(lock)
+    return None
+
+
+def records(path: Path) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a log, line by line; none where there is no log."""
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                record = _record(line)
+                if record is not None:
+                    yield record
+    except OSError:
+        return
+
+
+class EventLog:
+    """events.jsonl as it grows. A resumed run cuts it back, and then it is told from its start again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: tuple[int, int] | None = None
+        self._offset = 0
+        self._torn = b""
+        """A last line that has not come to its end."""
+
+    def news(self) -> tuple[bool, list[Stamped]]:
+        """Whether what was told before no longer holds, and what has been added since."""
+        try:
+            with self._path.open("rb") as file:
+                stat = os.fstat(file.fileno())
+                known, self._file = self._file, (stat.st_dev, stat.st_ino)
+                anew = known is not None and (known != self._file or stat.st_size < self._offset)
+                if anew:
+                    self._offset, self._torn = 0, b""
+                file.seek(self._offset)
+                added = file.read()
+        except OSError:
+            return False, []
+        self._offset += len(added)
+        *lines, self._torn = (self._torn + added).split(b"\n")
+        return anew, [stamped for line in lines if (stamped := _event(line)) is not None]
+
+
+def _event(line: bytes) -> Stamped | None:
+    record = _record(line)
+    try:
+        return None if record is None else from_json(record)
+    except BadInput:
+        return None
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line.decode("utf-8", errors="replace"))
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None

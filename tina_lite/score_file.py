@@ -1,0 +1,178 @@
+"""Rewards for the rows of a file: what `tina-lite score` does, without a model or a run.
+
+A row is a JSON object with `completion`, and `answer`, `prompt`, `group`, `completion_ids` where a reward needs them;
+its other fields are columns, as in data. Texts may be chat messages. Rows with the same `group`, or else with the same
+prompt, are a group.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+from tina_lite.errors import BadInput
+from tina_lite.problems.rows import QUESTION_NAMES, answer_of, question_of
+from tina_lite.rewards import StepScores, WeightedReward, score_rows
+from tina_lite.rewards.completions import chat
+
+ROWS_AT_ONCE = 256
+"""Where no reward compares the completions of a group, a file of any size takes the memory of so many rows."""
+FAULTS_SHOWN = 5
+EXAMPLE = '{"completion": "So it is 2.", "answer": "2"}'
+GIVEN = ("completions", "completion", "prompts", "prompt", "completion_ids", "group", "group_ids")
+"""What rewards are handed whatever fields a row has."""
+OWN_FIELDS = ("completion", "completions", "answer", "prompt", "prompts", "group", "group_ids", "completion_ids")
+"""Fields that are no columns of their own."""
+WORDS_AND_MARKS = re.compile(r"\w+|[^\w\s]")
+
+Encode = Callable[[str], Sequence[int]]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRow:
+    """One row with what it is worth."""
+
+    index: int
+    """Position in the file, from 0; blank lines do not count."""
+    completion: str
+    rewards: Mapping[str, float | None]
+    """By name, before weighting; None: no opinion."""
+    total: float
+    """The weighted sum."""
+
+
+def words_and_marks(text: str) -> list[int]:
+    """Stand-ins for token ids where there is no tokenizer: one for each word or mark.
+
+    >>> len(words_and_marks("So, 1+1=2."))
+    8
+    """
+    return [0] * len(WORDS_AND_MARKS.findall(text))
+
+
+def score_file(
+    path: Path, rewards: Sequence[WeightedReward], encode: Encode
+) -> Iterator[tuple[list[ScoredRow], StepScores]]:
+    """Some rows at a time in the file's order, and what went wrong on them; `encode` makes token ids of a completion.
+
+    Every row is checked before the first is scored: BadInput has a line for each that cannot be used.
+    """
+    _check(path, rewards)
+    rows = (_parsed(line) for _, line in _lines(path))
+    at_once = None if any(one.reward.compares for one in rewards) else ROWS_AT_ONCE
+    for first in count(0, at_once or 1):
+        some = list(islice(rows, at_once))
+        if not some:
+            return
+        yield _score(some, first, rewards, encode)
+
+
+def _score(
+    rows: Sequence[Row], first: int, rewards: Sequence[WeightedReward], encode: Encode
+) -> tuple[list[ScoredRow], StepScores]:
+    groups = _group_numbers(rows)
+    order = sorted(range(len(rows)), key=groups.__getitem__)
+    columns = _columns([rows[row] for row in order], [groups[row] for row in order], encode)
+    scores = score_rows(columns, rewards, [slice(0, len(rows))])
+    (values,) = scores.groups
+    scored = [
+        ScoredRow(
+            first + row,
+            columns["completions"][place][0]["content"],
+            {name: of_all[place] for name, of_all in values.rewards.items()},
+            values.totals[place],
+        )
+        for place, row in enumerate(order)
+    ]
+    return sorted(scored, key=lambda row: row.index), scores
+
+
+def _columns(rows: Sequence[Row], group_ids: Sequence[int], encode: Encode) -> dict[str, list[Any]]:
+    names = dict.fromkeys(name for row in rows for name in row if name not in OWN_FIELDS)
+    texts = [_text(row["completion"]) or "" for row in rows]
+    return {
+        **{name: [row.get(name) for row in rows] for name in names},
+        "prompts": chat(*map(_prompt, rows), role="user"),
+        "completions": chat(*texts),
+        "completion_ids": [row.get("completion_ids") or encode(text) for row, text in zip(rows, texts, strict=True)],
+        "answer": [answer_of(row.get("answer")) for row in rows],
+        "group_ids": list(group_ids),
+    }
+
+
+def _group_numbers(rows: Sequence[Row]) -> list[int]:
+    numbers: dict[object, int] = {}
+    return [numbers.setdefault(_group_key(row) or (row_number,), len(numbers)) for row_number, row in enumerate(rows)]
+
+
+def _group_key(row: Row) -> str | None:
+    if row.get("group") is not None:
+        return f"group {json.dumps(row['group'], sort_keys=True)}"
+    prompt = _prompt(row)
+    return f"prompt {prompt}" if prompt else None
+
+
+def _prompt(row: Row) -> str:
+    return next((text for name in QUESTION_NAMES if (text := question_of(row.get(name)))), "")
+
+
+def _text(completion: object) -> str | None:
+    """A text, or what the last of the chat messages says."""
+    if isinstance(completion, list) and completion and isinstance(completion[-1], Mapping):
+        completion = completion[-1].get("content")
+    return completion if isinstance(completion, str) else None
+
+
+def _check(path: Path, rewards: Sequence[WeightedReward]) -> None:
+    faults, rows = [], 0
+    try:
+        for number, line in _lines(path):
+            rows += 1
+            try:
+                row = _parsed(line)
+                fault = _fault(row, rewards) if isinstance(row, dict) else f"a row is a JSON object such as {EXAMPLE}"
+            except (ValueError, RecursionError) as error:
+                fault = f"not JSON ({error})"
+            if fault:
+                faults.append(f"{path}:{number}: {fault}")
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
+    if len(faults) > FAULTS_SHOWN:
+        faults[FAULTS_SHOWN:] = [f"{path}: {len(faults) - FAULTS_SHOWN} more rows that cannot be used"]
+    if faults:
+        raise BadInput("\n".join(faults))
+    if not rows:
+        raise BadInput(f"{path}: no row in it; a row is a JSON object such as {EXAMPLE}")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Lines that are not blank, by number from 1."""
+    with path.open("rb") as file:
+        yield from ((number, line) for number, line in enumerate(file, start=1) if line.strip())
+
+
+def _parsed(line: bytes) -> Any:
+    return json.loads(line.decode("utf-8-sig"))
+
+
+def _fault(row: Row, rewards: Sequence[WeightedReward]) -> str | None:
+    """What makes a row useless, in one line."""
+    if "completion" not in row:
+        return f"no completion (fields: {', '.join(row)})"
+    if _text(row["completion"]) is None:
+        return "completion must be a text or a list of chat messages"
+    ids = row.get("completion_ids")
+    if ids is not None and not (isinstance(ids, list) and all(isinstance(one, int) for one in ids)):
+        return "completion_ids must be a list of whole numbers"
+    fields = dict.fromkeys((*GIVEN, *row), ())
+    for weighted in rewards:
+        reward = weighted.reward
+        if missing := reward.missing(fields):
+            return f"no {', '.join(missing)}, which reward {reward.name} needs"
+        if reward.compares and _group_key(row) is None:
+            return f"no group and no prompt: reward {reward.name} compares the completions of a group"
+    return None

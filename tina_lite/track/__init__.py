@@ -1,0 +1,42 @@
+"""Trackers: a run's numbers for TensorBoard, Weights & Biases or Trackio, under the names that TRL's users know.
+
+A tracker listens to the event stream from a thread of its own. Whatever goes wrong with it is said once, and the run
+goes on without it. One file a tracker:
+
+    tensorboard.py   event files in RUN/tensorboard
+    wandb.py         a W&B run; WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY are obeyed, offline too
+    trackio.py       a Trackio run on this machine; TRACKIO_PROJECT and TRACKIO_SPACE_ID are obeyed
+
+Each has one function, `start(beginning) -> Tracker`; its package is imported there and nowhere else.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from tina_lite.errors import BadInput
+from tina_lite.track.listening import Beginning, Listening, Tracker
+
+__all__ = ["Beginning", "Listening", "Tracker", "refuse_missing", "trackers"]
+
+
+def refuse_missing(names: Sequence[str]) -> None:
+    """BadInput with the command that installs what a recipe's `track` needs and this machine lacks."""
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        command = f"pip install {' '.join(missing)}"
+        raise BadInput(f"track: {', '.join(missing)} is not installed; {command}, or take it out of the recipe")
+
+
+def trackers(
+    names: Sequence[str], config: Mapping[str, Any], say: Callable[[str], None], spare_s: Callable[[], float]
+) -> list[Listening]:
+    """One listener for each name of a recipe's `track`."""
+    return [Listening(name, partial(_start, name), config, say, spare_s) for name in names]
+
+
+def _start(name: str, beginning: Beginning) -> Tracker:
+    tracker: Tracker = import_module(f"tina_lite.track.{name}").start(beginning)
+    return tracker

@@ -1,0 +1,60 @@
+"""Groups of completions by vLLM, as the same results that the sampler gives.
+
+vLLM schedules and draws; only seeds come from here, one for each (seed, step, problem). Its log-probs differ from the
+learner's by more than rounding, which `grpo.tis_cap` corrects.
+"""
+
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from tina_lite.policy.vllm import Vllm, Wish
+from tina_lite.records import Group, Prompt
+from tina_lite.sampler import Rollout, Sampler, Sampling
+
+if TYPE_CHECKING:
+    from tina_lite.policy.interface import Policy
+
+
+class VllmSampler(Sampler):
+    """A Sampler whose rollouts vLLM does."""
+
+    def __init__(self, policy: "Policy", vllm: Vllm, sampling: Sampling, *, seed: int) -> None:
+        super().__init__(policy, sampling, seed=seed, kv_tokens=0)  # the cache is vLLM's own
+        self._vllm = vllm
+
+    def rollout(
+        self,
+        prompts: Sequence[Prompt],
+        num_generations: int,
+        step: int,
+        *,
+        out_of_time: Callable[[], bool] = lambda: False,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Rollout:
+        sampling, total = self._sampling, len(prompts) * num_generations
+        sampled = self._vllm.sample(
+            [prompt.ids for prompt in prompts],
+            [request_seed(self._seed, step, prompt.problem.index) for prompt in prompts],
+            num_generations,
+            Wish(
+                sampling.temperature,
+                sampling.max_completion_length,
+                tuple(sorted(self._policy.stop_ids)),
+                sampling.stop_strings,
+            ),
+            out_of_time=out_of_time,
+            finished=lambda done: progress(done, total),
+        )
+        groups = tuple(
+            Group(prompt, tuple(self._completion(ids, logprobs) for ids, logprobs in sampled[number]))
+            for number, prompt in enumerate(prompts)
+            if number in sampled
+        )
+        tokens = sum(len(completion.ids) for group in groups for completion in group.completions)
+        return Rollout(groups, tokens, len(prompts) - len(groups))
+
+
+def request_seed(seed: int, step: int, problem: int) -> int:
+    """32 bits, of which vLLM makes one seed for each completion."""
+    return int.from_bytes(blake2b(f"{seed}/{step}/{problem}".encode(), digest_size=4).digest(), "big")
