@@ -9,7 +9,7 @@ TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://do
 
 .PHONY: install install-unsloth quickstart browser test test-unsloth lint base clean
 .PHONY: bench bench-step bench-rollout bench-memory bench-plan bench-learning bench-rewards bench-data
-.PHONY: soak-budget soak-bill
+.PHONY: soak-budget soak-caps soak-crash soak-bill
 
 install: $(INSTALLED)
 
@@ -78,6 +78,12 @@ bench-learning: $(INSTALLED) $(PEER)/.installed  ## reward curves against TRL's:
 
 soak-budget: $(INSTALLED)  ## 40 runs with random budgets and stalls, about 45 minutes: none may bill more than its budget
 	$(BIN)/python tests/soak_budget.py $(ARGS)
+
+soak-caps: $(INSTALLED)  ## 12 runs whose time goes where no stop rule is asked, about 5 minutes: none may pass its cap by half a second
+	$(BIN)/python tests/soak_caps.py $(ARGS)
+
+soak-crash: $(INSTALLED)  ## 50 runs that are killed and resumed: each must end as if nothing had happened
+	$(BIN)/python tests/soak_crash.py $(ARGS)
 
 soak-bill: $(INSTALLED)  ## a run killed 20 times and resumed, about 4 minutes: its bill against a stopwatch
 	$(BIN)/python tests/soak_bill.py $(ARGS)

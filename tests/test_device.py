@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tina_lite.device import ask_driver, card_capability, card_name, visible_card
+from tina_lite import device
+from tina_lite.device import ask_driver, card_capability, card_name, refuse_other_card, usable_card, visible_card
+from tina_lite.errors import BadInput
 
 
 @pytest.fixture
@@ -63,3 +65,43 @@ def test_the_card_is_the_first_that_cuda_may_use(
 def test_the_compute_capability(smi, answer: str, capability: float | None) -> None:
     smi(answer)
     assert card_capability() == capability
+
+
+class FakeCuda:
+    """What torch.cuda says of a machine."""
+
+    def __init__(self, name: str | None) -> None:
+        self.name = name
+
+    def is_available(self) -> bool:
+        return self.name is not None
+
+    def get_device_name(self, index: int) -> str:
+        assert index == 0
+        assert self.name is not None
+        return self.name
+
+
+@pytest.mark.parametrize("version", ["2.13.0+cpu", "2.13.0"])
+def test_a_card_that_torch_was_not_built_for_is_not_billed(smi, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    smi("NVIDIA L40S\\n")
+    monkeypatch.setattr(device.metadata, "version", lambda package: version)
+    assert usable_card() == (None if version.endswith("+cpu") else "NVIDIA L40S")
+
+
+@pytest.mark.parametrize(
+    ("used", "said"),
+    [
+        (None, "torch cannot use it"),
+        ("NVIDIA GeForce GTX 1080", "the price is that of NVIDIA L40S, but torch computes on NVIDIA GeForce GTX 1080"),
+    ],
+)
+def test_a_card_is_refused_that_is_billed_and_does_not_compute(used: str | None, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        refuse_other_card("NVIDIA L40S", FakeCuda(used))
+
+
+@pytest.mark.parametrize("used", ["NVIDIA L40S", "NVIDIA L40S MIG 1g.12gb"])
+def test_the_card_that_computes_is_the_one_that_is_billed(used: str) -> None:
+    refuse_other_card("NVIDIA L40S", FakeCuda(used))
+    refuse_other_card(None, FakeCuda(None))

@@ -8,6 +8,7 @@ import torch
 from tina_lite.grpo import LossSettings
 from tina_lite.learner import Learner, OptimizerSettings, UpdateSettings
 from tina_lite.records import Completion, Group, ScoredGroup
+from tina_lite.wall_clock import OutOfTime
 
 pytestmark = pytest.mark.slow
 
@@ -209,3 +210,68 @@ def test_truncated_importance_sampling_weighs_by_the_samplers_logprobs(make_poli
     plain, _ = gradients(policy, scored)
     weighted, _ = gradients(policy, scored, replace(LOSS, tis_cap=0.5))
     assert float(weighted.norm()) < 0.6 * float(plain.norm())
+
+
+def everything(learner, policy):
+    """Weights, masters and moments."""
+    return {**policy.trainable(), **learner.state()}
+
+
+def is_as_before(learner, policy, before):
+    now = everything(learner, policy)
+    return now.keys() == before.keys() and all(torch.equal(now[name], tensor) for name, tensor in before.items())
+
+
+@pytest.mark.parametrize("asked", [1, 2, 4, 5])
+def test_an_update_that_is_given_up_can_be_taken_back_whole(make_policy, scored, asked):
+    """With two micro-batches an iteration, the weights have moved when the third is asked for."""
+    policy = make_policy()
+    settings = replace(SETTINGS, num_iterations=3, micro_batch_tokens=100)
+    learner = Learner(policy, LOSS, settings, OPTIMIZER, seed=1)
+    learner.update(scored, 1e-3, 1)
+    before = {name: tensor.detach().clone() for name, tensor in everything(learner, policy).items()}
+    asks = iter(range(1, 100))
+    with pytest.raises(OutOfTime):
+        learner.update(scored, 1e-3, 2, out_of_time=lambda: next(asks) > asked)
+    assert learner.updated_at == 2
+    learner.undo()
+    assert is_as_before(learner, policy, before)
+    learner.undo()
+    assert is_as_before(learner, policy, before)
+
+
+def test_an_update_can_be_taken_back_after_it_was_done(make_policy, scored):
+    policy = make_policy()
+    learner = Learner(policy, LOSS, SETTINGS, OPTIMIZER, seed=1)
+    before = {name: tensor.detach().clone() for name, tensor in everything(learner, policy).items()}
+    learner.update(scored, 1e-3, 1)
+    assert not is_as_before(learner, policy, before)
+    learner.undo()
+    assert is_as_before(learner, policy, before)
+
+
+def test_a_time_stamp_can_be_a_seed(make_policy, scored):
+    learner = Learner(make_policy(), LOSS, SETTINGS, OPTIMIZER, seed=20261126101222)
+    assert learner.update(scored, 1e-3, 1).finite
+
+
+def test_moments_go_to_the_device_of_their_masters():
+    """A checkpoint is read on the CPU; torch refuses to step where a moment is elsewhere than its parameter."""
+
+    class OnACard:
+        shares_prompts = True
+        device = torch.device("meta")
+
+        def trainable(self):
+            return {"lora": torch.nn.Parameter(torch.zeros(2, 3, dtype=torch.bfloat16, device="meta"))}
+
+        def sync(self):
+            pass
+
+    learner = Learner(OnACard(), LOSS, SETTINGS, OPTIMIZER, seed=1)
+    ones = torch.ones(2, 3)
+    learner.load_state(
+        {"master.lora": ones, "step.lora": torch.ones(()), "exp_avg.lora": ones, "exp_avg_sq.lora": ones}
+    )
+    state = learner._optimizer.state[learner._masters["lora"]]
+    assert {name: value.device.type for name, value in state.items()} == dict.fromkeys(state, "meta")

@@ -160,11 +160,12 @@ def test_a_budget_too_small_to_start_is_refused_before_anything_is_written(quick
 
 
 def test_a_budget_ends_a_run_before_it_is_passed(quick_recipe, tmp_path):
-    """Rate and budget such that some steps fit: this process is old already, so the budget starts from its age."""
-    from tina_lite.budget.clock import process_age_s
+    """Rate and budget such that some steps fit: the bill begins where the last run of this process ended."""
+    from tina_lite.budget import clock
 
     rate = 3600.0  # a dollar a second
-    budget = process_age_s() + 14.0
+    clock.begin_run()
+    budget = clock.ProcessClock().elapsed_s() + 14.0
     recipe = Recipe.load(quick_recipe, {"stop.max_steps": 10_000, "budget.max_usd": budget})
     summary = run(recipe, out=tmp_path / "out", rate=rate)
     assert summary["stop_reason"] == "max_usd"
@@ -187,7 +188,7 @@ def test_the_users_own_reward_runs_and_a_broken_one_is_counted(quick_recipe, tmp
 
     file = tmp_path / "mine.py"
     file.write_text("def broken(completions, **columns):\n    raise RuntimeError('no such luck')\n")
-    rewards = [{"name": "first_digit"}, {"name": f"{file}:broken"}]
+    rewards = [{"name": "first_digit"}, {"name": f"{file}:broken", "on_error": 0.0}]
     seen = []
     summary = run(Recipe.load(quick_recipe, {"rewards": rewards}), out=tmp_path / "out", listeners=[seen.append])
     assert 0 < summary["reward"]["best"] <= 1

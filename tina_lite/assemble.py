@@ -7,7 +7,12 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
+import torch
+
 from tina_lite.budget import Meter
+from tina_lite.budget.pace import Pace
+from tina_lite.device import refuse_other_card
+from tina_lite.evaluate.examiner import Examiner
 from tina_lite.grpo import LossSettings
 from tina_lite.learner import Learner, OptimizerSettings, UpdateSettings
 from tina_lite.plan.memory import least_step_bytes
@@ -20,6 +25,8 @@ from tina_lite.problems.from_recipe import EVAL_SEED, prompts_of
 from tina_lite.records import Prompt
 from tina_lite.runs.events import EventStream, Notice
 from tina_lite.runs.folder import RunFolder
+from tina_lite.runs.keeper import Keeper
+from tina_lite.runs.phases import Phases
 from tina_lite.runs.signals import StopRequest
 from tina_lite.runs.state import MachineChoices
 from tina_lite.sampler import Sampler, Sampling
@@ -41,6 +48,7 @@ def assemble(
     `earlier`: what the machine decided when the run that is resumed began.
     """
     recipe = p.recipe
+    refuse_other_card(p.card, torch.cuda)
     rollout, optim, lora, targets = recipe.rollout, recipe.optim, recipe.lora, recipe.lora.target_modules
     policy = open_policy(
         p.engine.name,
@@ -57,7 +65,6 @@ def assemble(
         vllm=rollout.engine == "vllm",
         step_bytes=lambda shape, itemsize: least_step_bytes(shape, Work.of(recipe), itemsize, lora.r, targets),
         resident=earlier.resident if earlier else None,
-        trust_remote_code=recipe.model.trust_remote_code,
     )
 
     def say(text: str) -> None:
@@ -100,6 +107,32 @@ def assemble(
         seed=recipe.seed,
         say=say,
     )
+    pace = Pace(meter, p.rules, lambda: bool(stop), recipe.grpo.num_iterations)
+    phases = Phases(meter, events)
+    minutes = recipe.checkpoint.every_minutes
+    keeper = Keeper(
+        folder,
+        every_steps=recipe.checkpoint.every_steps,
+        every_s=60 * minutes if minutes else inf,
+        keep=recipe.checkpoint.keep,
+        tensors=learner.state,
+        save_adapter=policy.save_adapter,
+        pace=pace,
+        meter=meter,
+        phases=phases,
+        events=events,
+    )
+    keeper.require_room(learner.state_bytes)
+    examiner = Examiner(
+        make_sampler(policy, eval_sampling, EVAL_SEED, choices.kv_tokens, say),
+        _benchmark_prompts(p, tokenizer),
+        recipe.eval.samples,
+        pace=pace,
+        meter=meter,
+        phases=phases,
+        events=events,
+        stop=stop,
+    )
     trainer = Trainer(
         LoopSettings(
             prompts_per_step=rollout.prompts_per_step,
@@ -111,22 +144,19 @@ def assemble(
             warmup_ratio=optim.warmup_ratio,
             min_lr_ratio=optim.min_lr_ratio,
             max_steps=p.max_steps,
-            checkpoint_every=recipe.checkpoint.every_steps,
-            checkpoint_every_s=60 * minutes if (minutes := recipe.checkpoint.every_minutes) else inf,
-            checkpoint_keep=recipe.checkpoint.keep,
             eval_every=recipe.eval.every,
-            eval_samples=recipe.eval.samples,
             resample_zero_variance=rollout.resample_zero_variance,
             stop_on_collapse=recipe.stop.on_collapse,
         ),
         choices=choices,
-        saver=policy,
         sampler=make_sampler(policy, sampling, recipe.seed, choices.kv_tokens, say),
         learner=learner,
         source=prompts_of(recipe, p.train, tokenizer),
         rewards=p.rewards,
-        benchmarks=_benchmark_prompts(p, tokenizer),
-        eval_sampler=make_sampler(policy, eval_sampling, EVAL_SEED, choices.kv_tokens, say),
+        examiner=examiner,
+        keeper=keeper,
+        pace=pace,
+        phases=phases,
         folder=folder,
         meter=meter,
         rules=p.rules,

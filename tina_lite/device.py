@@ -3,6 +3,11 @@
 import os
 import shutil
 import subprocess
+import sys
+from importlib import metadata
+from typing import Any
+
+from tina_lite.errors import BadInput
 
 
 def visible_card() -> str | None:
@@ -17,6 +22,38 @@ def card_name() -> str | None:
     """The card's name as its driver gives it, such as "NVIDIA GeForce RTX 4090"; None without one."""
     facts = ask_driver("name")
     return facts[0] if facts else None
+
+
+def usable_card() -> str | None:
+    """The card that torch will compute on, as far as that can be told without importing it."""
+    if "torch" not in sys.modules:  # CUDA counts the fastest card first, its driver by their places
+        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    return None if torch_is_for_cpus() else card_name()
+
+
+def torch_is_for_cpus() -> bool:
+    """Whether the torch that is installed knows no card."""
+    try:
+        return metadata.version("torch").endswith("+cpu")
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def refuse_other_card(card: str | None, cuda: Any) -> None:
+    """BadInput where torch does not compute on the card that is billed; `cuda` is torch.cuda."""
+    if card is None:
+        return
+    if not cuda.is_available():
+        raise BadInput(
+            f"{card} is here, but torch cannot use it: its driver may be too old for this torch (nvidia-smi says which "
+            "CUDA it knows); mend that, or set CUDA_VISIBLE_DEVICES= to compute on the CPU"
+        )
+    used = cuda.get_device_name(0)
+    if not used.startswith(card) and not card.startswith(used):
+        raise BadInput(
+            f"the price is that of {card}, but torch computes on {used}; set CUDA_DEVICE_ORDER=PCI_BUS_ID, and "
+            "CUDA_VISIBLE_DEVICES to the number of the card"
+        )
 
 
 def ask_driver(*fields: str) -> list[str] | None:

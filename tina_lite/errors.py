@@ -3,6 +3,7 @@
 TinaError            shown to a person as one line, never as a traceback
 |- BadInput          a recipe, file, name or number that cannot be used: exit code 2
 |- NoRoom            memory, disk or budget too small: exit code 3
+|- NothingLeft       a run that was to go on has ended, or used up its budget: exit code 0
 `- Interrupted       a signal ended the run after it had saved: exit code 128 + signal
 """
 
@@ -27,6 +28,13 @@ class NoRoom(TinaError):
 
     exit_code = 3
     kind = "no_room"
+
+
+class NothingLeft(TinaError):
+    """A run that has nothing left to do: it has ended, or its budget is used up. Nothing was written or billed."""
+
+    exit_code = 0
+    kind = "nothing_left"
 
 
 class Interrupted(TinaError):

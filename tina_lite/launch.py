@@ -3,18 +3,22 @@
 The order is the point: the run folder is made once nothing that a person typed can fail any more.
 """
 
+import errno
 import math
 import shutil
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tina_lite import __version__
 from tina_lite.budget import Meter
+from tina_lite.budget.clock import end_run
 from tina_lite.budget.hard_stop import HardStop
-from tina_lite.errors import BadInput, NoRoom, TinaError
+from tina_lite.errors import BadInput, Interrupted, NoRoom, TinaError, one_line
+from tina_lite.memory import is_out_of_memory
 from tina_lite.plan import elsewhere
 from tina_lite.policy.engine import enter
 from tina_lite.prepare import RUNS, Prepared, prepare
@@ -22,21 +26,23 @@ from tina_lite.preview import FREE
 from tina_lite.problems.from_recipe import prompts_of
 from tina_lite.problems.rows import NOT_CHOSEN
 from tina_lite.recipe import Recipe
-from tina_lite.resuming import finished
+from tina_lite.resuming import UNFINISHED, finished
 from tina_lite.runs import checkpoint
 from tina_lite.runs.card import model_card
 from tina_lite.runs.events import EventStream, Listener, Notice, PhaseChanged, RunFinished, RunStarted
 from tina_lite.runs.files import write_atomically
-from tina_lite.runs.folder import RunFolder
+from tina_lite.runs.folder import RunFolder, free_folder
 from tina_lite.runs.signals import StopRequest
 from tina_lite.runs.state import Kept
 from tina_lite.runs.summary import per_dollar, summary_of
 from tina_lite.track import Listening, trackers
+from tina_lite.wall_clock import OutOfTime
 
 if TYPE_CHECKING:
     from tina_lite.policy import Policy
     from tina_lite.trainer import Trainer
 
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
 LAST_S = 1.0
 """Seconds that are never given away: the last line of the ledger may have to wait for the disk."""
 REPORT_S = 10.0
@@ -50,6 +56,7 @@ def run(
     rate: float | str | None = None,
     resume: bool = False,
     force_recipe: bool = False,
+    force_restart: bool = False,
     listeners: Sequence[Listener] = (),
 ) -> dict[str, Any]:
     """Train as the recipe says; returns the summary that the run folder keeps as summary.json.
@@ -60,16 +67,22 @@ def run(
         rate: US dollars per hour; wins over the recipe's.
         resume: go on with the run in `out` from its newest checkpoint; one that has ended for good is left as it is.
         force_recipe: let budget, stop rules and checkpoints of a resumed run be others than it began with.
+        force_restart: let a resumed run begin again at step 0 where every checkpoint is damaged.
         listeners: called with every event (`tina_lite.runs.events.Stamped`).
 
     Raises:
         BadInput: something given cannot be used; nothing was written.
         NoRoom: the budget or the machine is too small.
+        NothingLeft: a resumed run's budget is used up.
         Interrupted: a signal ended the run, after it had saved.
+        Exception: whatever else ended the run, after it had saved; the traceback is in error.txt too.
     """
     if resume and out is not None and (summary := finished(Path(out), recipe)) is not None:
         return summary
-    return train(prepare(recipe, out=out, rate=rate, resume=resume, force_recipe=force_recipe), listeners)
+    prepared = prepare(
+        recipe, out=out, rate=rate, resume=resume, force_recipe=force_recipe, force_restart=force_restart
+    )
+    return train(prepared, listeners)
 
 
 def train(
@@ -95,53 +108,91 @@ class _Session:
         self._damaged: list[str] = []
 
     def run(self) -> dict[str, Any]:
-        p = self._p
         with ExitStack() as stack:
-            if p.resume:  # there is a bill already, so it goes on at once
-                folder, meter = self._open(stack)
-                tokenizer = self._read_tokenizer()
-            else:
-                tokenizer = self._read_tokenizer()
-                folder, meter = self._open(stack)
-            saved = self._newest_checkpoint(folder) if p.resume else None
-            kept = Kept.from_json(saved.state, saved.step) if saved else None
-            if p.resume:
-                folder.cut_back(kept.log_sizes if kept else {})
-                folder.write_recipe(p.recipe.to_yaml())
             stop = stack.enter_context(StopRequest())
-            events = EventStream(meter.elapsed_s, meter.usd)
-            tracking = self._trackers(events, meter)
-            events.subscribe(folder.listener)
-            for tracker in tracking:
-                events.subscribe(tracker)
-                stack.callback(tracker.close)
-            for listener in self._listeners:
-                events.subscribe(listener)
-            self._announce(events, saved)
             try:
-                with meter.phase("load"):
-                    from tina_lite.assemble import assemble  # imports torch
-
-                    trainer, policy = assemble(
-                        p, tokenizer, folder, meter, events, stop, kept.choices if kept else None
-                    )
-                    if saved is not None and kept is not None:
-                        trainer.restore(saved.tensors, kept)
-                    trainer.check_room()
-            except (BadInput, NoRoom):
-                for tracker in tracking:  # before the folder goes that they write into
-                    tracker.close()
-                self._leave_nothing()
-                raise
-            folder.drop_summary()
+                with stop.limited(None):  # nothing is there yet that would have to be saved
+                    trainer, policy, folder, meter, events = self._begin(stack, stop)
+            except OutOfTime:
+                assert stop.signal_number is not None, "there is no other limit"
+                on = f"; go on with: tina-lite resume {self._p.path}" if (self._p.path / "recipe.yaml").exists() else ""
+                raise Interrupted(f"stopped while loading{on}", stop.signal_number) from None
             try:
                 trainer.train()
-            except TinaError as error:
-                trainer.stop_reason = trainer.stop_reason or error.kind
+            except BaseException as error:
+                told = self._rescued(error, trainer, folder)
+                trainer.stop_reason = trainer.stop_reason or getattr(told, "kind", "error")
                 with suppress(OSError, NoRoom):  # what went wrong first is said; a full disk may not take a summary
                     self._close(trainer, policy, folder, meter, events)
-                raise
+                if told is error:
+                    raise
+                raise told from error
             return self._close(trainer, policy, folder, meter, events)
+
+    def _begin(self, stack: ExitStack, stop: StopRequest) -> "tuple[Trainer, Policy, RunFolder, Meter, EventStream]":
+        """Everything open and loaded."""
+        p = self._p
+        tokenizer = None if p.resume else self._read_tokenizer()  # a resumed run has a bill: it goes on at once
+        folder = self._open_folder(stack)
+        saved = self._newest_checkpoint(folder) if p.resume else None
+        kept = Kept.from_json(saved.state, saved.step) if saved else None
+        meter = self._open_bill(stack, folder)
+        tokenizer = tokenizer or self._read_tokenizer()
+        if p.resume:
+            folder.cut_back(kept.log_sizes if kept else {})
+            folder.write_recipe(p.recipe.to_yaml())
+            checkpoint.set_aside(folder.checkpoints, self._damaged)
+        events = EventStream(meter.elapsed_s, meter.usd)
+        tracking = self._trackers(events, meter)
+        events.subscribe(folder.listener)
+        for tracker in tracking:
+            events.subscribe(tracker)
+            stack.callback(tracker.close)
+        for listener in self._listeners:
+            events.subscribe(listener)
+        stop.answer = lambda text: events.emit(Notice("warning", text))
+        self._announce(events, saved)
+        try:
+            with meter.phase("load"):
+                from tina_lite.assemble import assemble  # imports torch
+
+                choices = kept.choices if kept else None
+                trainer, policy = assemble(self._p, tokenizer, folder, meter, events, stop, choices)
+                if saved is not None and kept is not None:
+                    trainer.restore(saved.tensors, kept)
+        except (BadInput, NoRoom):
+            for tracker in tracking:  # before the folder goes that they write into
+                tracker.close()
+            self._leave_nothing()
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise NoRoom(f"out of memory while loading: {one_line(error)}; choose a smaller model") from error
+            folder.keep_fault(error)
+            raise
+        return trainer, policy, folder, meter, events
+
+    def _rescued(self, error: BaseException, trainer: "Trainer", folder: RunFolder) -> BaseException:
+        """Save what was finished before the loop ended so; the error as a person is told it."""
+        if isinstance(error, Interrupted):  # it was saved before
+            return error
+        try:
+            step = trainer.rescue()
+            saved = f"step {step} is saved, go on with: tina-lite resume {folder.path}"
+        except Exception as second:
+            saved = f"what was learnt since the last checkpoint could not be saved ({one_line(second)})"
+        if isinstance(error, KeyboardInterrupt):
+            return Interrupted(f"stopped at once; {saved}", signal.SIGINT)
+        if is_out_of_memory(error):
+            smaller = "lower rollout.max_completion_length, optim.micro_batch_tokens or lora.r"
+            return NoRoom(f"out of memory ({one_line(error, 120)}); {saved}; {smaller} if it comes again")
+        if isinstance(error, OSError) and error.errno in DISK:
+            return NoRoom(f"the disk took no more ({one_line(error)}); {saved}")
+        if not isinstance(error, TinaError):
+            with suppress(OSError, NoRoom):
+                folder.keep_fault(error)
+            error.add_note(f"the traceback is in {folder.fault}; {saved}")
+        return error
 
     def _read_tokenizer(self) -> Any:
         """Of the model, tried on the first prompt: the last thing that a wrong recipe can break."""
@@ -151,16 +202,30 @@ class _Session:
         enter(p.engine, local=local, vllm=p.recipe.rollout.engine == "vllm")  # before transformers is imported
         from tina_lite.policy.loading import load_tokenizer
 
-        tokenizer = load_tokenizer(model.id, model.trust_remote_code)
+        tokenizer = load_tokenizer(model.id)
         prompts_of(p.recipe, p.train, tokenizer).next(1)
         return tokenizer
 
-    def _open(self, stack: ExitStack) -> tuple[RunFolder, Meter]:
-        """The run folder, its bill, and what ends the run if nothing else does."""
-        p = self._p
-        folder = RunFolder.reopen(p.path) if p.resume else RunFolder.create(p.path, p.recipe.to_yaml())
+    def _open_folder(self, stack: ExitStack) -> RunFolder:
+        """Locked; of two runs of a name that start together the second takes the next free folder."""
+        folder = RunFolder.reopen(self._p.path) if self._p.resume else self._create()
         stack.callback(folder.close)
+        return folder
+
+    def _create(self) -> RunFolder:
+        while True:
+            try:
+                return RunFolder.create(self._p.path, self._p.recipe.to_yaml())
+            except BadInput:
+                if not self._p.own_name:
+                    raise
+                self._p = replace(self._p, path=free_folder(RUNS, self._p.recipe.name))
+
+    def _open_bill(self, stack: ExitStack, folder: RunFolder) -> Meter:
+        """The meter, and what ends the run if nothing else does."""
+        p = self._p
         meter = Meter.open(folder.ledger, p.rate)
+        stack.callback(end_run)
         stack.callback(meter.close)
         end_at_once = self._end_at_once
         if end_at_once is not None:
@@ -172,7 +237,7 @@ class _Session:
                 end_at_once(f"{limit} is used up: the run was ended at once, in its phase {phase}; {went_on}")
 
             stack.callback(HardStop(p.rules.limits, meter.read, end).close)
-        return folder, meter
+        return meter
 
     def _trackers(self, events: EventStream, meter: Meter) -> list[Listening]:
         recipe = self._p.recipe
@@ -212,17 +277,17 @@ class _Session:
             if self._p.path.parent == RUNS and not any(RUNS.iterdir()):
                 RUNS.rmdir()
 
-    def _newest_checkpoint(self, folder: RunFolder) -> checkpoint.Checkpoint | None:
-        """None where the run was killed before its first one; BadInput where there are some and all are damaged."""
+    def _newest_checkpoint(self, folder: RunFolder) -> checkpoint.SavedCheckpoint | None:
+        """None where the run was killed before its first one; BadInput where all that hold a step are damaged."""
         saved, self._damaged = checkpoint.newest(folder.checkpoints)
-        if saved is None and self._damaged:
+        if self._damaged and (saved is None or saved.step == 0) and not self._p.force_restart:
             raise BadInput(
-                f"{folder.checkpoints}: no checkpoint is whole ({', '.join(self._damaged)}); restore one from a copy, "
-                "or start again with --out"
+                f"{folder.checkpoints}: {', '.join(self._damaged)} cannot be read, and there is no other that holds a "
+                "step; restore one from a copy, or begin again at step 0, on the same bill, with --force-restart"
             )
         return saved
 
-    def _announce(self, events: EventStream, saved: checkpoint.Checkpoint | None) -> None:
+    def _announce(self, events: EventStream, saved: checkpoint.SavedCheckpoint | None) -> None:
         p = self._p
         events.emit(
             RunStarted(
@@ -261,12 +326,16 @@ class _Session:
     ) -> dict[str, Any]:
         """Model card and summary, at the bill of the last moment."""
         p, reading = self._p, meter.read()
-        summary = summary_of(p.recipe, p.rate, trainer.state, trainer.evals, trainer.stop_reason, reading, folder)
+        summary = summary_of(
+            p.recipe, p.rate, trainer.state, trainer.evals, trainer.stop_reason, reading, folder, meter.session
+        )
         summary["per_dollar"] = per_dollar(summary)
         summary["other_cards"] = self._other_cards(summary)
+        earlier = folder.summary()
+        kept = earlier if earlier is not None and _says_more(earlier, summary) else summary
         if folder.adapter.exists():
             card = model_card(
-                summary,
+                kept,
                 base=policy.base_name,
                 data=p.recipe.data.source,
                 quantization=p.recipe.model.quantization,
@@ -274,7 +343,7 @@ class _Session:
                 device=p.device_name,
             )
             write_atomically(folder.adapter / "README.md", card)
-        folder.write_summary(summary)
+        folder.write_summary(kept)
         self._write_report(summary, meter, events)
         events.emit(RunFinished(summary))
         return summary
@@ -285,3 +354,12 @@ class _Session:
             found = elsewhere(self._p.recipe, summary["steps"], summary["tokens"], self._p.card)
             return [asdict(other) for other in found]
         return []
+
+
+def _says_more(earlier: Mapping[str, Any], summary: Mapping[str, Any]) -> bool:
+    """Whether the summary of an earlier session says more: a session that came no further may not replace it."""
+    if earlier.get("steps") != summary["steps"]:
+        return False
+    ended, ends = (one.get("stop_reason") not in UNFINISHED for one in (earlier, summary))
+    measured, measures = ((one.get("eval") or {}).get("after") is not None for one in (earlier, summary))
+    return (ended and not ends) or (measured and not measures)

@@ -5,6 +5,9 @@ is cut into micro-batches by a token budget, which changes memory and not the gr
 the whole step. Where memory does not suffice for a micro-batch, the pass is done again from no gradients with half the
 budget: the same gradient to rounding without dropout, an equally good one with it, as masks are drawn by micro-batch.
 
+An update can be taken back until the next one: what is given up or fails half-way leaves weights and moments as they
+were.
+
 The adapter's tensors are bf16; AdamW works on fp32 masters of them, or an update of 1e-6 on a weight near 0.02 would be
 lost to rounding.
 """
@@ -21,6 +24,7 @@ from tina_lite.grpo import LossSettings, LossWeights, token_losses
 from tina_lite.memory import with_less_each_time
 from tina_lite.policy.interface import Policy, TokenBatch
 from tina_lite.records import Completion, Prompt, ScoredGroup, Update
+from tina_lite.wall_clock import OutOfTime
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,6 +89,11 @@ class Learner:
         self._max_grad_norm = optimizer.max_grad_norm
         self._seed = seed
         self._say = say
+        self._before: dict[str, Tensor] | None = None
+        """What `undo` goes back to: in main memory, as the card's is scarce."""
+        self.updated_at = 0
+        """The step of the last update, whether it came to its end or not."""
+        self._check_time: Callable[[], bool] = lambda: False
         self._adapter = policy.trainable()
         self._masters = {name: tensor.detach().float().clone() for name, tensor in self._adapter.items()}
         self._optimizer = torch.optim.AdamW(
@@ -100,8 +109,14 @@ class Learner:
         learning_rate: float,
         step: int,
         progress: Callable[[int, int], None] = lambda done, total: None,
+        out_of_time: Callable[[], bool] = lambda: False,
     ) -> Update:
-        """One optimiser step for each iteration. A step that is not finite is not taken."""
+        """One optimiser step for each iteration. A step that is not finite is not taken.
+
+        `out_of_time` is asked before each micro-batch; once it says yes, OutOfTime is raised, and `undo` is due.
+        """
+        self._before = {name: tensor.detach().cpu().clone() for name, tensor in self.state().items()}
+        self.updated_at, self._check_time = step, out_of_time
         rows = self._rows(groups)
         skipped = sum(not self._takes_part(group) for group in groups)
         weights = self._weights(groups)
@@ -117,6 +132,13 @@ class Learner:
                 self._step(learning_rate)
             self._drop_gradients()
         return update
+
+    def undo(self) -> None:
+        """Take the last update back, or what was done of it; without one there is nothing to do."""
+        if self._before is not None:
+            self._drop_gradients()
+            before, self._before = self._before, None
+            self._set(before)
 
     def rehearse(self, groups: Sequence[ScoredGroup]) -> None:
         """The memory of an update on these groups: its largest micro-batch, beside the moments. Nothing changes."""
@@ -145,6 +167,9 @@ class Learner:
             raise BadInput(
                 "the checkpoint does not fit this model, or holds numbers that are not finite; use the run's own recipe"
             )
+        self._set(tensors)
+
+    def _set(self, tensors: Mapping[str, "Tensor"]) -> None:
         with torch.no_grad():
             for name, master in self._masters.items():
                 master.copy_(tensors[f"master.{name}"])
@@ -204,11 +229,13 @@ class Learner:
         filled = len(old)
 
         def attempt() -> _Sums:
-            torch.manual_seed(seed)  # dropout; the same again after a resume
+            torch.manual_seed(seed % 2**63)  # dropout; the same again after a resume
             sums, batches = _Sums(), self._micro_batches(groups)
             with self._policy.training():
                 at = 0
                 for index, batch in enumerate(batches[:1] if first_alone else batches):
+                    if self._check_time():
+                        raise OutOfTime
                     sums.add(self._backward(batch, at, old, weights))
                     at += len(batch)
                     progress(index + 1, len(batches))

@@ -10,16 +10,16 @@ from math import ceil
 from pathlib import Path
 
 from tina_lite.budget import Limits, Meter, Rate, StopRules, read_bills, resolve_rate
-from tina_lite.budget.clock import process_age_s
+from tina_lite.budget.clock import ProcessClock, begin_run
 from tina_lite.condition import Condition
-from tina_lite.device import card_name
+from tina_lite.device import usable_card
 from tina_lite.plan.model_config import read_model_type
 from tina_lite.policy.engine import Engine, choose_engine, find_facts, refuse_vllm
 from tina_lite.problems import ProblemSet
 from tina_lite.problems.from_recipe import problems_of
 from tina_lite.recipe import Electricity, Recipe
-from tina_lite.resuming import refuse_changed_recipe
-from tina_lite.rewards import WeightedReward, weighted_rewards
+from tina_lite.resuming import refuse_changed_recipe, refuse_used_up
+from tina_lite.rewards import WeightedReward, try_rewards, weighted_rewards
 from tina_lite.runs.folder import free_folder, refuse_taken
 from tina_lite.track import refuse_missing
 from tina_lite.until import seconds_until
@@ -44,7 +44,11 @@ class Prepared:
     data_warnings: tuple[str, ...]
     max_steps: int
     path: Path
+    own_name: bool
+    """Whether the folder has the run's name, and another one will do where that is taken meanwhile."""
     resume: bool
+    force_restart: bool
+    """A resumed run of which no checkpoint is whole begins again."""
 
     @property
     def device_name(self) -> str:
@@ -59,30 +63,35 @@ def prepare(
     rate: float | str | None = None,
     resume: bool = False,
     force_recipe: bool = False,
+    force_restart: bool = False,
     without_data: bool = False,
 ) -> Prepared:
-    """Check everything that needs neither the model nor the disk. Raises BadInput or NoRoom.
+    """Check everything that needs neither the model nor the disk. Raises BadInput, NoRoom or NothingLeft.
 
-    `force_recipe` lets the limits of a resumed run be others than it began with.
+    `force_recipe` lets the limits of a resumed run be others than it began with; `force_restart` lets it begin again
+    where no checkpoint is whole.
     `without_data` lets a hub data set be that is out of reach: the training set is empty then, and a warning says why.
     """
+    begin_run()
     recipe = recipe.with_local_paths()
     refuse_missing(recipe.track)
-    card = card_name()
     engine = engine_of(recipe)
+    card = usable_card()
     hourly = hourly_rate(recipe, rate, card)
     path = Path(out) if out is not None else free_folder(RUNS, recipe.name)
     if resume:
         refuse_changed_recipe(path, recipe, force_recipe)
         # A session more may be an hour more on the bill: it is not begun where the budget does not hold it.
         bills = read_bills(path / "ledger.jsonl")
-        _rules(recipe, None).refuse_if_hopeless(Meter.in_memory(hourly, earlier=bills).read(), 0.0, 0.0)
+        refuse_used_up(path, _rules(recipe, None).limits, Meter.in_memory(hourly, earlier=bills).read(), bills)
     else:
         refuse_taken(path)
         # A budget that cannot pay for loading is refused in the first second.
         _rules(recipe, None).refuse_if_hopeless(Meter.in_memory(hourly).read(), QUICKEST_START_S, 0.0)
     rewards = weighted_rewards(recipe.rewards, recipe.folder)
     train, benchmarks, warnings = problems_of(recipe, without_data=without_data)
+    if len(train):
+        try_rewards(rewards, train[0])
     max_steps = recipe.stop.max_steps or ceil(len(train) / recipe.rollout.prompts_per_step)
     return Prepared(
         recipe,
@@ -96,7 +105,9 @@ def prepare(
         warnings,
         max_steps,
         path,
+        out is None and not resume,
         resume,
+        force_restart,
     )
 
 
@@ -120,6 +131,6 @@ def _rules(recipe: Recipe, max_steps: int | None) -> StopRules:
     stop = recipe.stop
     until_s = None
     if stop.until is not None:  # a duration counts from the start of the process, a time of day from now
-        until_s = seconds_until(stop.until, datetime.now()) + (process_age_s() if ":" in stop.until else 0.0)
+        until_s = seconds_until(stop.until, datetime.now()) + (ProcessClock().elapsed_s() if ":" in stop.until else 0.0)
     limits = Limits(recipe.budget.max_usd, stop.max_hours, max_steps, stop.max_tokens, until_s)
     return StopRules(limits, Condition.parse(stop.when) if stop.when else None, stop.patience)

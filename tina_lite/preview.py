@@ -41,7 +41,7 @@ def dry_run(recipe: Recipe, *, out: str | Path | None = None, rate: float | str 
 def _first_prompt(p: Prepared) -> list[str]:
     from tina_lite.policy.loading import load_tokenizer
 
-    source = prompts_of(p.recipe, p.train, load_tokenizer(p.recipe.model.id, p.recipe.model.trust_remote_code))
+    source = prompts_of(p.recipe, p.train, load_tokenizer(p.recipe.model.id))
     return [f"first prompt, as the model sees it:\n{source.next(1)[0].text}"]
 
 

@@ -89,8 +89,6 @@ class ModelSection(Section):
     """auto: unsloth on a CUDA card where it is installed and accelerates the architecture, else portable."""
     compute_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 on a card that has it; on a CPU bfloat16 where it is measured to be clearly faster."""
-    trust_remote_code: bool = False
-    """Run Python that comes with the model; without it such a model is refused."""
 
 
 class LoraSection(Section):
@@ -291,7 +289,7 @@ class Recipe(Section):
     """One run, whole. `Recipe.load` reads it from YAML."""
 
     name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    seed: Count = 42
+    seed: Count = Field(42, ge=0, lt=2**63)
     model: ModelSection = Field(default_factory=ModelSection)
     lora: LoraSection = Field(default_factory=LoraSection)
     data: DataSection

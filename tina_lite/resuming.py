@@ -1,11 +1,14 @@
 """Before a run is gone on with: is it the same run, and is there anything left to do?"""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tina_lite.errors import BadInput
+from tina_lite.budget import Limits, Reading, format_price, format_usd, read_bills
+from tina_lite.budget.ledger import SessionBill
+from tina_lite.budget.pace import SAVE_RESERVE_S
+from tina_lite.errors import BadInput, NothingLeft
 from tina_lite.recipe import Recipe
 
 LIMITS = ("budget", "stop", "checkpoint", "track")
@@ -40,11 +43,41 @@ def finished(path: Path, recipe: Recipe) -> dict[str, Any] | None:
     """The summary of a run that has ended for good, and that this recipe would not take further."""
     try:
         summary: dict[str, Any] = json.loads((path / "summary.json").read_text())
-        ended = summary["stop_reason"] not in UNFINISHED
+        last = max((bill.session for bill in read_bills(path / "ledger.jsonl")), default=0)
+        ended = summary["stop_reason"] not in UNFINISHED and summary["session"] >= last
         same = _compared(Recipe.load(path / "recipe.yaml")) == _compared(recipe.with_local_paths())
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return summary if ended and same else None
+
+
+def refuse_used_up(path: Path, limits: Limits, reading: Reading, bills: Sequence[SessionBill]) -> None:
+    """NothingLeft where what is left does not pay for loading and saving, by what earlier sessions took for it."""
+    left_s, limit = limits.left(reading)
+    loads = [bill.seconds_by_phase.get("load", 0.0) for bill in bills if _got_beyond_loading(bill)]
+    needed_s = min(loads, default=0.0) + SAVE_RESERVE_S
+    if left_s is None or left_s >= needed_s:
+        return
+    if limit == "max_usd":
+        spent = (
+            f"{format_usd(sum(bill.usd for bill in bills))} of max_usd {format_price(limits.max_usd or 0.0)} are spent"
+        )
+        more = "--max-usd "
+    elif limit == "max_hours":
+        spent, more = (
+            f"{reading.total_s / 3600:.2f} h of max_hours {limits.max_hours:g} are used",
+            "--set stop.max_hours=",
+        )
+    else:
+        spent, more = "the time of stop.until has come", "--set stop.until="
+    raise NothingLeft(
+        f"{path}: nothing is left to do: {spent}, and going on would take {needed_s:.0f} s before its first step; "
+        f"for more of it: {more}X --force-recipe"
+    )
+
+
+def _got_beyond_loading(bill: SessionBill) -> bool:
+    return any(seconds > 0 for phase, seconds in bill.seconds_by_phase.items() if phase not in ("load", "other"))
 
 
 def _compared(recipe: Recipe) -> dict[str, Any]:

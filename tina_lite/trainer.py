@@ -1,61 +1,40 @@
 """The loop: GRPO with a LoRA adapter on a frozen base, inside a budget.
 
 It wires the rooms together and knows neither how a token is drawn nor who is looking. Everything that it says goes
-out as events.
+out as events. A step is whole or it was not: what is given up or fails leaves all as it was after the step before.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from tina_lite import grpo
-from tina_lite.budget import Meter, StepForecast, StopRules, outlook
+from tina_lite.budget import Meter, StopRules
+from tina_lite.budget.pace import Pace
 from tina_lite.collapse import CollapseWatch
-from tina_lite.errors import Interrupted, TinaError
-from tina_lite.evaluate import evaluate
+from tina_lite.errors import Interrupted, NoRoom, TinaError
+from tina_lite.evaluate.examiner import Examiner, Results
 from tina_lite.learner import Learner
 from tina_lite.problems import PromptSource
-from tina_lite.records import EvalResult, Group, Prompt, ScoredGroup, Update
+from tina_lite.records import Group, Prompt, ScoredGroup, Update
 from tina_lite.rewards import BrokenRewards, Scores, StepScores, WeightedReward, score
-from tina_lite.runs import checkpoint
-from tina_lite.runs.events import (
-    CheckpointSaved,
-    Evaluated,
-    EventStream,
-    Notice,
-    PhaseChanged,
-    PhaseName,
-    Progress,
-    StepDone,
-)
-from tina_lite.runs.files import disk_faults
+from tina_lite.runs.events import EventStream, Notice, StepDone
 from tina_lite.runs.folder import RunFolder
+from tina_lite.runs.keeper import Keeper
 from tina_lite.runs.metrics import step_metrics, step_samples
-from tina_lite.runs.peak_memory import PeakMemory
+from tina_lite.runs.phases import Phases
 from tina_lite.runs.signals import StopRequest
 from tina_lite.runs.state import Kept, MachineChoices, RunState
 from tina_lite.sampler import Sampler
+from tina_lite.wall_clock import OutOfTime
 
-SAVE_RESERVE_S = 5.0
-"""Seconds kept back for the last checkpoint, adapter and summary, a disk that stalls included."""
-SLOWER_SAVE = 2.0
-"""The last save may take so many times the longest so far."""
-FIRST_UPDATE = 2.0
-"""The first update, of which nothing is known, is begun if so many times its rollout would fit."""
-EVAL_RESERVE = 1.5
-"""The last evaluation may take longer than the first: completions grow."""
 MAX_BAD_STEPS = 3
-
+OUTLOOK_AFTER = 2
+"""Steps of a session after which it is said what the budget can pay for; the first is slower than the others."""
+MUCH_LESS = 0.9
+"""Of the steps that were asked for: fewer are worth a word."""
 
 Judged = tuple[Group, Scores]
-
-
-class Saver(Protocol):
-    """What the trainer needs of a policy beside sampler and learner."""
-
-    def save_adapter(self, folder: Path) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +51,7 @@ class LoopSettings:
     warmup_ratio: float
     min_lr_ratio: float
     max_steps: int
-    checkpoint_every: int
-    checkpoint_every_s: float
-    checkpoint_keep: int
     eval_every: int | None
-    eval_samples: int
     resample_zero_variance: int
     """How often in a step groups without variance are replaced by fresh problems."""
     stop_on_collapse: bool
@@ -90,13 +65,14 @@ class Trainer:
         settings: LoopSettings,
         *,
         choices: MachineChoices,
-        saver: Saver,
         sampler: Sampler,
         learner: Learner,
         source: PromptSource,
         rewards: Sequence[WeightedReward],
-        benchmarks: Mapping[str, Sequence[Prompt]],
-        eval_sampler: Sampler,
+        examiner: Examiner,
+        keeper: Keeper,
+        pace: Pace,
+        phases: Phases,
         folder: RunFolder,
         meter: Meter,
         rules: StopRules,
@@ -105,72 +81,123 @@ class Trainer:
     ) -> None:
         self._settings = settings
         self._choices = choices
-        self._saver = saver
         self._sampler = sampler
         self._learner = learner
         self._source = source
         self._rewards = rewards
-        self._benchmarks = benchmarks
-        self._eval_sampler = eval_sampler
+        self._examiner = examiner
+        self._keeper = keeper
+        self._pace = pace
+        self._phases = phases
         self._folder = folder
         self._meter = meter
         self._rules = rules
         self._events = events
         self._stop = stop
-        self._forecast = StepForecast()
-        self._peaks = PeakMemory.of_this_process()
-        self._eval_s = 0.0
-        self._save_s = 0.0
-        self._update_s = 0.0  # of the longest so far; 0 before the first
-        self._checkpointed = 0
-        self._checkpointed_s = meter.elapsed_s()
-        self.state = RunState()
-        self.evals: dict[str, dict[str, EvalResult]] = {}
-        """By "before" and "after", results by benchmark."""
+        self._session_steps = 0
+        self._fell_back = False
         self._collapse = CollapseWatch()
         self._broken = BrokenRewards()
+        self.state = RunState()
         self.stop_reason = ""
+        self._whole = self._kept().to_json()
+        """As a checkpoint keeps it, of the last whole step."""
 
     def train(self) -> None:
         """Evaluate, learn until a stop rule speaks, save, evaluate again."""
         if self.state.step == 0:
-            self._measure("before")
+            self._keeper.save(0, self._whole, adapter=True, say=False)  # what cannot be saved must not be paid for
+            self._examiner.before()
+            self._whole = self._kept().to_json()
         for step in self._steps():
-            started = self._meter.elapsed_s()
-            prompts = self._next_prompts(self._settings.prompts_per_step)
-            groups, tokens = self._rollout(prompts, step)
-            if not groups:
+            try:
+                self._step(step)
+            except OutOfTime:
+                self._give_up(step)
                 break
-            judged = self._score(groups, step)
-            if self._settings.resample_zero_variance:
-                judged, extra_tokens = self._resample(judged, step)
-                tokens += extra_tokens
-            scored = self._with_advantages(judged)
-            if self._no_time_to_update(self._meter.elapsed_s() - started):
-                break
-            before_update = self._meter.elapsed_s()
-            update = self._update(scored, step)
-            if update.trained_tokens:
-                self._update_s = max(self._update_s, self._meter.elapsed_s() - before_update)
-            self.state.count(step, self._source.position, tokens, scored, update.trained_tokens)
-            seconds = self._meter.elapsed_s() - started
-            self._forecast.add(seconds)
-            self._report(scored, update, tokens, seconds)
-            self._refuse_bad_numbers(update)
             self._save_when_due()
-        self._save()
+        self._keeper.save(self.state.step, self._whole, adapter=True)
         self._leave_if_asked()
-        self._measure("after")
+        self._examiner.after(self.state.step)
         self._leave_if_asked()
 
-    def check_room(self) -> None:
-        """NoRoom where the disk cannot hold the checkpoints that are kept at once, and the adapter."""
-        checkpoints = self._settings.checkpoint_keep + 1  # a new one is there before the oldest goes
-        self._folder.require_room((checkpoints + 1) * self._learner.state_bytes)
+    def _step(self, step: int) -> None:
+        started = self._meter.elapsed_s()
+        prompts = self._next_prompts(self._settings.prompts_per_step)
+        groups, tokens = self._rollout(prompts, step)
+        if not groups:
+            raise OutOfTime
+        judged = self._score(groups, step, self._meter.elapsed_s() - started)
+        if self._settings.resample_zero_variance:
+            judged, extra_tokens = self._resample(judged, step)
+            tokens += extra_tokens
+        scored = self._with_advantages(judged)
+        update = self._update(scored, step)
+        self.state.count(step, self._source.position, tokens, scored, update.trained_tokens)
+        seconds = self._meter.elapsed_s() - started
+        self._pace.step_took(seconds)
+        self._report(scored, update, tokens, seconds)
+        self._refuse_bad_numbers(update)
+        self._whole = self._kept().to_json()
+        self._session_steps += 1
+
+    def rescue(self) -> int | None:
+        """After whatever ended the loop: save the last whole step. Its number; None where it cannot be saved."""
+        if self._fell_back:
+            return self._keeper.newest
+        self._back_to_whole_step()
+        self._keeper.save(self.state.step, self._whole, adapter=True)
+        return self.state.step
+
+    def restore(self, tensors: Mapping[str, Any], kept: Kept) -> None:
+        """Go on from a checkpoint."""
+        self._learner.load_state(tensors)
+        self._pace.restore(kept.timings)
+        self._take(kept)
+        self._keeper.newest = self.state.step
+        self._whole = self._kept().to_json()
+
+    @property
+    def evals(self) -> Results:
+        """By "before" and "after", results by benchmark."""
+        return self._examiner.results
+
+    def _take(self, kept: Kept) -> None:
+        self.state, self._examiner.results, self._collapse = kept.state, kept.evals, kept.collapse
+        self._source.position = self.state.position
+
+    def _kept(self) -> Kept:
+        choices = replace(
+            self._choices,
+            kv_tokens=self._sampler.kv_tokens,
+            micro_batch_tokens=self._learner.micro_batch_tokens,
+        )
+        results, timings = self._examiner.results, self._pace.timings
+        return Kept(self.state, results, timings, choices, self._collapse, self._folder.log_sizes())
+
+    def _back_to_whole_step(self) -> None:
+        """As if the step under way had not begun; evaluations that are whole stay."""
+        whole = int(self._whole["state"]["step"])
+        if self._learner.updated_at > whole:
+            self._learner.undo()
+        self._take(replace(Kept.from_json(self._whole, whole), evals=self._examiner.results))
+
+    def _give_up(self, step: int) -> None:
+        """The time of a step is up, or a signal came."""
+        self._back_to_whole_step()
+        if not self._stop:
+            self.stop_reason = self._pace.limit()
+            self._say_what_did_not_fit(f"step {step} was given up: what it still needed did not fit")
+        if not self._stop and step == 1:
+            raise NoRoom(
+                f"{self.stop_reason} is too small for one step: raise it, or ask for less in a step "
+                "(rollout.prompts_per_step, rollout.max_completion_length)"
+            )
 
     def _steps(self) -> Iterator[int]:
         """Step numbers from 1, until a stop rule speaks."""
-        self._rules.refuse_if_hopeless(self._meter.read(), 0.0, self._reserve_s())
+        if self.state.step == 0:
+            self._rules.refuse_if_hopeless(self._meter.read(), 0.0, self._pace.reserve_s)
         while not self._stop:
             self.stop_reason = self._reason_to_stop() or ""
             if self.stop_reason:
@@ -183,12 +210,12 @@ class Trainer:
             return "stop_file"
         if self._settings.stop_on_collapse and self._collapse.collapsed:
             return "collapse"
-        state, forecast_s = self.state, self._forecast.next_s()
+        state, forecast_s = self.state, self._pace.step_s
         reason = self._rules.before_step(
             state.step,
             self._meter.read(),
             forecast_s,
-            self._reserve_s(),
+            self._pace.reserve_s,
             tokens=state.prompt_tokens + state.completion_tokens,
             step_tokens=state.step_tokens,
             held=state.held,
@@ -198,18 +225,9 @@ class Trainer:
         return reason
 
     def _say_what_did_not_fit(self, why: str) -> None:
-        left_s, limit = self._rules.limits.left(self._meter.read())
-        kept = f"{self._reserve_s():.1f} s are kept for closing"
-        self._events.emit(Notice("info", f"{limit} leaves {left_s or 0:.1f} s: {kept}, and {why}"))
-
-    def _no_time_to_update(self, spent_s: float) -> bool:
-        """Whether the update of this step would eat the reserve; a rollout that ran up to its deadline is dropped."""
-        update_s = self._update_s or FIRST_UPDATE * spent_s
-        reason = self._rules.out_of(self._meter.read(), update_s + self._reserve_s())
-        if reason is not None:
-            self.stop_reason = reason
-            self._say_what_did_not_fit(f"the update of this step may take {update_s:.1f} s")
-        return reason is not None
+        kept = f"{self._pace.reserve_s:.1f} s are kept for closing"
+        left_s = self._pace.left_s() or 0.0
+        self._events.emit(Notice("info", f"{self._pace.limit()} leaves {left_s:.1f} s: {kept}, and {why}"))
 
     def _next_prompts(self, count: int) -> list[Prompt]:
         skipped = self._source.too_long
@@ -219,31 +237,28 @@ class Trainer:
         return prompts
 
     def _rollout(self, prompts: Sequence[Prompt], step: int) -> tuple[Sequence[Group], int]:
-        """Groups that were finished in time and the tokens they took; none where time or a signal ended the step."""
-        deadline = self._rules.deadline_s(self._meter.read(), self._reserve_s() + self._update_s)
-        with self._phase("rollout", step):
+        """Groups that were finished in time and the tokens they took."""
+        with self._phases("rollout", step):
             rollout = self._sampler.rollout(
                 prompts,
                 self._settings.num_generations,
                 step,
-                out_of_time=lambda: self._out_of_time(deadline),
-                progress=self._progress("rollout", step, "completions"),
+                out_of_time=self._pace.out_of_time_for_rollout(),
+                progress=self._phases.progress("rollout", step, "completions"),
             )
-        if self._stop:
-            return (), rollout.decoded_tokens
-        if not rollout.groups:
-            self.stop_reason = self._rules.binding_limit(self._meter.read())
-            self._say_what_did_not_fit(f"the rollout of step {step} was not finished in time")
+        if self._stop:  # of a step that goes on after a resume nothing may be trained now
+            raise OutOfTime
         return rollout.groups, rollout.decoded_tokens
 
-    def _score(self, groups: Sequence[Group], step: int) -> list[Judged]:
-        with self._phase("reward", step):
+    def _score(self, groups: Sequence[Group], step: int, rollout_s: float) -> list[Judged]:
+        started = self._meter.elapsed_s()
+        with self._phases("reward", step), self._stop.limited(self._pace.scoring_may_take_s(rollout_s)):
             scores = score(groups, self._rewards)
+        self._pace.timings.reward = max(self._pace.timings.reward, self._meter.elapsed_s() - started)
         if scores.failures:
             self._say_failures(scores)
         broken = self._broken.after(scores)
         if broken:
-            self._save()
             raise TinaError(
                 f"reward {', '.join(broken)} keeps failing, see {self._folder.reward_error}; "
                 f"step {self.state.step} is saved: mend it and go on with: tina-lite resume {self._folder.path}"
@@ -266,11 +281,12 @@ class Trainer:
             missing = len(judged) - len(teaching)
             if not missing:
                 break
+            started = self._meter.elapsed_s()
             fresh, tokens = self._rollout(self._next_prompts(missing), step)
             extra_tokens += tokens
             if len(fresh) < missing:  # out of time: the step goes on with what it has
                 break
-            judged = teaching + self._score(fresh, step)
+            judged = teaching + self._score(fresh, step, self._meter.elapsed_s() - started)
         return judged, extra_tokens
 
     def _with_advantages(self, judged: Sequence[Judged]) -> list[ScoredGroup]:
@@ -281,8 +297,11 @@ class Trainer:
         ]
 
     def _update(self, groups: Sequence[ScoredGroup], step: int) -> Update:
-        settings = self._settings
-        self.state.horizon = max(self.state.horizon, self._horizon(step))
+        settings, started = self._settings, self._meter.elapsed_s()
+        if self.state.started_s is None:
+            self.state.started_s = self._meter.read().total_s
+        horizon = self._pace.horizon(step, settings.max_steps, settings.lr_horizon, self.state.started_s)
+        self.state.horizon = max(self.state.horizon, horizon)
         rate = grpo.learning_rate(
             self.state.horizon,
             settings.learning_rate,
@@ -290,21 +309,13 @@ class Trainer:
             settings.warmup_ratio,
             settings.min_lr_ratio,
         )
-        with self._phase("update", step):
-            return self._learner.update(groups, rate, step, self._progress("update", step, "micro-batches"))
-
-    def _horizon(self, step: int) -> float:
-        """Share of the learning-rate schedule that is done once this step has run."""
-        by_steps = step / self._settings.max_steps
-        reading = self._meter.read()
-        left_s, _ = self._rules.limits.left(reading)
-        if self.state.started_s is None:
-            self.state.started_s = reading.total_s
-        if self._settings.lr_horizon == "steps" or left_s is None:
-            return by_steps
-        spent_s = reading.total_s - self.state.started_s + (self._update_s or self._forecast.next_s())
-        spare_s = max(0.0, left_s - self._reserve_s() - self._update_s)
-        return max(by_steps, spent_s / max(spent_s + spare_s, 1e-9))
+        out_of_time = self._pace.out_of_time(self._pace.reserve_s)
+        with self._phases("update", step):
+            progress = self._phases.progress("update", step, "micro-batches")
+            update = self._learner.update(groups, rate, step, progress, out_of_time)
+        if update.trained_tokens:
+            self._pace.timings.update = max(self._pace.timings.update, self._meter.elapsed_s() - started)
+        return update
 
     def _report(self, groups: Sequence[ScoredGroup], update: Update, tokens: int, seconds: float) -> None:
         step, reading = self.state.step, self._meter.read()
@@ -316,7 +327,7 @@ class Trainer:
             decoded_tokens=tokens,
             step_time_s=seconds,
         )
-        metrics |= self._peaks.metrics()
+        metrics |= self._phases.peaks.metrics()
         metrics["num_tokens"] = self.state.prompt_tokens + self.state.completion_tokens
         metrics["epoch"] = self._source.epoch
         if self._settings.lr_horizon == "budget":
@@ -324,8 +335,13 @@ class Trainer:
         self._watch_condition(metrics)
         for sign in self._collapse.after(metrics):
             self._notice(f"step {step}: {sign}")
-        if ahead := outlook(self._forecast, self._rules.limits, step, reading, self._reserve_s()):
+        if ahead := self._pace.outlook(step):
             metrics["steps_left"], metrics["usd_at_end"] = ahead.steps, ahead.usd
+            if self._session_steps + 1 == OUTLOOK_AFTER and step + ahead.steps < MUCH_LESS * self._settings.max_steps:
+                self._notice(
+                    f"at this speed {self._pace.limit()} pays for about {step + ahead.steps} of "
+                    f"{self._settings.max_steps} steps"
+                )
         samples = step_samples(groups)
         self._folder.keep_samples([{"step": step, **sample} for sample in samples.kept])
         self._events.emit(StepDone(step, self._settings.max_steps, metrics, samples.shown, samples.typical))
@@ -357,44 +373,21 @@ class Trainer:
 
     def _fall_back(self) -> int:
         """The adapter of the newest checkpoint, which is older than the bad steps; its step, 0 where there is none."""
-        saved, _ = checkpoint.newest(self._folder.checkpoints)
+        self._fell_back = True
+        saved = self._keeper.read_newest()
         if saved is None:
             return 0
         self._learner.load_state(saved.tensors)
-        self._save_adapter()
+        self._keeper.save_adapter()
         return saved.step
 
     def _save_when_due(self) -> None:
         settings, step = self._settings, self.state.step
-        waited_s = self._meter.elapsed_s() - self._checkpointed_s
-        due = step % settings.checkpoint_every == 0 or waited_s >= settings.checkpoint_every_s
-        if due and not self.state.bad_steps:
-            self._checkpoint()
+        if self._keeper.due(step) and not self.state.bad_steps:
+            self._keeper.save(step, self._whole, adapter=False)
         if settings.eval_every and step % settings.eval_every == 0 and step < settings.max_steps:
-            self._evaluate("step", list(self._benchmarks))
-
-    def _save(self) -> None:
-        """The last checkpoint, and the adapter in PEFT's layout."""
-        if self._checkpointed != self.state.step or self.state.step == 0:
-            self._checkpoint()
-        self._save_adapter()
-
-    def _save_adapter(self) -> None:
-        with self._phase("save", self.state.step), disk_faults(self._folder.adapter):
-            self._folder.replace_adapter(self._saver.save_adapter)
-
-    def _checkpoint(self) -> None:
-        started = self._meter.elapsed_s()
-        with self._phase("save", self.state.step), disk_faults(self._folder.checkpoints):
-            path = checkpoint.save(
-                self._folder.checkpoints,
-                checkpoint.Checkpoint(self.state.step, self._learner.state(), self._kept().to_json()),
-                keep=self._settings.checkpoint_keep,
-            )
-        self._checkpointed, self._checkpointed_s = self.state.step, self._meter.elapsed_s()
-        seconds = round(self._checkpointed_s - started, 3)
-        self._save_s = max(self._save_s, seconds)
-        self._events.emit(CheckpointSaved(self.state.step, str(path.relative_to(self._folder.path)), seconds))
+            self._examiner.during(step)
+            self._whole = self._kept().to_json()
 
     def _leave_if_asked(self) -> None:
         if self._stop:
@@ -405,74 +398,5 @@ class Trainer:
                 self._stop.signal_number,
             )
 
-    def _measure(self, when: str) -> None:
-        """Every benchmark that has not been measured; what a signal cuts short is measured again after a resume."""
-        results = self.evals.setdefault(when, {})
-        results |= self._evaluate(when, [name for name in self._benchmarks if name not in results])
-
-    def _evaluate(self, when: str, names: Sequence[str]) -> dict[str, EvalResult]:
-        """Benchmarks in turn, inside what money is left beside the reserve for saving."""
-        started, results = self._meter.elapsed_s(), {}
-        deadline = self._rules.deadline_s(self._meter.read(), self._save_reserve_s())
-        for name in names:
-            prompts = self._benchmarks[name]
-            with self._phase("eval", self.state.step):
-                result = evaluate(
-                    self._eval_sampler,
-                    prompts,
-                    self._settings.eval_samples,
-                    name,
-                    out_of_time=lambda: self._out_of_time(deadline),
-                    progress=self._progress("eval", self.state.step, "completions"),
-                )
-            if self._stop:
-                break
-            if result is None or result.problems < len(prompts):
-                measured = result.problems if result else 0
-                self._notice(f"evaluation on {name} was cut short: {measured} of {len(prompts)} problems")
-            if result is not None:
-                results[name] = result
-                self._events.emit(_evaluated(when, self.state.step, result))
-        self._eval_s = max(self._eval_s, self._meter.elapsed_s() - started)
-        return results
-
-    def _reserve_s(self) -> float:
-        """Seconds that closing will take."""
-        return self._eval_s * EVAL_RESERVE + self._save_reserve_s()
-
-    def _save_reserve_s(self) -> float:
-        return max(SAVE_RESERVE_S, SLOWER_SAVE * self._save_s)
-
-    def _out_of_time(self, deadline_s: float | None) -> bool:
-        return bool(self._stop) or (deadline_s is not None and self._meter.elapsed_s() >= deadline_s)
-
     def _notice(self, text: str) -> None:
         self._events.emit(Notice("warning", text))
-
-    def _progress(self, phase: PhaseName, step: int, unit: str) -> Any:
-        return lambda done, total: self._events.emit(Progress(phase, step, done, total, unit))
-
-    @contextmanager
-    def _phase(self, phase: PhaseName, step: int) -> Iterator[None]:
-        self._events.emit(PhaseChanged(phase, step))
-        with self._meter.phase(phase), self._peaks.phase(phase):
-            yield
-
-    def _kept(self) -> Kept:
-        choices = replace(
-            self._choices,
-            kv_tokens=self._sampler.kv_tokens,
-            micro_batch_tokens=self._learner.micro_batch_tokens,
-        )
-        return Kept(self.state, self.evals, self._eval_s, choices, self._collapse, self._folder.log_sizes())
-
-    def restore(self, tensors: Mapping[str, Any], kept: Kept) -> None:
-        """Go on from a checkpoint."""
-        self._learner.load_state(tensors)
-        self.state, self.evals, self._eval_s, self._collapse = kept.state, kept.evals, kept.eval_s, kept.collapse
-        self._source.position = self.state.position
-        self._checkpointed = self.state.step
-
-
-def _evaluated(when: str, step: int, result: EvalResult) -> Evaluated:
-    return Evaluated(when=when, step=step, **{name: getattr(result, name) for name in EvalResult.__slots__})

@@ -17,7 +17,7 @@ FAST = cpu.CpuSpeed(1e11, 4e11, 2e10, 1e-5, "bfloat16")
 def plan(monkeypatch, capsys, tmp_path, quick_recipe):
     """Calls `tina-lite plan` on a machine without a card whose CPU is known; gives exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tina_lite.plan.device.card_name", lambda: None)
+    monkeypatch.setattr("tina_lite.plan.device.usable_card", lambda: None)
     monkeypatch.setattr("tina_lite.plan.device.cpu_speed", lambda hidden, intermediate: FAST)
     monkeypatch.setattr("tina_lite.cli.main.leave", lambda code: None)
 

@@ -41,7 +41,7 @@ def test_a_card_known_by_its_memory_is_as_slow_as_any():
 
 
 def test_a_card_of_this_machine_that_is_not_in_the_table_is_planned_by_its_memory(monkeypatch):
-    monkeypatch.setattr(device, "card_name", lambda: "NVIDIA GeForce RTX 4080")
+    monkeypatch.setattr(device, "usable_card", lambda: "NVIDIA GeForce RTX 4080")
     monkeypatch.setattr(device, "card_memory_gib", lambda: 15.99)
     own = find_device(TINY)
     assert own.name == own.priced_as == "NVIDIA GeForce RTX 4080"
@@ -76,12 +76,12 @@ def test_this_machine_is_its_card_else_its_cpu(monkeypatch):
         asked.append((hidden, intermediate))
         return FAST
 
-    monkeypatch.setattr(device, "card_name", lambda: None)
+    monkeypatch.setattr(device, "usable_card", lambda: None)
     monkeypatch.setattr(device, "cpu_speed", measure)
     own = find_device(TINY)
     assert (own.card, own.dtype, own.flops, own.attention_flops) == (False, "bfloat16", 4e11, 0.5e11)
     assert find_device(TINY, "float32").flops == 1e11
-    monkeypatch.setattr(device, "card_name", lambda: "NVIDIA L40S")
+    monkeypatch.setattr(device, "usable_card", lambda: "NVIDIA L40S")
     monkeypatch.setattr(device, "card_memory_gib", lambda: None)
     assert find_device(TINY).name == "L40S"
     assert asked == [(TINY.hidden, TINY.intermediate)] * 2

@@ -17,7 +17,7 @@ from tina_lite.records import Completion, Group, Problem, Prompt
 from tina_lite.rewards import StepScores, WeightedReward, resolve, score, weighted_rewards
 from tina_lite.rewards.calling import MOST_HANGS, Failure, call_each
 from tina_lite.rewards.registry import Reward
-from tina_lite.rewards.wall_clock import OutOfTime, wall_clock_limit
+from tina_lite.wall_clock import OutOfTime, wall_clock_limit
 
 SHORT_S = 0.05
 
@@ -206,7 +206,9 @@ def test_what_the_recipe_says_of_failures() -> None:
 @pytest.mark.slow
 def test_a_reward_that_keeps_failing_ends_the_run_which_can_go_on(quick_recipe: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
-    mine.write_text("def mine(completion, answer):\n    return len(completion) / BUDGET\n")
+    mine.write_text(  # on a made-up completion, which is tried first, it does not fail
+        "def mine(completion, answer):\n    return len(completion) / (1 if '<think>One' in completion else BUDGET)\n"
+    )
     recipe = Recipe.load(quick_recipe, {"rewards": [{"name": f"{mine}:mine"}], "stop.max_steps": 9})
     with pytest.raises(TinaError, match=r"reward mine keeps failing, see .*reward-error\.txt; step 3 is saved"):
         run(recipe, out=tmp_path / "out")
@@ -214,4 +216,4 @@ def test_a_reward_that_keeps_failing_ends_the_run_which_can_go_on(quick_recipe: 
     assert saved.startswith("reward mine, completion 0:\nTraceback")
     assert saved.endswith("NameError: name 'BUDGET' is not defined\n")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert (summary["steps"], summary["reward_failures"]) == (3, {"mine": 64})
+    assert (summary["steps"], summary["reward_failures"]) == (3, {"mine": 48}), "the fourth step was taken back"

@@ -160,3 +160,20 @@ def test_nothing_that_is_loaded_is_a_pickle_or_a_link(tmp_path):
     assert holds(newest(tmp_path / "here")[0], 1)
     (tmp_path / "here" / "step-000001" / checkpoint.TENSORS).write_bytes(pickle.dumps(made(1).tensors["a"]))
     assert newest(tmp_path / "here")[0] is None
+
+
+def test_a_damaged_one_that_is_set_aside_takes_no_place_and_stays(tmp_path):
+    prepared(tmp_path, 4)
+    (tmp_path / "step-000004" / "state.json").write_text("{}")
+    checkpoint.set_aside(tmp_path, newest(tmp_path)[1])
+    save(tmp_path, made(6), keep=2)
+    assert steps(tmp_path) == [3, 6]
+    assert (tmp_path / "damaged-step-000004" / "state.json").exists()
+
+
+def test_a_persons_copy_is_not_touched(tmp_path):
+    prepared(tmp_path, 2)
+    for name in ("step-000002-best", "step-2", "my-step-000001"):
+        shutil.copytree(tmp_path / "step-000002", tmp_path / name)
+    save(tmp_path, made(9), keep=1)
+    assert {path.name for path in tmp_path.iterdir()} == {"step-000009", "step-000002-best", "step-2", "my-step-000001"}

@@ -38,7 +38,7 @@ def test_a_log_that_was_cut_back_is_told_from_its_start(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     log, file = EventLog(path), JsonLines(path)
     file.append(FIRST.to_json())
-    size = file.sync()
+    size = file.size()
     file.append(SECOND.to_json())
     log.news()
     cut_back(path, size)

@@ -1,6 +1,7 @@
 """Time as a bill sees it: from the moment the operating system made the process, sleep of the machine included."""
 
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Protocol
@@ -21,16 +22,44 @@ class Clock(Protocol):
 
 
 class ProcessClock:
-    """Of this process. It counts CLOCK_BOOTTIME, as a rented card is paid for while the machine is suspended."""
+    """Of a run in this process. It counts CLOCK_BOOTTIME, as a rented card is paid for while the machine is suspended.
+
+    The first run began with the process, and a later one where the one before ended. At a prompt or in a notebook,
+    which is open for hours, each begins when it is called for.
+    """
 
     def __init__(self) -> None:
-        self._origin = _boottime() - process_age_s()
+        self._origin = _begun_at() if _origin is None else _origin
 
     def elapsed_s(self) -> float:
         return _boottime() - self._origin
 
     def wall(self) -> float:
         return time.time()
+
+
+_origin: float | None = None
+"""When the run under way began; None before the first."""
+_ended_at: float | None = None
+"""When the last run of this process ended."""
+
+
+def begin_run() -> None:
+    """What follows belongs to a new run."""
+    global _origin
+    _origin = _begun_at()
+
+
+def end_run() -> None:
+    """The bill of the run under way is closed."""
+    global _ended_at
+    _ended_at = _boottime()
+
+
+def _begun_at() -> float:
+    if hasattr(sys, "ps1") or "ipykernel" in sys.modules:
+        return _boottime()
+    return _boottime() - process_age_s() if _ended_at is None else _ended_at
 
 
 def process_age_s() -> float:

@@ -51,7 +51,7 @@ def _tokenizer(model: "ModelSection") -> Any:
     from tina_lite.policy.loading import load_tokenizer
 
     try:
-        return load_tokenizer(model.id, model.trust_remote_code)
+        return load_tokenizer(model.id)
     except BadInput as error:
         print(f"prompts are neither measured nor shown as the model sees them: {error}", file=sys.stderr)
         return None

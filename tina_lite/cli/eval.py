@@ -120,13 +120,13 @@ def _benchmark(name: str, target: "Target", limit: int | None) -> "Benchmark":
 def _rate(target: "Target", flag: str | None, budget_is_set: bool) -> "Rate":
     """As for a run: the flag, else the run's own rate, else what is known of the card."""
     from tina_lite.budget import resolve_rate
-    from tina_lite.device import card_name
+    from tina_lite.device import usable_card
     from tina_lite.recipe import Electricity
 
     wanted = target.recipe.budget.rate if target.recipe else "auto"
     given = wanted.model_dump() if isinstance(wanted, Electricity) else None if wanted == "auto" else wanted
     billing = target.recipe.budget.billing if target.recipe else "second"
-    return resolve_rate(flag, given, os.environ, card_name(), budget_is_set, billing)
+    return resolve_rate(flag, given, os.environ, usable_card(), budget_is_set, billing)
 
 
 def _refuse_twice(names: list[str], option: str) -> None:

@@ -14,6 +14,7 @@ from tina_lite.cli.run import go_on
 @click.option("--max-usd", "--max-cost", type=float, metavar="X", help="Another budget; needs --force-recipe.")
 @click.option("--max-steps", type=int, metavar="N", help="Another number of steps; needs --force-recipe.")
 @click.option("--force-recipe", is_flag=True, help="Go on with another budget, other stop rules or checkpoints.")
+@click.option("--force-restart", is_flag=True, help="Begin again at step 0 where every checkpoint is damaged.")
 @click.option("--rate", metavar="X", help="What an hour costs, in US dollars.")
 @click.option("--plain", is_flag=True, help="Plain lines instead of the live view.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on stdout, and nothing else.")
@@ -23,6 +24,7 @@ def resume(
     max_usd: float | None,
     max_steps: int | None,
     force_recipe: bool,
+    force_restart: bool,
     rate: str | None,
     plain: bool,
     as_json: bool,
@@ -31,4 +33,5 @@ def resume(
     from tina_lite.resuming import recipe_of
 
     flags = {"budget.max_usd": max_usd, "stop.max_steps": max_steps}
-    go_on(load_recipe(recipe_of(folder), settings, flags), folder, rate, force_recipe, plain, as_json)
+    recipe = load_recipe(recipe_of(folder), settings, flags)
+    go_on(recipe, folder, rate, plain, as_json, force_recipe=force_recipe, force_restart=force_restart)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tina_lite.cli.load import load_recipe
-from tina_lite.errors import TinaError
+from tina_lite.errors import TinaError, one_line
 
 if TYPE_CHECKING:
     from tina_lite.recipe import Recipe
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder; default runs/NAME.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, or with the newest of this name.")
 @click.option("--force-recipe", is_flag=True, help="With --resume: go on with another budget or other stop rules.")
+@click.option("--force-restart", is_flag=True, help="With --resume: begin again where every checkpoint is damaged.")
 @click.option("--plain", is_flag=True, help="Plain lines instead of the live view.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on stdout, and nothing else.")
 @click.option("--dry-run", is_flag=True, help="Check everything, show the first prompt, spend nothing.")
@@ -48,6 +49,7 @@ def run(
     out: Path | None,
     resume: bool,
     force_recipe: bool,
+    force_restart: bool,
     plain: bool,
     as_json: bool,
     dry_run: bool,
@@ -72,12 +74,13 @@ def run(
         from tina_lite.prepare import RUNS
         from tina_lite.runs.folder import newest_folder
 
-        go_on(loaded, out or newest_folder(RUNS, loaded.name), rate, force_recipe, plain, as_json)
+        found = out or newest_folder(RUNS, loaded.name)
+        go_on(loaded, found, rate, plain, as_json, force_recipe=force_recipe, force_restart=force_restart)
     else:
-        _train(loaded, out, rate, False, False, plain, as_json)
+        _train(loaded, out, rate, plain, as_json)
 
 
-def go_on(recipe: "Recipe", out: Path, rate: str | None, force_recipe: bool, plain: bool, as_json: bool) -> None:
+def go_on(recipe: "Recipe", out: Path, rate: str | None, plain: bool, as_json: bool, **forced: bool) -> None:
     """Resume the run in `out`, or say that there is nothing left to do."""
     from tina_lite.console.text import clean
     from tina_lite.resuming import finished, recipe_of
@@ -85,7 +88,7 @@ def go_on(recipe: "Recipe", out: Path, rate: str | None, force_recipe: bool, pla
     recipe_of(out)
     summary = finished(out, recipe)
     if summary is None:
-        _train(recipe, out, rate, True, force_recipe, plain, as_json)
+        _train(recipe, out, rate, plain, as_json, resume=True, **forced)
         return
     reason = clean(str(summary["stop_reason"])).replace("_", " ")
     print(f"{out}: has ended ({reason}); there is nothing left to do", file=sys.stderr)
@@ -93,22 +96,24 @@ def go_on(recipe: "Recipe", out: Path, rate: str | None, force_recipe: bool, pla
         print(f"{out}/summary.json")
 
 
-def _train(
-    recipe: "Recipe", out: Path | None, rate: str | None, resume: bool, force_recipe: bool, plain: bool, as_json: bool
-) -> None:
+def _train(recipe: "Recipe", out: Path | None, rate: str | None, plain: bool, as_json: bool, **resuming: bool) -> None:
     from tina_lite.cli.leave import drop_everything, leave
     from tina_lite.console import choose
     from tina_lite.launch import train
     from tina_lite.prepare import prepare
 
     # Refused here, the screen stays as it was.
-    prepared = prepare(recipe, out=out, rate=rate, resume=resume, force_recipe=force_recipe)
+    prepared = prepare(recipe, out=out, rate=rate, **resuming)
     try:
         with choose(plain=plain, json=as_json) as console:
             summary = train(prepared, [console], drop_everything)
     except TinaError as error:
         print(error, file=sys.stderr)
         leave(error.exit_code)
+    except (Exception, SystemExit) as error:
+        notes = "; ".join(getattr(error, "__notes__", []))
+        print(f"a fault ended the run: {type(error).__name__}: {one_line(error)}; {notes}", file=sys.stderr)
+        leave(1)
     if not as_json:
         print(f"{summary['folder']}/summary.json")
 

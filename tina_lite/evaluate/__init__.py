@@ -1,7 +1,8 @@
 """How good a policy is: sampled Pass@1 while it trains, and whole benchmarks afterwards.
 
 The room:
-    passk.py       Pass@1 of the policy at hand, for the trainer
+    passk.py       Pass@1 of the policy at hand
+    examiner.py    a run's benchmarks before, during and after, inside its money
     session.py     models on benchmarks in a folder, resumed, inside a budget
     samples.py     every completion, on disk
     scoring.py     from completions to figures; two models compared
@@ -9,7 +10,3 @@ The room:
     statistics.py  estimates, intervals, the paired test
     paper.py       what the paper's models reached
 """
-
-from tina_lite.evaluate.passk import evaluate
-
-__all__ = ["evaluate"]

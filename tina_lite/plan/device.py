@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tina_lite.device import available_bytes, card_memory_gib, card_name
+from tina_lite.device import available_bytes, card_memory_gib, usable_card
 from tina_lite.errors import BadInput, nearest
 from tina_lite.plan.cards import Card, card_named, cards, slowest_with
 from tina_lite.plan.cpu import CpuSpeed, cpu_speed
@@ -75,7 +75,7 @@ def find_device(
         return on_card(_known(gpu), compute_dtype, vram_gib)
     if vram_gib is not None:
         return _as_the_slowest(None, vram_gib, compute_dtype)
-    if (name := card_name()) is None:
+    if (name := usable_card()) is None:
         return on_cpu(cpu_speed(shape.hidden, shape.intermediate), compute_dtype, available_bytes())
     card, memory = card_named(name), card_memory_gib()
     if card is None and memory is not None:

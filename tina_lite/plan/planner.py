@@ -195,8 +195,6 @@ def _assumptions(
             "the longest completions"
         )
         yield "every group teaches; each without variance makes its step shorter"
-    if recipe.model.trust_remote_code:
-        yield "Python that comes with the model will be run, as model.trust_remote_code says"
     if recipe.rollout.resample_zero_variance:
         yield "resampled groups are not counted; each round may take another rollout"
     if not device.card:

@@ -127,7 +127,11 @@ def enter(engine: Engine, *, local: bool, vllm: bool = False) -> None:
 def _without_card(facts: Facts) -> str:
     if facts.capability is None:
         return "no CUDA card"
-    return f"torch {facts.torch} is built for CPUs" if (facts.torch or "").endswith("+cpu") else ""
+    return f"torch {facts.torch} is built for CPUs, and cannot use the card" if _is_for_cpus(facts) else ""
+
+
+def _is_for_cpus(facts: Facts) -> bool:
+    return (facts.torch or "").endswith("+cpu")
 
 
 def _unusable(facts: Facts) -> str:

@@ -63,14 +63,14 @@ def seconds_on_cpu(hidden: int, intermediate: int) -> dict[torch.dtype, float]:
     return seconds
 
 
-def load_tokenizer(model_id: str, trust_remote_code: bool = False) -> Any:
-    """The model's tokenizer; BadInput where there is none, or where it is Python of its own that is not trusted."""
+def load_tokenizer(model_id: str) -> Any:
+    """The model's tokenizer; BadInput where there is none, or where it is Python of its own, which is never run."""
     from transformers import AutoTokenizer
 
     if not Path(model_folder(model_id)).is_dir():
         _go_offline_unless_reachable(model_id)
     with loading(model_id):
-        tokenizer = AutoTokenizer.from_pretrained(model_folder(model_id), trust_remote_code=trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(model_folder(model_id), trust_remote_code=False)
     # It warns of prompts over the model's length; the recipe's max_prompt_length is the limit here.
     logging.getLogger("transformers.tokenization_utils_base").setLevel(logging.ERROR)
     tokenizer.clean_up_tokenization_spaces = False  # a completion is scored as it was sampled
@@ -85,12 +85,12 @@ def _go_offline_unless_reachable(model_id: str) -> None:
         constants.HF_HUB_OFFLINE = True  # for the rest of this process
 
 
-def read_config(model_id: str, trust_remote_code: bool = False) -> Any:
+def read_config(model_id: str) -> Any:
     """The model's config.json."""
     from transformers import AutoConfig
 
     with loading(model_id):
-        return AutoConfig.from_pretrained(model_folder(model_id), trust_remote_code=trust_remote_code)
+        return AutoConfig.from_pretrained(model_folder(model_id), trust_remote_code=False)
 
 
 @contextmanager
@@ -111,9 +111,7 @@ def loading(model_id: str) -> Iterator[None]:
         ) from error
 
 
-def load_base(
-    model_id: str, quantization: str, dtype: torch.dtype, device: torch.device, trust_remote_code: bool = False
-) -> Any:
+def load_base(model_id: str, quantization: str, dtype: torch.dtype, device: torch.device) -> Any:
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     quiet_loading()
@@ -132,7 +130,7 @@ def load_base(
             dtype=dtype,
             device_map={"": device},
             attn_implementation="sdpa",
-            trust_remote_code=trust_remote_code,
+            trust_remote_code=False,
         )
     _keep_gradients_right(model)
     return model.eval().requires_grad_(False)

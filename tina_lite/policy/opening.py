@@ -24,7 +24,6 @@ def open_policy(
     vllm: bool = False,
     step_bytes: Callable[[ModelShape, int], int],
     resident: bool | None = None,
-    trust_remote_code: bool = False,
 ) -> Policy:
     """Base and a fresh adapter.
 
@@ -34,7 +33,6 @@ def open_policy(
         step_bytes: what a step needs at least beside the base, of a shape and the bytes of an activation; by it the
             portable engine decides whether a dense copy of the base fits.
         resident: decides it in the place of free memory.
-        trust_remote_code: lets Python run that comes with the model.
     """
     settings: dict[str, Any] = {
         "r": r,
@@ -44,7 +42,6 @@ def open_policy(
         "seed": seed,
         "quantization": quantization,
         "dtype": dtype,
-        "trust_remote_code": trust_remote_code,
     }
     if engine == "unsloth":
         from tina_lite.policy.unsloth import UnslothPolicy

@@ -49,7 +49,6 @@ class PortablePolicy:
         dtype: str = "auto",
         step_bytes: Callable[[ModelShape, int], int] = lambda shape, itemsize: 0,
         resident: bool | None = None,
-        trust_remote_code: bool = False,
     ) -> None:
         """Without target modules it is the base alone, to be sampled.
 
@@ -57,10 +56,10 @@ class PortablePolicy:
         `resident`: whether a dense copy of the base is kept; where not given, free memory decides.
         """
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._dtype = compute_dtype(dtype, self.device, read_config(model_id, trust_remote_code))
+        self._dtype = compute_dtype(dtype, self.device, read_config(model_id))
         self.tokenizer = tokenizer
         self.base_name = model_folder(model_id)
-        base = load_base(model_id, quantization, self._dtype, self.device, trust_remote_code)
+        base = load_base(model_id, quantization, self._dtype, self.device)
         torch.manual_seed(seed)  # peft draws lora_A
         self.model = attach_lora(base, r, alpha, dropout, target_modules) if target_modules else base
         self._causal_lm = self.model.get_base_model() if target_modules else base
@@ -142,5 +141,5 @@ class PortablePolicy:
             self.model.eval()
 
     def save_adapter(self, folder: Path) -> None:
-        self.model.save_pretrained(str(folder))
+        self.model.save_pretrained(str(folder), save_embedding_layers=False)  # peft would ask the hub whether to
         self.tokenizer.save_pretrained(str(folder))

@@ -55,11 +55,10 @@ class UnslothPolicy:
         quantization: Literal["nf4", "none"] = "nf4",
         dtype: str = "auto",
         vllm: bool = False,
-        trust_remote_code: bool = False,
     ) -> None:
         """`max_tokens` is the longest row, prompt included; `vllm` loads vLLM's engine on the same weights."""
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._dtype = compute_dtype(dtype, self.device, read_config(model_id, trust_remote_code))
+        self._dtype = compute_dtype(dtype, self.device, read_config(model_id))
         self.dtype_name = NAMES[self._dtype]
         self.tokenizer = tokenizer
         self.base_name = model_folder(model_id)
@@ -74,7 +73,7 @@ class UnslothPolicy:
                 offload_embedding=False,
                 fast_inference=vllm,
                 max_lora_rank=r,
-                trust_remote_code=trust_remote_code,
+                trust_remote_code=False,
             )
         with fitting(base, target_modules), quiet():
             self.model = FastLanguageModel.get_peft_model(
@@ -132,7 +131,7 @@ class UnslothPolicy:
 
     def save_adapter(self, folder: Path) -> None:
         with quiet():
-            self.model.save_pretrained(str(folder))
+            self.model.save_pretrained(str(folder), save_embedding_layers=False)  # peft would ask the hub whether to
         self.tokenizer.save_pretrained(str(folder))
 
     def _rest(self) -> None:

@@ -9,6 +9,7 @@ from tina_lite.rewards import accuracy, form, length, repetition, stated, steps 
 from tina_lite.rewards.broken import BrokenRewards
 from tina_lite.rewards.registry import Reward, known_rewards, resolve, reward
 from tina_lite.rewards.scoring import Scores, StepScores, WeightedReward, score, score_rows, weighted_rewards
+from tina_lite.rewards.trial import try_rewards
 
 __all__ = [
     "BrokenRewards",
@@ -22,5 +23,6 @@ __all__ = [
     "reward",
     "score",
     "score_rows",
+    "try_rewards",
     "weighted_rewards",
 ]

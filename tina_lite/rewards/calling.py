@@ -23,7 +23,7 @@ from typing import Any, Literal
 from tina_lite.errors import TinaError
 from tina_lite.rewards.completions import contents
 from tina_lite.rewards.parameters import settings
-from tina_lite.rewards.wall_clock import OutOfTime, wall_clock_limit
+from tina_lite.wall_clock import Limit, OutOfTime, wall_clock_limit
 
 RewardFunction = Callable[..., object]
 Columns = Mapping[str, Sequence[Any]]
@@ -135,49 +135,60 @@ def call_each(
 
 
 def _attempt(function: RewardFunction, arguments: Mapping[str, object], limit_s: float | None) -> object | Failure:
-    try:
-        with wall_clock_limit(limit_s):
+    with wall_clock_limit(limit_s) as limit:
+        try:
             given = function(**arguments)
             if not isinstance(given, Iterator):
                 return given
             return [value for value in given]  # noqa: C416 (list() of an endless iterator would not hear the alarm)
-    except TinaError:
-        raise
-    except (Exception, SystemExit, OutOfTime) as error:
-        return _failure(error, limit_s)
+        except TinaError:
+            raise
+        except (Exception, SystemExit) as error:
+            return _failure(error)
+        except OutOfTime as error:
+            return _hung(error, limit, limit_s)
 
 
-def _failure(error: BaseException, limit_s: float | None) -> Failure:
-    hung = isinstance(error, OutOfTime)
+def _failure(error: BaseException) -> Failure:
     ours = error.__traceback__
-    lines = traceback.format_exception(type(error), error, ours and ours.tb_next)
-    if hung:
-        lines[-1] = f"TimeoutError: it took longer than its limit_s of {limit_s:g} s\n"
-    return Failure("".join(lines), hung)
+    return Failure("".join(traceback.format_exception(type(error), error, ours and ours.tb_next)))
+
+
+def _hung(error: BaseException, limit: Limit, limit_s: float | None) -> Failure:
+    """The call passed its own limit; where it is the run's time that is up, that goes on its way."""
+    if isinstance(error, OutOfTime) and error.limit is not limit:
+        raise error
+    limit.lift()
+    lines = _failure(error).traceback.splitlines(keepends=True)
+    return Failure("".join(lines[:-1]) + f"TimeoutError: it took longer than its limit_s of {limit_s:g} s\n", hung=True)
 
 
 def _awaited(pending: Sequence[Awaitable[object]], limit_s: float | None) -> list[object | Failure]:
     """The results of coroutines that run side by side; in a notebook, where a loop runs already, in another thread."""
 
-    async def one(coroutine: Awaitable[object]) -> object | Failure:
-        try:
-            async with asyncio.timeout(limit_s) as limit:
-                return await coroutine
-        except TinaError:
-            raise
-        except (Exception, SystemExit, OutOfTime) as error:
-            late = OutOfTime().with_traceback(error.__traceback__) if limit.expired() else error
-            return _failure(late, limit_s)
-
-    async def everything() -> list[object | Failure]:
-        return await asyncio.gather(*map(one, pending))
-
     def run() -> list[object | Failure]:
-        try:
-            with wall_clock_limit(None if limit_s is None else limit_s + 1):  # for code that blocks or will not end
+        # The alarm is for code that blocks or will not end.
+        with wall_clock_limit(None if limit_s is None else limit_s + 1) as limit:
+
+            async def one(coroutine: Awaitable[object]) -> object | Failure:
+                late = None
+                try:
+                    async with asyncio.timeout(limit_s) as late:
+                        return await coroutine
+                except TinaError:
+                    raise
+                except (Exception, SystemExit) as error:
+                    return _hung(error, limit, limit_s) if late and late.expired() else _failure(error)
+                except OutOfTime as error:
+                    return _hung(error, limit, limit_s)
+
+            async def everything() -> list[object | Failure]:
+                return await asyncio.gather(*map(one, pending))
+
+            try:
                 return asyncio.run(everything())
-        except OutOfTime as error:
-            return [_failure(error, limit_s)] * len(pending)
+            except OutOfTime as error:
+                return [_hung(error, limit, limit_s)] * len(pending)
 
     try:
         asyncio.get_running_loop()

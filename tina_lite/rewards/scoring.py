@@ -25,6 +25,8 @@ class WeightedReward:
     """What a completion gets on which the function fails; None: no opinion."""
     limit_s: float | None = None
     """Seconds of wall clock for one call of the function; None: no limit."""
+    may_fail: bool = False
+    """Whether the recipe says what it gets then, and so reckons with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,14 @@ class _Judged:
 def weighted_rewards(sections: Iterable[RewardSection], folder: Path | None) -> list[WeightedReward]:
     """The rewards of a recipe that stands in `folder`, with names and settings checked."""
     return [
-        WeightedReward(resolve(one.name, one.params, folder), one.weight, one.on_error, one.limit_s) for one in sections
+        WeightedReward(
+            resolve(one.name, one.params, folder),
+            one.weight,
+            one.on_error,
+            one.limit_s,
+            "on_error" in one.model_fields_set,
+        )
+        for one in sections
     ]
 
 

@@ -6,9 +6,11 @@ process dies, the last one that was saved is still there: older ones go once the
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +27,29 @@ _LEFT_OVER = re.compile(r"\.step-(\d{6,12})\.(?:old|partial)")
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
+    """One that is to be saved."""
+
     step: int
     tensors: "Mapping[str, Tensor]"
     """The learner's state by name."""
     state: Mapping[str, Any]
     """What else is needed to go on; plain JSON."""
+
+
+@dataclass(frozen=True)
+class SavedCheckpoint:
+    """One on the disk whose manifest holds. Its tensors are read when they are wanted: that takes torch."""
+
+    step: int
+    path: Path
+    state: Mapping[str, Any]
+
+    @cached_property
+    def tensors(self) -> "Mapping[str, Tensor]":
+        from safetensors.torch import load_file
+
+        tensors: dict[str, Tensor] = load_file(self.path / TENSORS)
+        return tensors
 
 
 def save(folder: Path, checkpoint: Checkpoint, *, keep: int, keep_steps: Collection[int] = ()) -> Path:
@@ -59,7 +79,7 @@ def save(folder: Path, checkpoint: Checkpoint, *, keep: int, keep_steps: Collect
     return target
 
 
-def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+def newest(folder: Path) -> tuple[SavedCheckpoint | None, list[str]]:
     """The newest checkpoint whose manifest holds, and the names of damaged ones that were passed over."""
     damaged: list[str] = []
     for _, path in _newest_first(folder, _NAME, _RETIRED):
@@ -71,18 +91,23 @@ def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     return None, damaged
 
 
-def read(path: Path) -> Checkpoint | None:
-    """The checkpoint in a folder such as `step-000050`; None where it is damaged."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def set_aside(folder: Path, names: Iterable[str]) -> None:
+    """Damaged checkpoints get a name that none has: they neither count among those that are kept nor are pruned."""
+    for name in names:
+        away = folder / f"damaged-{name}"
+        remove_folder(away)
+        os.rename(folder / name, away)
 
+
+def read(path: Path) -> SavedCheckpoint | None:
+    """The checkpoint in a folder such as `step-000050`; None where it is damaged."""
     try:
         manifest = json.loads((path / MANIFEST).read_text())
         if any(_digest(path / name) != manifest[name] for name in (TENSORS, STATE)):
             return None
         state = json.loads((path / STATE).read_text())
-        return Checkpoint(int(state.pop("step")), load_file(path / TENSORS), state)
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError, SafetensorError):
+        return SavedCheckpoint(int(state.pop("step")), path, state)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
 
 

@@ -99,10 +99,13 @@ class JsonLines:
         data = (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
         append_line(self._path, self._descriptor, data)
 
-    def sync(self) -> int:
-        """To the disk: what a checkpoint counts on. Returns the bytes that are there."""
-        os.fsync(self._descriptor)
+    def size(self) -> int:
+        """Bytes."""
         return os.fstat(self._descriptor).st_size
+
+    def sync(self) -> None:
+        """To the disk."""
+        os.fsync(self._descriptor)
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -127,8 +130,12 @@ def disk_faults(path: Path) -> Iterator[None]:
     """A disk that is full, read-only or gone becomes one line."""
     try:
         yield
-    except OSError as error:
-        raise NoRoom(f"{path}: cannot be written ({error.strerror or error}); {ADVICE}") from error
+    except Exception as error:
+        # safetensors has an error of its own for it, and importing it would import torch
+        if not isinstance(error, OSError) and type(error).__name__ != "SafetensorError":
+            raise
+        said = getattr(error, "strerror", None) or error
+        raise NoRoom(f"{path}: cannot be written ({said}); {ADVICE}") from error
 
 
 def cut_back(path: Path, size: int, belongs: Callable[[bytes], bool] = lambda line: False) -> None:

@@ -3,12 +3,14 @@
 recipe.yaml  events.jsonl  metrics.jsonl  samples.jsonl  ledger.jsonl  checkpoints/  adapter/  summary.json
 """
 
+import errno
 import fcntl
 import json
 import os
 import re
 import shutil
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from tina_lite.runs.files import (
     write_atomically,
 )
 
+HELD_BY_ANOTHER = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 LOCK_WAITS_S = (0.02, 0.1, 0.0)
 LOGS = ("events.jsonl", "metrics.jsonl", "samples.jsonl")
 LEDGER = "ledger.jsonl"
@@ -62,6 +65,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = lock_folder(path)
+        _held.add(self._lock)
         self._logs: dict[str, JsonLines] = {}
 
     @classmethod
@@ -107,8 +111,13 @@ class RunFolder:
             )
 
     def log_sizes(self) -> dict[str, int]:
-        """Bytes of each log, all of them on the disk; the ledger's are always."""
-        return {LEDGER: self.ledger.stat().st_size, **{name: log.sync() for name, log in self._logs.items()}}
+        """Bytes of each log."""
+        return {LEDGER: self.ledger.stat().st_size, **{name: log.size() for name, log in self._logs.items()}}
+
+    def sync_logs(self) -> None:
+        """To the disk: what a checkpoint counts on. The ledger is there always."""
+        for log in self._logs.values():
+            log.sync()
 
     def write_recipe(self, recipe_yaml: str) -> None:
         write_atomically(self.path / "recipe.yaml", recipe_yaml)
@@ -165,9 +174,22 @@ class RunFolder:
             sync_file(file)
         replace_folder(partial, self.adapter)
 
-    def drop_summary(self) -> None:
-        """It is of a session that others follow now."""
-        (self.path / "summary.json").unlink(missing_ok=True)
+    @property
+    def fault(self) -> Path:
+        return self.path / "error.txt"
+
+    def keep_fault(self, error: BaseException) -> None:
+        """The traceback of what ended the run."""
+        text = "".join(traceback.format_exception(error))
+        write_atomically(self.fault, text.encode("utf-8", "backslashreplace"))
+
+    def summary(self) -> dict[str, Any] | None:
+        """As it stands there."""
+        try:
+            summary = json.loads((self.path / "summary.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+        return summary if isinstance(summary, dict) else None
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         write_atomically(self.path / "summary.json", json.dumps(summary, indent=2) + "\n")
@@ -175,6 +197,7 @@ class RunFolder:
     def close(self) -> None:
         for log in self._logs.values():
             log.close()
+        _held.discard(self._lock)
         os.close(self._lock)
 
     def _open_logs(self) -> None:
@@ -204,12 +227,31 @@ def lock_folder(path: Path) -> int:
     return descriptor
 
 
+_held: set[int] = set()
+"""Descriptors of locks that this process has."""
+
+
+def _let_go() -> None:
+    """A child that a reward forks must not keep the lock after the run has died."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
 def _taken(descriptor: int) -> bool:
-    """Whether the lock is ours now; who only looks at the folder (look.py) holds it for a moment."""
+    """Whether the lock is ours now; who only looks at the folder (look.py) holds it for a moment.
+
+    Some network file systems have no locks: two processes on one folder are then not told apart.
+    """
     for wait_s in LOCK_WAITS_S:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if error.errno not in HELD_BY_ANOTHER:
+                return True
             time.sleep(wait_s)
         else:
             return True

@@ -1,8 +1,12 @@
-"""Ctrl-C once: finish safely and save. Twice: stop now. SIGTERM and SIGHUP as the first Ctrl-C."""
+"""Ctrl-C once: give up the step under way and save. Twice: stop now. SIGTERM and SIGHUP as the first Ctrl-C."""
 
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
+
+from tina_lite.wall_clock import Limit, wall_clock_limit
 
 WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -12,7 +16,10 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
+        self.answer: Callable[[str], None] = lambda text: None
+        """Told at once, from a thread of its own, what happens on the first signal."""
         self._before: dict[signal.Signals, object] = {}
+        self._limits: list[Limit] = []
 
     def __bool__(self) -> bool:
         return self.signal_number is not None
@@ -27,7 +34,26 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
+    @contextmanager
+    def limited(self, seconds: float | None) -> Iterator[None]:
+        """A block of work that cannot ask: OutOfTime is raised in it at a signal, and after so many seconds."""
+        with wall_clock_limit(seconds) as limit:
+            self._limits.append(limit)
+            try:
+                if self:
+                    limit.end_now()
+                yield
+            finally:
+                self._limits.remove(limit)
+
     def _listen(self, number: int, frame: FrameType | None) -> None:
-        if self.signal_number is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
+        if self.signal_number is not None:
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            return
         self.signal_number = number
+        said = f"{signal.Signals(number).name}: saving what is finished; Ctrl-C once more to stop at once"
+        # Not from here: the main thread may be in the middle of a write.
+        threading.Thread(target=self.answer, args=(said,), name="answer", daemon=True).start()
+        for limit in self._limits:
+            limit.end_now()

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from tina_lite.budget.pace import Timings
 from tina_lite.collapse import CollapseWatch
 from tina_lite.errors import BadInput
 from tina_lite.records import EvalResult, ScoredGroup
@@ -82,8 +83,7 @@ class Kept:
     state: RunState
     evals: dict[str, dict[str, EvalResult]]
     """By "before" and "after", results by benchmark."""
-    eval_s: Annotated[float, Field(ge=0)]
-    """Of the longest evaluation."""
+    timings: Timings
     choices: MachineChoices
     collapse: CollapseWatch
     log_sizes: dict[str, Count]

@@ -24,6 +24,7 @@ def summary_of(
     stop_reason: str,
     reading: Reading,
     folder: RunFolder,
+    session: int,
 ) -> dict[str, Any]:
     """The whole file; `evals` has results by benchmark under "before" and "after"."""
     return {
@@ -54,6 +55,7 @@ def summary_of(
         "packages": package_versions(),
         "seed": recipe.seed,
         "folder": str(folder.path),
+        "session": session,
     }
 
 

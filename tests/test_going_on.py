@@ -1,0 +1,225 @@
+"""A resume costs nothing that it need not, and makes nothing poorer."""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_run import adapter, lines, same
+
+from tina_lite import Recipe, run
+from tina_lite.budget import Limits, Meter, Rate, clock, read_bills
+from tina_lite.errors import BadInput, Interrupted, NothingLeft
+from tina_lite.resuming import refuse_used_up
+from tina_lite.runs.events import Evaluated, PhaseChanged
+from tina_lite.runs.folder import RunFolder
+
+HERE = Path(__file__).parent
+
+
+def bill(path: Path, *seconds: float, rate: float = 3600.0) -> Path:
+    """A ledger of sessions that loaded for 4 s and ran for so long in all."""
+    rows = []
+    for number, total in enumerate(seconds, start=1):
+        phases = {"load": 4.0, "rollout": total - 4.0}
+        rows += [
+            {"kind": "start", "session": number, "elapsed_s": 0.1, "rate": rate, "heartbeat_s": 5.0},
+            {"kind": "end", "session": number, "elapsed_s": total, "seconds_by_phase": phases},
+        ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (Limits(max_usd=35.0), r"\$30\.00 of max_usd \$35\.00 are spent, .* 9 s .*: --max-usd X --force-recipe"),
+        (Limits(max_usd=24.0), r"\$30\.00 of max_usd \$24\.00 are spent"),
+        (Limits(max_hours=31 / 3600), r"0\.01 h of max_hours 0\.00861\S* are used, .*--set stop\.max_hours=X"),
+    ],
+)
+def test_a_budget_that_does_not_pay_for_going_on_is_one_line(tmp_path, limits, said):
+    path = bill(tmp_path / "ledger.jsonl", 20.0, 10.0)
+    bills = read_bills(path)
+    before = path.read_bytes()
+    reading = Meter.in_memory(Rate(3600.0, "test"), FakeNow(), earlier=bills).read()
+    with pytest.raises(NothingLeft, match=said) as caught:
+        refuse_used_up(tmp_path, limits, reading, bills)
+    assert caught.value.exit_code == 0
+    assert path.read_bytes() == before
+    refuse_used_up(tmp_path, Limits(max_usd=45.0), reading, bills)
+    refuse_used_up(tmp_path, Limits(), reading, bills)
+
+
+class FakeNow:
+    def elapsed_s(self) -> float:
+        return 0.0
+
+    def wall(self) -> float:
+        return 0.0
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, str(HERE / "plain_run.py"), *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(HERE.parent)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_until_it_works_ends_at_its_first_try_on_a_used_up_budget(quick_recipe, tmp_path):
+    """Killed just before its end: no summary, and a bill that leaves a second."""
+    out = tmp_path / "out"
+    recipe = Recipe.load(quick_recipe, {"budget.max_usd": 30.0, "budget.rate": 3600.0, "stop.max_steps": 2})
+    run(recipe, out=out)
+    (out / "summary.json").unlink()
+    bill(out / "ledger.jsonl", 29.0)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != ".lock"}
+    go_on = f"{sys.executable} {HERE}/plain_run.py run out/recipe.yaml --resume --out out --plain"
+    loop = f"until {go_on}; do echo again; done"
+    done = subprocess.run(
+        ["bash", "-c", loop],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(HERE.parent)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert "again" not in done.stdout
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        "out: nothing is left to do: $29.00 of max_usd $30.00 are spent, and going on would take 9 s"
+    )
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_not_made_poorer_by_a_session_that_came_no_further(quick_recipe, tmp_path):
+    changes = {"eval.benchmarks": ["held_out"], "eval.problems": 8, "eval.samples": 1}
+    out = tmp_path / "out"
+    first = run(Recipe.load(quick_recipe, changes), out=out)
+    kept = {name: (out / name).read_bytes() for name in ("summary.json", "adapter/README.md")}
+    weights = adapter(out)
+
+    def leave(stamped) -> None:
+        if isinstance(stamped.event, PhaseChanged) and stamped.event.phase == "rollout":
+            os.kill(os.getpid(), 15)
+
+    more = Recipe.load(quick_recipe, {**changes, "stop.max_steps": 5})
+    with pytest.raises(Interrupted):
+        run(more, out=out, resume=True, force_recipe=True, listeners=[leave])
+    assert {name: (out / name).read_bytes() for name in kept} == kept
+    assert same(adapter(out), weights)
+    seen = []
+    second = run(more, out=out, resume=True, listeners=[lambda stamped: seen.append(stamped.event)])
+    assert (first["steps"], second["steps"]) == (3, 5), "it goes on, though a summary of an ended run stands there"
+    assert json.loads((out / "summary.json").read_text())["eval"]["after"] is not None
+    assert [event.when for event in seen if isinstance(event, Evaluated)] == ["after"]
+
+
+@pytest.mark.slow
+def test_a_finished_run_costs_nothing_more(quick_recipe, tmp_path):
+    out = tmp_path / "out"
+    run(Recipe.load(quick_recipe), out=out)
+    before = (out / "ledger.jsonl").read_bytes()
+    done = command(tmp_path, "resume", "out", "--plain")
+    assert done.returncode == 0
+    assert done.stderr == "out: has ended (max steps); there is nothing left to do\n"
+    assert (out / "ledger.jsonl").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_the_first_step_after_a_resume_is_forecast(quick_recipe, tmp_path):
+    from tina_lite.runs.checkpoint import newest
+
+    out = tmp_path / "out"
+    run(Recipe.load(quick_recipe), out=out)
+    saved, _ = newest(out / "checkpoints")
+    timings = saved.state["timings"]
+    assert len(timings["steps"]) == 3
+    assert timings["update"] > 0
+    recipe = Recipe.load(quick_recipe, {"stop.max_steps": 9, "budget.max_usd": 3600.0, "budget.rate": 3600.0})
+    path = out / "checkpoints" / "step-000003"
+    state = json.loads((path / "state.json").read_text())
+    state["timings"]["steps"] = [4000.0]
+    rewrite(path, state)
+    summary = run(recipe, out=out, resume=True, force_recipe=True)
+    assert (summary["steps"], summary["stop_reason"]) == (3, "max_usd"), "a step of 4000 s does not fit"
+
+
+def rewrite(path: Path, state: object) -> None:
+    from hashlib import sha256
+
+    (path / "state.json").write_text(json.dumps(state))
+    sums = {name: sha256((path / name).read_bytes()).hexdigest() for name in ("state.safetensors", "state.json")}
+    (path / "manifest.json").write_text(json.dumps(sums))
+
+
+@pytest.mark.slow
+def test_two_runs_of_a_name_that_start_together_get_a_folder_each(quick_recipe, tmp_path, monkeypatch):
+    """Both find runs/quick free while they check their input; one makes it first."""
+    monkeypatch.chdir(tmp_path)
+    from tina_lite import launch
+    from tina_lite.prepare import prepare
+
+    recipe = Recipe.load(quick_recipe, {"stop.max_steps": 1})
+    one, other = prepare(recipe), prepare(recipe)
+    assert one.path == other.path
+    folders = [launch.train(prepared)["folder"] for prepared in (one, other)]
+    assert folders == ["runs/quick", "runs/quick-2"]
+    with pytest.raises(BadInput, match="holds another run"):
+        run(recipe, out="runs/quick")
+
+
+def test_several_runs_of_a_process_bill_each_its_own_time(monkeypatch):
+    moment = [1000.0]
+    monkeypatch.setattr(clock, "_boottime", lambda: moment[0])
+    monkeypatch.setattr(clock, "process_age_s", lambda: moment[0] - 900.0)
+    monkeypatch.setattr(clock, "_origin", None)
+    monkeypatch.setattr(clock, "_ended_at", None)
+    clock.begin_run()
+    first = clock.ProcessClock()
+    assert first.elapsed_s() == 100.0, "from the start of the process"
+    moment[0] = 1050.0
+    clock.end_run()
+    moment[0] = 1060.0
+    clock.begin_run()
+    assert clock.ProcessClock().elapsed_s() == 10.0, "from the end of the one before"
+    assert first.elapsed_s() == 160.0
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    clock.begin_run()
+    assert clock.ProcessClock().elapsed_s() == 0.0, "a notebook that was open all night pays for what was called"
+
+
+def test_a_file_system_without_locks_is_no_lock_of_another(tmp_path, monkeypatch):
+    def no_locks(descriptor: int, how: int) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    RunFolder.create(tmp_path / "run", "name: run\n").close()
+
+
+def test_a_child_that_a_reward_forks_does_not_keep_the_lock(tmp_path):
+    """The run dies, the child lives on."""
+    folder = RunFolder.create(tmp_path / "run", "name: run\n")
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(write_end)
+        os.read(read_end, 1)
+        os._exit(0)
+    folder.close()
+    again = RunFolder.reopen(tmp_path / "run")
+    again.close()
+    os.close(write_end)
+    os.waitpid(child, 0)
+    assert lines(tmp_path / "run" / "events.jsonl") == []

@@ -1,0 +1,224 @@
+"""Whatever ends the loop: the last whole step is saved, and what goes on is the run that nothing happened to."""
+
+import errno
+import json
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_run import adapter, lines, metrics, same
+
+from tina_lite import Recipe, run
+from tina_lite.errors import BadInput, Interrupted, NoRoom
+from tina_lite.runs.checkpoint import newest
+from tina_lite.runs.events import Progress, StepDone
+
+pytestmark = pytest.mark.slow
+
+STEPS = 4
+SETTINGS = {
+    "stop.max_steps": STEPS,
+    "lora.dropout": 0.1,
+    "rollout.prompts_per_step": 3,
+    "rollout.max_completion_length": 12,
+    "checkpoint.every_steps": 100,
+    "optim.micro_batch_tokens": 64,
+    "grpo.num_iterations": 2,
+}
+
+
+class Boom(Exception):
+    """A fault of our own."""
+
+
+def small(path: Path, **changes: object) -> Recipe:
+    return Recipe.load(path, {**SETTINGS, **changes})
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory) -> Path:
+    """The same run, undisturbed."""
+    from conftest import QUICK_RECIPE
+
+    folder = tmp_path_factory.mktemp("straight")
+    (folder / "quick.yaml").write_text(QUICK_RECIPE)
+    run(small(folder / "quick.yaml"), out=folder / "out")
+    return folder / "out"
+
+
+def failing_at_step(
+    monkeypatch, owner: object, name: str, step: int, error: Exception, *, after: bool = False
+) -> Callable[[object], None]:
+    """A listener, by which `owner.name` fails once, before or after its work, once so many steps are behind."""
+    real, state = getattr(owner, name), {"steps": 0, "failed": False}
+
+    def wrapped(*arguments, **others):
+        due = state["steps"] == step and not state["failed"]
+        if due and not after:
+            state["failed"] = True
+            raise error
+        given = real(*arguments, **others)
+        if due:
+            state["failed"] = True
+            raise error
+        return given
+
+    monkeypatch.setattr(owner, name, wrapped)
+
+    def count(stamped) -> None:
+        if isinstance(stamped.event, StepDone):
+            state["steps"] = stamped.event.step
+
+    return count
+
+
+def places() -> list:
+    """Every call that the loop makes: where, whether the work was done before it failed, steps that are whole then."""
+    from tina_lite import grpo, trainer
+    from tina_lite.budget import Meter
+    from tina_lite.budget.pace import Pace
+    from tina_lite.collapse import CollapseWatch
+    from tina_lite.learner import Learner
+    from tina_lite.policy.portable import PortablePolicy
+    from tina_lite.problems import PromptSource
+    from tina_lite.rewards import BrokenRewards
+    from tina_lite.runs.folder import RunFolder
+    from tina_lite.runs.keeper import Keeper
+    from tina_lite.runs.state import RunState
+    from tina_lite.sampler import Sampler
+
+    found = [
+        (PromptSource, "next", True, 2),
+        (Sampler, "rollout", False, 2),
+        (Sampler, "rollout", True, 2),
+        (trainer, "score", False, 2),
+        (BrokenRewards, "after", True, 2),
+        (grpo, "advantages", False, 2),
+        (grpo, "learning_rate", False, 2),
+        (Pace, "horizon", False, 2),
+        (Learner, "update", False, 2),
+        (Learner, "_backward", True, 2),
+        (Learner, "_clip_gradients", True, 2),
+        (Learner, "_step", True, 2),
+        (Learner, "update", True, 2),
+        (PortablePolicy, "sync", False, 2),
+        (PortablePolicy, "sync", True, 2),
+        (RunState, "count", True, 2),
+        (Pace, "step_took", True, 2),
+        (trainer, "step_metrics", False, 2),
+        (CollapseWatch, "after", True, 2),
+        (Pace, "outlook", False, 2),
+        (trainer, "step_samples", False, 2),
+        (RunFolder, "keep_samples", True, 2),
+        (Meter, "read", False, 2),
+        (Keeper, "due", False, 2),
+        (RunFolder, "asked_to_stop", False, 2),
+    ]
+    return [pytest.param(*place, id=f"{place[0].__name__}.{place[1]}{'-done' * place[2]}") for place in found]
+
+
+def goes_on_as_if_nothing_had_happened(recipe: Recipe, out: Path, straight: Path, step: int) -> None:
+    saved, damaged = newest(out / "checkpoints")
+    assert (saved.step, damaged) == (step, [])
+    assert (out / "adapter" / "adapter_model.safetensors").exists()
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["steps"] == step
+    assert lines(out / "ledger.jsonl")[-1]["kind"] == "end"
+    run(recipe, out=out, resume=True)
+    assert metrics(out) == metrics(straight)
+    assert lines(out / "samples.jsonl") == lines(straight / "samples.jsonl")
+    assert same(adapter(out), adapter(straight))
+
+
+@pytest.mark.parametrize(("owner", "name", "after", "step"), places())
+def test_a_fault_at_any_call_of_the_loop_costs_its_step_alone(
+    owner, name, after, step, quick_recipe, tmp_path, straight, monkeypatch
+):
+    recipe, out = small(quick_recipe), tmp_path / "out"
+    with monkeypatch.context() as patch:
+        listener = failing_at_step(patch, owner, name, step, Boom("so much"), after=after)
+        with pytest.raises(Boom) as caught:
+            run(recipe, out=out, listeners=[listener])
+    assert caught.value.__notes__ == [
+        f"the traceback is in {out}/error.txt; step {step} is saved, go on with: tina-lite resume {out}"
+    ]
+    assert "Boom: so much" in (out / "error.txt").read_text()
+    goes_on_as_if_nothing_had_happened(recipe, out, straight, step)
+
+
+@pytest.mark.parametrize("kind", [StepDone, Progress])
+def test_a_fault_of_a_listener_costs_its_step_alone(kind, quick_recipe, tmp_path, straight):
+    recipe, out, steps = small(quick_recipe), tmp_path / "out", []
+
+    def listener(stamped) -> None:
+        if isinstance(stamped.event, StepDone):
+            steps.append(stamped.event.step)
+        if isinstance(stamped.event, kind) and len(steps) == (3 if kind is StepDone else 2):
+            raise Boom
+
+    with pytest.raises(Boom):
+        run(recipe, out=out, listeners=[listener])
+    goes_on_as_if_nothing_had_happened(recipe, out, straight, 2)
+
+
+def test_a_disk_that_fills_up_ends_with_what_was_whole(quick_recipe, tmp_path, straight, monkeypatch):
+    from tina_lite.runs import checkpoint
+
+    recipe, out = small(quick_recipe), tmp_path / "out"
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with monkeypatch.context() as patch:
+        listener = failing_at_step(patch, checkpoint, "write_file", STEPS, full)
+        with pytest.raises(NoRoom, match="No space left on device") as caught:
+            run(recipe, out=out, listeners=[listener])
+    assert caught.value.exit_code == 3
+    goes_on_as_if_nothing_had_happened(recipe, out, straight, STEPS)  # there was room again for the second try
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "code", "said"),
+    [
+        (MemoryError(), NoRoom, 3, "out of memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), NoRoom, 3, "out of memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), NoRoom, 3, "the disk took no more"),
+        (KeyboardInterrupt(), Interrupted, 128 + signal.SIGINT, "stopped at once; step 2 is saved"),
+        (BadInput("data.jsonl:7: is no JSON any more"), BadInput, 2, "data.jsonl:7"),
+    ],
+)
+def test_what_ends_a_run_is_told_in_a_line(error, kind, code, said, quick_recipe, tmp_path, straight, monkeypatch):
+    from tina_lite import trainer
+
+    recipe, out = small(quick_recipe), tmp_path / "out"
+    with monkeypatch.context() as patch:
+        listener = failing_at_step(patch, trainer, "score", 2, error)
+        with pytest.raises(kind, match=said) as caught:
+            run(recipe, out=out, listeners=[listener])
+    assert caught.value.exit_code == code
+    assert "\n" not in str(caught.value)
+    goes_on_as_if_nothing_had_happened(recipe, out, straight, 2)
+
+
+def test_a_reward_that_exits_is_a_reward_that_fails(quick_recipe, tmp_path):
+    (tmp_path / "mine.py").write_text("def leaves(completions, **columns):\n    raise SystemExit(3)\n")
+    rewards = [{"name": "accuracy"}, {"name": f"{tmp_path}/mine.py:leaves", "on_error": 0.0}]
+    summary = run(small(quick_recipe, rewards=rewards, **{"stop.max_steps": 3}), out=tmp_path / "out")
+    assert (summary["steps"], summary["stop_reason"]) == (3, "max_steps")
+
+
+@pytest.mark.parametrize("all_damaged", [True, False])
+def test_no_step_left_asks_before_it_begins_again(all_damaged, quick_recipe, tmp_path, straight):
+    recipe, out = small(quick_recipe), tmp_path / "out"
+    shutil.copytree(straight, out)
+    (out / "summary.json").unlink()
+    (out / "checkpoints" / "step-000004" / "state.safetensors").write_bytes(b"rubbish")
+    if all_damaged:
+        (out / "checkpoints" / "step-000000" / "state.json").unlink()
+    before, bill = (out / "metrics.jsonl").read_bytes(), (out / "ledger.jsonl").read_bytes()
+    with pytest.raises(BadInput, match="--force-restart"):
+        run(recipe, out=out, resume=True)
+    assert (out / "metrics.jsonl").read_bytes() == before, "nothing is cut off unasked"
+    assert (out / "ledger.jsonl").read_bytes() == bill
+    run(recipe, out=out, resume=True, force_restart=True)
+    assert metrics(out) == metrics(straight)
+    assert {found.name for found in (out / "checkpoints").iterdir()} >= {"step-000004", "damaged-step-000004"}

@@ -1,0 +1,156 @@
+"""The benchmarks of a run, before, during and after training: inside the money, and every figure whole or absent."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+from tina_lite.budget.meter import Meter
+from tina_lite.budget.pace import OutOfTimeCheck, Pace
+from tina_lite.evaluate.passk import Asked, ask, judge
+from tina_lite.problems.from_recipe import EVAL_SEED
+from tina_lite.records import EvalResult, Prompt
+from tina_lite.runs.events import Evaluated, EventStream, Notice
+from tina_lite.runs.phases import Phases
+from tina_lite.runs.signals import StopRequest
+from tina_lite.sampler import Sampler
+from tina_lite.wall_clock import OutOfTime
+
+LEAST_PROBLEMS = 8
+"""Asked first, to forecast the rest by."""
+FIRST_SHARE = 0.05
+"""Of the problems that are asked first, where that is more."""
+FORECAST_CAUTION = 1.1
+
+Results = dict[str, dict[str, EvalResult]]
+"""By "before" and "after", results by benchmark."""
+
+
+class Examiner:
+    """Asks each benchmark, and keeps the figures of before and after, which are of the same problems."""
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        benchmarks: Mapping[str, Sequence[Prompt]],
+        samples: int,
+        *,
+        pace: Pace,
+        meter: Meter,
+        phases: Phases,
+        events: EventStream,
+        stop: StopRequest,
+    ) -> None:
+        # A cut takes the first ones, so they are in no order that means something.
+        self._benchmarks = {name: _shuffled(prompts) for name, prompts in benchmarks.items()}
+        self._sampler = sampler
+        self._samples = samples
+        self._pace = pace
+        self._meter = meter
+        self._phases = phases
+        self._events = events
+        self._stop = stop
+        self.results: Results = {}
+        self._step = 0
+
+    def before(self) -> None:
+        """Every benchmark that has no figure yet; one that would take too much of the budget asks fewer problems."""
+        share_s = self._pace.eval_share_s()
+        each_s = None if share_s is None else share_s / max(1, len(self._benchmarks))
+        self._measure("before", 0, list(self._benchmarks), lambda name: self._first(name, each_s))
+
+    def during(self, step: int) -> None:
+        """Where it leaves enough for the last evaluation."""
+        expected_s, left_s = FORECAST_CAUTION * self._pace.timings.eval, self._pace.left_s()
+        if left_s is not None and expected_s + self._pace.reserve_s > left_s:
+            self._say(
+                f"no evaluation after step {step}: it may take {expected_s:.0f} s, which the end of the run needs"
+            )
+            return
+        self._measure("step", step, self._measured(), lambda name: self._again(name, self._pace.reserve_s))
+
+    def after(self, step: int) -> None:
+        """The problems of before, once more."""
+        self._measure("after", step, self._measured(), lambda name: self._again(name, self._pace.save_reserve_s))
+
+    def _measure(self, when: str, step: int, names: Sequence[str], figure: Callable[[str], EvalResult | None]) -> None:
+        """Those of `names` that have no figure yet, until a signal comes."""
+        self._step, started = step, self._meter.elapsed_s()
+        found = {} if when == "step" else self.results.setdefault(when, {})
+        for name in names:
+            result = None if name in found or self._stop else figure(name)
+            if result is not None:
+                found[name] = result
+                fields = {field: getattr(result, field) for field in EvalResult.__slots__}
+                self._events.emit(Evaluated(when=when, step=step, **fields))
+        if found:
+            self._pace.timings.eval = max(self._pace.timings.eval, self._meter.elapsed_s() - started)
+
+    def _measured(self) -> list[str]:
+        """Benchmarks that have a figure to be compared with."""
+        return [name for name in self._benchmarks if name in self.results.get("before", {})]
+
+    def _first(self, name: str, share_s: float | None) -> EvalResult | None:
+        """On as many problems as the share pays for, by a forecast from the first of them."""
+        prompts = self._benchmarks[name]
+        if share_s is None:
+            return self._figure(name, self._ask(prompts, self._pace.out_of_time(0.0)))
+        started = self._meter.elapsed_s()
+        few = min(len(prompts), max(LEAST_PROBLEMS, int(FIRST_SHARE * len(prompts))))
+        first = self._ask(prompts[:few], self._pace.out_of_time(self._pace.save_reserve_s, share_s), of=len(prompts))
+        if first is None:
+            self._say(
+                f"no evaluation on {name}: {few} problems take more than {share_s:.0f} s, its share of the budget"
+            )
+            return None
+        spent_s = self._meter.elapsed_s() - started
+        count = few + int(max(0.0, share_s - spent_s) / (FORECAST_CAUTION * spent_s / few))
+        if count < len(prompts):
+            self._say(
+                f"evaluation on {name} asks {count} of its {len(prompts)} problems: more would take longer than "
+                f"{share_s:.0f} s, its share of the budget"
+            )
+        out_of_time = self._pace.out_of_time(self._pace.save_reserve_s, 2 * share_s)
+        rest = self._ask(prompts[few:count], out_of_time, behind=few, of=min(count, len(prompts)))
+        return self._figure(name, None if rest is None else first + rest)
+
+    def _again(self, name: str, reserve_s: float) -> EvalResult | None:
+        asked = self._benchmarks[name][: self.results["before"][name].problems]
+        return self._figure(name, self._ask(asked, self._pace.out_of_time(reserve_s)))
+
+    def _figure(self, name: str, asked: Asked | None) -> EvalResult | None:
+        if asked is None:
+            self._say(f"no figure on {name}: its problems were not finished in time")
+            return None
+        return asked.result(name, self._samples)
+
+    def _ask(
+        self, prompts: Sequence[Prompt], out_of_time: OutOfTimeCheck, behind: int = 0, of: int | None = None
+    ) -> Asked | None:
+        """Sampled and judged, or None where a limit or a signal came first; `behind` were asked before, `of` in all."""
+        if not prompts:
+            return Asked()
+        in_all, done_before = self._samples * (of or len(prompts)), self._samples * behind
+        tell = self._phases.progress("eval", self._step, "completions")
+        with self._phases("eval", self._step), suppress(OutOfTime):
+            groups = ask(
+                self._sampler,
+                prompts,
+                self._samples,
+                out_of_time=out_of_time,
+                progress=lambda done, total: tell(done_before + done, in_all),
+            )
+            if groups is not None:
+                left_s = self._pace.left_s()
+                with self._stop.limited(None if left_s is None else max(0.0, left_s - self._pace.save_reserve_s)):
+                    return judge(groups)
+        return None
+
+    def _say(self, text: str) -> None:
+        if not self._stop:
+            self._events.emit(Notice("warning", text))
+
+
+def _shuffled(prompts: Sequence[Prompt]) -> list[Prompt]:
+    order = list(prompts)
+    random.Random(EVAL_SEED).shuffle(order)
+    return order
