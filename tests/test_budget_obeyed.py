@@ -1,4 +1,4 @@
-"""Whole runs under random budgets, stalls and kills; `make soak-budget`, `soak-caps` and `soak-bill` make more of them."""
+"""Whole runs under random budgets, stalls and kills; `make soak-budget`, `soak-caps`, `soak-bill` make more of them."""
 
 import pytest
 import soak_caps
