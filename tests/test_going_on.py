@@ -78,9 +78,11 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 def test_until_it_works_ends_at_its_first_try_on_a_used_up_budget(quick_recipe, tmp_path):
     """Killed just before its end: no summary, and a bill that leaves a second."""
     out = tmp_path / "out"
-    recipe = Recipe.load(quick_recipe, {"budget.max_usd": 30.0, "budget.rate": 3600.0, "stop.max_steps": 2})
+    recipe = Recipe.load(quick_recipe, {"budget.max_usd": 123456.0, "budget.rate": 3600.0, "stop.max_steps": 2})
     run(recipe, out=out)
     (out / "summary.json").unlink()
+    kept = out / "recipe.yaml"
+    kept.write_text(kept.read_text().replace("123456.0", "30.0"))
     bill(out / "ledger.jsonl", 29.0)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != ".lock"}
     go_on = f"{sys.executable} {HERE}/plain_run.py run out/recipe.yaml --resume --out out --plain"

@@ -1,6 +1,7 @@
 """The learner: its gradient depends on the groups alone, and a small step is not lost to rounding."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -275,3 +276,39 @@ def test_moments_go_to_the_device_of_their_masters():
     )
     state = learner._optimizer.state[learner._masters["lora"]]
     assert {name: value.device.type for name, value in state.items()} == dict.fromkeys(state, "meta")
+
+
+def without_noise(policy, scored):
+    """The same groups as the sampler would have given them: its log-probs are the policy's."""
+    from tina_lite.learner import _token_batch
+
+    found = []
+    for group in scored:
+        rows = [SimpleNamespace(prompt=group.group.prompt, completion=c) for c in group.group.completions]
+        with torch.no_grad():
+            logprobs, _ = policy.logprobs(_token_batch(rows), 1.0)
+        completions = tuple(
+            replace(c, logprobs=tuple(row[: len(c.ids)].tolist()))
+            for c, row in zip(group.group.completions, logprobs, strict=True)
+        )
+        found.append(replace(group, group=replace(group.group, completions=completions)))
+    return found
+
+
+def test_importance_weights_do_not_measure_dropout(make_policy, scored):
+    """On data that is exactly on-policy they are 1: the gradient is that without them."""
+    plain, weighted = (make_policy(spread=0.3, dropout=0.2, fp32=True) for _ in range(2))
+    on_policy = without_noise(plain, scored)
+    gradient, update = gradients(plain, on_policy, dropout=0.2)
+    capped, with_tis = gradients(weighted, on_policy, loss=replace(LOSS, tis_cap=2.0), dropout=0.2)
+    assert update.logp_difference > 0.01, "dropout makes a difference here"
+    assert with_tis.logp_difference < 1e-4
+    assert close(capped, gradient)
+
+
+def test_ratios_do_not_measure_dropout(make_policy, scored):
+    """At a learning rate of 0 every ratio is 1, in every iteration, and nothing is clipped."""
+    policy = make_policy(spread=0.3, dropout=0.2, fp32=True)
+    settings = replace(SETTINGS, num_iterations=3, dropout=0.2)
+    update = Learner(policy, replace(LOSS, epsilon=1e-4), settings, OPTIMIZER, seed=1).update(scored, 0.0, 1)
+    assert update.clip_fraction == 0.0

@@ -102,6 +102,7 @@ def assemble(
             max_completion_length=rollout.max_completion_length,
             num_iterations=recipe.grpo.num_iterations,
             micro_batch_tokens=choices.micro_batch_tokens,
+            dropout=lora.dropout,
         ),
         OptimizerSettings(optim.adam_beta1, optim.adam_beta2, optim.weight_decay, optim.max_grad_norm),
         seed=recipe.seed,

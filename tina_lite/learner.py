@@ -45,6 +45,8 @@ class UpdateSettings:
     num_iterations: int
     """Optimiser steps on one rollout."""
     micro_batch_tokens: int
+    dropout: float = 0.0
+    """Of the adapter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +122,10 @@ class Learner:
         rows = self._rows(groups)
         skipped = sum(not self._takes_part(group) for group in groups)
         weights = self._weights(groups)
-        old: list[Tensor] = []  # log-probs before the first of the iterations, (T,) for each row
+        old = _Old()
         trained = 0
-        for iteration in range(self._settings.num_iterations if rows else 1):
-            seed = self._seed * 1_000_003 + step + iteration * 1_000_000_007
+        seed = self._seed * 1_000_003 + step
+        for _ in range(self._settings.num_iterations if rows else 1):
             sums = self._accumulate(rows, old, weights, seed, progress)
             norm = float(self._clip_gradients())
             trained += sums.tokens
@@ -144,7 +146,7 @@ class Learner:
         """The memory of an update on these groups: its largest micro-batch, beside the moments. Nothing changes."""
         rows = self._rows(groups)
         moments = [torch.zeros_like(master) for master in self._masters.values() for _ in range(2)]
-        self._accumulate(rows, [], self._weights(groups), self._seed, lambda done, total: None, first_alone=True)
+        self._accumulate(rows, _Old(), self._weights(groups), self._seed, lambda done, total: None, first_alone=True)
         self._drop_gradients()
         del moments
 
@@ -219,18 +221,21 @@ class Learner:
     def _accumulate(
         self,
         groups: Sequence[Sequence[_Row]],
-        old: "list[Tensor]",
+        old: "_Old",
         weights: LossWeights,
         seed: int,
         progress: Callable[[int, int], None],
         first_alone: bool = False,
     ) -> "_Sums":
         """Gradients of one whole pass, or of its first micro-batch alone; fills `old` where it is empty."""
-        filled = len(old)
+        filled = len(old.logprobs)
 
         def attempt() -> _Sums:
-            torch.manual_seed(seed % 2**63)  # dropout; the same again after a resume
             sums, batches = _Sums(), self._micro_batches(groups)
+            if not filled and self._loss.tis_cap and self._settings.dropout:
+                old.undropped = self._without_dropout(batches)
+            # Dropout: the same masks in every iteration, or ratios would measure the noise between two of them.
+            torch.manual_seed(seed % 2**63)
             with self._policy.training():
                 at = 0
                 for index, batch in enumerate(batches[:1] if first_alone else batches):
@@ -242,7 +247,7 @@ class Learner:
             return sums
 
         def less(error: BaseException) -> None:
-            del old[filled:]
+            del old.logprobs[filled:]
             self._drop_gradients()
             self._halve_budget(self._micro_batches(groups), error)
 
@@ -262,15 +267,28 @@ class Learner:
         for tensor in self._adapter.values():
             tensor.grad = None
 
-    def _backward(self, rows: Sequence[_Row], at: int, old: "list[Tensor]", weights: LossWeights) -> "_Sums":
+    @torch.no_grad()
+    def _without_dropout(self, batches: Sequence[Sequence[_Row]]) -> "list[Tensor]":
+        """Log-probs of each row as the sampler's policy has them, which drops nothing."""
+        found: list[Tensor] = []
+        for rows in batches:
+            if self._check_time():
+                raise OutOfTime
+            logprobs, _ = self._policy.logprobs(_token_batch(rows), self._settings.temperature)
+            found.extend(row[: len(own.completion.ids)] for row, own in zip(logprobs, rows, strict=True))
+        return found
+
+    def _backward(self, rows: Sequence[_Row], at: int, old: "_Old", weights: LossWeights) -> "_Sums":
         """Forward and backward of one micro-batch, the rows from number `at`; gradients add up in the adapter."""
         device, temperature = self._policy.device, self._settings.temperature
         batch = _token_batch(rows)
         mask = batch.completion_mask().to(device)  # (n, T)
         logprobs, entropies = self._policy.logprobs(batch, temperature)
-        if at == len(old):  # first iteration: the policy is the one that sampled, the ratio is 1
-            old.extend(row[: len(own.completion.ids)] for row, own in zip(logprobs.detach(), rows, strict=True))
-        before = torch.nn.utils.rnn.pad_sequence(old[at : at + len(rows)], batch_first=True)  # (n, T)
+        if at == len(old.logprobs):  # first iteration: the policy is the one that sampled, the ratio is 1
+            own_rows = zip(logprobs.detach(), rows, strict=True)
+            old.logprobs.extend(row[: len(own.completion.ids)] for row, own in own_rows)
+        before = old.padded(old.logprobs, at, len(rows))  # (n, T)
+        undropped = old.padded(old.undropped, at, len(rows)) if old.undropped else before
         reference = None
         if self._loss.beta:
             with torch.no_grad():
@@ -282,7 +300,7 @@ class Learner:
             torch.tensor([row.advantage for row in rows], device=device),
             mask,
             self._loss,
-            behaviour_logprobs=behaviour,
+            behaviour_logprobs=behaviour + (before - undropped),  # so that the weight is exp(undropped - behaviour)
             reference_logprobs=reference,
         )
         scale = weights.per_token(mask.sum(-1).float())
@@ -292,7 +310,7 @@ class Learner:
             loss=float(loss.detach()),
             tokens=int(mask.sum()),
             entropy=float(entropies.sum()),
-            difference=float(((before - behaviour).abs() * mask).sum()),
+            difference=float(((undropped - behaviour).abs() * mask).sum()),
             clipped=float((clipped & mask).sum()),
         )
 
@@ -314,6 +332,20 @@ class Learner:
             for name, tensor in self._adapter.items():
                 tensor.copy_(self._masters[name])
         self._policy.sync()
+
+
+@dataclass(slots=True)
+class _Old:
+    """Log-probs before the first of the iterations, (T,) for each row."""
+
+    logprobs: "list[Tensor]" = field(default_factory=list)
+    """With the dropout of this step, for ratios."""
+    undropped: "list[Tensor]" = field(default_factory=list)
+    """Without, for importance weights; empty where nothing is dropped or none are taken."""
+
+    def padded(self, rows: "list[Tensor]", at: int, count: int) -> "Tensor":
+        """(count, T)."""
+        return torch.nn.utils.rnn.pad_sequence(rows[at : at + count], batch_first=True)
 
 
 @dataclass(slots=True)

@@ -35,6 +35,8 @@ class Prompt:
     text: str
     ids: tuple[int, ...]
     """P token ids."""
+    epoch: int = 0
+    """Times that training has gone through all problems before this one was asked."""
 
 
 @dataclass(frozen=True, slots=True)

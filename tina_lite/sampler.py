@@ -48,8 +48,10 @@ class Sampling:
         return self.temperature or 1.0
 
 
-def uniforms(seed: int, step: int, problem: int, completion: int, count: int) -> "torch.Tensor":
+def uniforms(seed: int, step: int, problem: int, completion: int, count: int, epoch: int = 0) -> "torch.Tensor":
     """The random numbers of one completion, (count,) float32 in [0, 1), one a position.
+
+    The epoch tells two draws of a problem in one step apart: each epoch asks a problem once.
 
     >>> bool((uniforms(1, 2, 3, 4, 8)[:4] == uniforms(1, 2, 3, 4, 4)).all())
     True
@@ -57,7 +59,8 @@ def uniforms(seed: int, step: int, problem: int, completion: int, count: int) ->
     import numpy as np
     import torch
 
-    key = blake2b(f"{seed}/{step}/{problem}/{completion}".encode(), digest_size=16).digest()
+    name = f"{seed}/{step}/{problem}/{completion}" + (f"/{epoch}" if epoch else "")
+    key = blake2b(name.encode(), digest_size=16).digest()
     generator = np.random.Generator(np.random.Philox(key=int.from_bytes(key, "big")))
     return torch.from_numpy(generator.random(count, dtype=np.float32))
 
@@ -350,11 +353,12 @@ class Sampler:
             chunk = open_groups[start : start + at_once]
             prefixes = decoder.prefill([prompts[group].ids for group in chunk])
             for group, prefix in zip(chunk, prefixes, strict=True):
-                problem = prompts[group].problem.index
+                problem, epoch = prompts[group].problem.index, prompts[group].epoch
                 for number in range(num_generations):
                     if (group, number) not in done.completions:
                         count = self._sampling.max_completion_length
-                        yield _Row(group, number, prefix, uniforms(self._seed, step, problem, number, count))
+                        uniform = uniforms(self._seed, step, problem, number, count, epoch)
+                        yield _Row(group, number, prefix, uniform)
 
     def _said(self, ids: Sequence[int]) -> bool:
         """Whether the last tokens of a completion hold a stop string."""

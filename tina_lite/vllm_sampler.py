@@ -35,7 +35,7 @@ class VllmSampler(Sampler):
         sampling, total = self._sampling, len(prompts) * num_generations
         sampled = self._vllm.sample(
             [prompt.ids for prompt in prompts],
-            [request_seed(self._seed, step, prompt.problem.index) for prompt in prompts],
+            [request_seed(self._seed, step, prompt.problem.index, prompt.epoch) for prompt in prompts],
             num_generations,
             Wish(
                 sampling.temperature,
@@ -55,6 +55,7 @@ class VllmSampler(Sampler):
         return Rollout(groups, tokens, len(prompts) - len(groups))
 
 
-def request_seed(seed: int, step: int, problem: int) -> int:
+def request_seed(seed: int, step: int, problem: int, epoch: int = 0) -> int:
     """32 bits, of which vLLM makes one seed for each completion."""
-    return int.from_bytes(blake2b(f"{seed}/{step}/{problem}".encode(), digest_size=4).digest(), "big")
+    name = f"{seed}/{step}/{problem}" + (f"/{epoch}" if epoch else "")
+    return int.from_bytes(blake2b(name.encode(), digest_size=4).digest(), "big")

@@ -12,6 +12,7 @@ from tina_lite.errors import BadInput
 from tina_lite.policy import TokenBatch
 from tina_lite.policy.dense import base_weight
 from tina_lite.policy.generic import CachedDecoder
+from tina_lite.policy.head import Head
 from tina_lite.policy.loading import load_tokenizer, model_folder
 from tina_lite.policy.logprobs import token_logprobs
 from tina_lite.sampler import Sampler, Sampling
@@ -121,7 +122,7 @@ def test_chunked_logprobs_and_their_gradient_against_float64(monkeypatch, temper
     hidden, head = torch.randn(10, 8, dtype=torch.float64), torch.randn(50, 8, dtype=torch.float64)
     targets, upstream = torch.randint(50, (10,)), torch.randn(10)
     ours, plain = (hidden.float().requires_grad_(), hidden.clone().requires_grad_())
-    values, entropies = token_logprobs(ours, head.float(), targets, temperature)
+    values, entropies = token_logprobs(ours, Head(head.float()), targets, temperature)
     (values * upstream).sum().backward()
     logprobs = (plain @ head.T / temperature).log_softmax(-1)
     expected = logprobs[torch.arange(10), targets]
@@ -229,3 +230,43 @@ def test_the_tiny_base_keeps_its_promises():
     for width in ("hidden_size", "intermediate_size", "vocab_size"):
         assert config[width] % 64 == 0
     assert (folder / "README.md").exists()
+
+
+def test_saving_asks_nobody_on_the_network(make_policy, tmp_path, monkeypatch):
+    """peft looks whether the base's config.json is on the hub, unless it is told what to do about embeddings."""
+    from peft.utils import save_and_load
+
+    def asked(*arguments: object, **others: object) -> bool:
+        raise AssertionError("the hub was asked")
+
+    policy = make_policy()
+    policy.model.peft_config["default"].base_model_name_or_path = "somebody/a-model"
+    monkeypatch.setattr(save_and_load, "check_file_exists_on_hf_hub", asked)
+    policy.save_adapter(tmp_path)
+    assert (tmp_path / "adapter_model.safetensors").exists()
+
+
+def test_python_that_comes_with_a_model_is_not_run_nor_asked_about(tmp_path, monkeypatch):
+    """transformers would ask on the terminal whether to, and a line that is piped in would answer it."""
+    import builtins
+    import json
+    import shutil
+    from contextlib import suppress
+
+    from tina_lite.errors import BadInput
+    from tina_lite.policy.loading import load_tokenizer, model_folder, read_config
+
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder("builtin:tiny"), folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    (folder / "its_own.py").write_text(f"open({str(tmp_path / 'was-run')!r}, 'w')\n")
+    for name, key in (("config.json", "AutoConfig"), ("tokenizer_config.json", "AutoTokenizer")):
+        path = folder / name
+        settings = json.loads(path.read_text()) if path.exists() else {}
+        entry = "its_own.Config" if key == "AutoConfig" else ["its_own.Tokenizer", "its_own.Tokenizer"]
+        path.write_text(json.dumps({**settings, "model_type": "unheard-of", "auto_map": {key: entry}}))
+    monkeypatch.setattr(builtins, "input", lambda *prompt: pytest.fail("a question was asked"))
+    with pytest.raises(BadInput):
+        read_config(str(folder))
+    with suppress(BadInput):  # it may do without
+        load_tokenizer(str(folder))
+    assert not (tmp_path / "was-run").exists()

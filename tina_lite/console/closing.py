@@ -7,6 +7,7 @@ from typing import Any
 from tina_lite.budget.money import format_price, format_usd
 from tina_lite.console.state import RunState
 from tina_lite.console.text import format_duration, format_number, format_share, one_line
+from tina_lite.runs.gain import gained
 
 Facts = list[tuple[str, str]]
 
@@ -35,12 +36,20 @@ def held_out(evaluation: Mapping[str, Any]) -> str:
     """
     >>> held_out({"before": {"pass_at_1": 0.18, "ci95": [0.15, 0.21]}, "after": {"pass_at_1": 0.85}})
     '18.0% [15.0, 21.0] -> 85.0%, +67.0 points'
+    >>> held_out({"before": {"pass_at_1": 0.18, "problems": 200}, "after": {"pass_at_1": 0.85, "problems": 20}})
+    '18.0% on 200 problems, 85.0% on 20: not to be compared'
     """
     before, after = (evaluation.get(when) or {} for when in ("before", "after"))
     measured = [_pass_at_1(result) for result in (before, after) if "pass_at_1" in result]
-    if len(measured) < 2:
-        return "".join(measured) + (" before; not measured after" if "pass_at_1" in before else "")
-    return f"{measured[0]} -> {measured[1]}, {100 * (after['pass_at_1'] - before['pass_at_1']):+.1f} points"
+    gain = gained(evaluation)
+    if gain is not None:
+        return f"{measured[0]} -> {measured[1]}, {100 * gain:+.1f} points"
+    if len(measured) == 2:
+        counts = (before.get("problems", "some"), after.get("problems", "some"))
+        return f"{measured[0]} on {counts[0]} problems, {measured[1]} on {counts[1]}: not to be compared"
+    return "".join(measured) + (
+        " before; not measured after" if "pass_at_1" in before else " after; not measured before" if measured else ""
+    )
 
 
 def _pass_at_1(result: Mapping[str, Any]) -> str:

@@ -121,6 +121,10 @@ class Examiner:
         if asked is None:
             self._say(f"no figure on {name}: its problems were not finished in time")
             return None
+        if asked.undecided:
+            self._say(
+                f"evaluation on {name}: {asked.undecided} completions could not be judged in time, and count as wrong"
+            )
         return asked.result(name, self._samples)
 
     def _ask(

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from tina_lite.evaluate.statistics import interval95
 from tina_lite.records import EvalResult, Group, Prompt
-from tina_lite.rewards.accuracy import verdicts
+from tina_lite.rewards.accuracy import Verdict, verdicts
+from tina_lite.rewards.workers import LOST
 from tina_lite.sampler import Sampler
 
 EVAL_STEP = 0
@@ -20,9 +21,11 @@ class Asked:
     """Of right samples, by problem."""
     lengths: tuple[int, ...] = ()
     """Tokens, by completion."""
+    undecided: int = 0
+    """Completions that could not be judged in time; they count as wrong."""
 
     def __add__(self, more: "Asked") -> "Asked":
-        return Asked(self.shares + more.shares, self.lengths + more.lengths)
+        return Asked(self.shares + more.shares, self.lengths + more.lengths, self.undecided + more.undecided)
 
     def result(self, benchmark: str, samples: int) -> EvalResult:
         """Of one problem or more."""
@@ -51,14 +54,15 @@ def ask(
 
 def judge(groups: Sequence[Group]) -> Asked:
     """What the accuracy reward makes of them."""
+    judged = [judge_group(group) for group in groups]
     return Asked(
-        tuple(right_share(group) for group in groups),
+        tuple(sum(verdict is True for verdict in group) / len(group) for group in judged),
         tuple(len(completion.ids) for group in groups for completion in group.completions),
+        sum(verdict is LOST for group in judged for verdict in group),
     )
 
 
-def right_share(group: Group) -> float:
-    """Share of the completions that the accuracy reward calls right."""
+def judge_group(group: Group) -> list[Verdict]:
+    """Of each completion."""
     texts = [completion.text for completion in group.completions]
-    judged = verdicts(texts, [group.prompt.problem.answer] * len(texts))
-    return sum(verdict is True for verdict in judged) / len(texts)
+    return verdicts(texts, [group.prompt.problem.answer] * len(texts))

@@ -8,7 +8,7 @@ from tina_lite.evaluate.samples import Kept
 from tina_lite.evaluate.statistics import Interval, bootstrap_interval, interval95, pass_at_k, sign_flip_p
 from tina_lite.evaluate.votes import majority_share
 from tina_lite.problems.benchmarks import AnswerForm
-from tina_lite.rewards.accuracy import verdicts
+from tina_lite.rewards.accuracy import decided
 from tina_lite.rewards.completions import chat
 from tina_lite.rewards.stated import choice
 
@@ -86,7 +86,7 @@ def judged(groups: Mapping[int, Sequence[Kept]], samples: int, form: AnswerForm)
     whole = {problem: kept for problem, kept in sorted(groups.items()) if len(kept) == samples}
     rows = [one for kept in whole.values() for one in kept]
     texts, golds = [one.completion for one in rows], [one.answer for one in rows]
-    found = choice(chat(*texts), golds) if form == "choice" else verdicts(texts, golds)
+    found = choice(chat(*texts), golds) if form == "choice" else decided(texts, golds)
     right = [bool(verdict) for verdict in found]
     results = []
     for number, problem in enumerate(whole):

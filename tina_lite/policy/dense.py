@@ -2,8 +2,9 @@
 
 Projections that read the same input are one product, and so are their adapters: y = x W' + s (x A') B', with A the
 adapters' rows stacked and B block-diagonal. Training (forward.py) keeps base and adapter apart, as peft does. So does
-sampling (decoder.py) on a card, on the same copy; on a CPU it has a packed copy of its own, W + s B A, made anew after
-each update from W and not from the last sum, so that roundings do not add up.
+sampling (decoder.py), but for float32 on a CPU: there it has a packed copy of its own, W + s B A, made anew after each
+update from W and not from the last sum, so that roundings do not add up. In bfloat16 that sum would be W again: an
+update of 1e-5 is less than half a step of its grid, and the sampler would go on with the policy of yesterday.
 """
 
 from collections.abc import Callable, Sequence
@@ -56,7 +57,8 @@ class FusedLinear:
         biases = [getattr(module, "base_layer", module).bias for module in modules]
         self.bias = None if biases[0] is None else torch.cat([bias.detach().to(dtype) for bias in biases])
         self._weight = self.dense() if resident else None
-        self._packed: Tensor | None = None  # base and adapter in one, as of the last refresh
+        self._packed: Tensor | None = None  # for sampling: base and adapter in one, or the base alone
+        self._merges = dtype == torch.float32
         self.outputs: int = sum(module.out_features for module in modules)
         self._adapted = any(hasattr(module, "lora_A") for module in modules)
         self.dropout: float = max((_dropout(module) for module in modules), default=0.0)
@@ -86,22 +88,31 @@ class FusedLinear:
     @torch.no_grad()
     def refresh(self) -> None:
         adapter = self.adapter()
-        if self._weight is not None and can_pack(self._weight):
-            self._packed = packed(
-                self._weight if adapter is None else torch.addmm(self._weight, adapter[1], adapter[0])
-            )
-        else:
-            self._sampling_adapter = adapter
+        packs = self._weight is not None and can_pack(self._weight)
+        merges = packs and self._merges and adapter is not None
+        self._sampling_adapter = None if merges else adapter
+        if packs and (merges or self._packed is None):
+            self._packed = packed(self._with(adapter) if merges else self.weight)
+
+    def _with(self, adapter: tuple[Tensor, Tensor] | None) -> Tensor:
+        return self.weight if adapter is None else torch.addmm(self.weight, adapter[1], adapter[0])
 
     def __call__(self, x: Tensor) -> Tensor:
         """For sampling: x (N, in) to (N, out), without gradient."""
+        adapter = self._sampling_adapter
+        low_rank = None if adapter is None else x @ adapter[0].T @ adapter[1].T
         if self._packed is not None:
-            return packed_linear(x, self._packed, self.bias)
-        y = F.linear(x, self.weight, self.bias)
-        if self._sampling_adapter is not None:
-            a, b = self._sampling_adapter
-            y.addmm_(x @ a.T, b.T)
-        return y
+            return packed_linear(x, self._packed, self.bias, low_rank)
+        return F.linear(x, self.weight, self.bias) if low_rank is None else linear_plus(low_rank, x, self)
+
+
+def linear_plus(plus: Tensor, x: Tensor, linear: FusedLinear) -> Tensor:
+    """x W' + bias + plus, in the place of `plus`.
+
+    The sum is rounded once: added to a product that was rounded to 16 bits before, a small adapter would be lost.
+    """
+    y = plus.addmm_(x, linear.weight.T)
+    return y if linear.bias is None else y.add_(linear.bias)
 
 
 def _dropout(module: Any) -> float:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tina_lite.policy.dense import FusedLinear
+from tina_lite.policy.dense import FusedLinear, linear_plus
 
 
 class _AdaptedLinear(torch.autograd.Function):
@@ -25,7 +25,7 @@ class _AdaptedLinear(torch.autograd.Function):
         low = z @ a.T  # (M, R)
         ctx.linear = linear
         ctx.save_for_backward(z, low, a, b)
-        return F.linear(x, linear.weight, linear.bias).addmm_(low, b.T)
+        return linear_plus(low @ b.T, x, linear)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, Tensor, Tensor]:

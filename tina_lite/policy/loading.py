@@ -158,27 +158,40 @@ def _keep_gradients_right(model: Any) -> None:
 def attach_lora(base: Any, r: int, alpha: float, dropout: float, target_modules: tuple[str, ...]) -> Any:
     from peft import LoraConfig, get_peft_model
 
+    refuse_targets(base, target_modules)
     config = LoraConfig(
         r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=list(target_modules), task_type="CAUSAL_LM"
     )
-    with fitting(base, target_modules):
-        model = get_peft_model(base, config)
+    model = get_peft_model(base, config)
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.bfloat16)  # the learner holds the fp32 masters
     return model.eval()
 
 
-@contextmanager
-def fitting(base: Any, target_modules: tuple[str, ...]) -> Iterator[None]:
-    """Target modules that the model does not have become one clear line."""
-    try:
-        yield
-    except ValueError as error:
-        linear = sorted({name.split(".")[-1] for name, m in base.named_modules() if name and hasattr(m, "in_features")})
+def refuse_targets(base: Any, target_modules: tuple[str, ...]) -> None:
+    """BadInput where the model lacks one of the modules, which peft would pass over, or where one cannot be trained."""
+    linear = [name for name, module in base.named_modules() if name and hasattr(module, "in_features")]
+    ends = (base.get_input_embeddings(), base.get_output_embeddings())
+    frozen = {name for name, module in base.named_modules() if any(module is end for end in ends)}
+    missing = [target for target in target_modules if not any(_is_named(name, target) for name in linear)]
+    ends_meant = [target for target in target_modules if any(_is_named(name, target) for name in frozen)]
+    found = ", ".join(sorted({name.rpartition(".")[2] for name in linear if name not in frozen}))
+    if ends_meant:
         raise BadInput(
-            f"lora.target_modules: {', '.join(target_modules)} fit no layer of this model; it has {', '.join(linear)}"
-        ) from error
+            f"lora.target_modules: {', '.join(ends_meant)} cannot be trained, embedding and head stay frozen; "
+            f"this model has {found}"
+        )
+    if missing:
+        raise BadInput(
+            f"lora.target_modules: {', '.join(missing)} fit no layer of this model "
+            f"({base.config.model_type}); it has {found}"
+        )
+
+
+def _is_named(name: str, target: str) -> bool:
+    """As peft matches a list of targets."""
+    return name == target or name.endswith(f".{target}")
 
 
 def stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -1,8 +1,9 @@
 """Log-probabilities of given tokens from hidden states, without ever holding a (rows, V) tensor for all rows.
 
-d log p(target) / d hidden = (onehot(target) - softmax) @ head / temperature. It does not depend on what follows, so
-each chunk forms it in the forward pass while its logits are at hand: the backward pass is one multiplication, and
-neither logits nor their gradient is ever whole. The head is frozen and needs no gradient.
+d log p(target) / d hidden = ((onehot(target) - softmax) * cap') @ W scale / temperature, with cap' the slope of the
+soft cap. It does not depend on what follows, so each chunk forms it in the forward pass while its logits are at hand:
+the backward pass is one multiplication, and neither logits nor their gradient is ever whole. The head is frozen and
+needs no gradient.
 """
 
 from typing import Any
@@ -10,26 +11,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tina_lite.policy.head import Head
 from tina_lite.policy.shares import CHUNK_ELEMENTS
 
 
 class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, hidden: Tensor, head: Head, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
         logprobs = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
         entropies = torch.empty_like(logprobs)
         slope = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        chunk = max(1, CHUNK_ELEMENTS // head.shape[0])
+        chunk = max(1, CHUNK_ELEMENTS // head.weight.shape[0])
         for start in range(0, len(hidden), chunk):
             piece = slice(start, start + chunk)
-            logits = (hidden[piece] @ head.T).float().div_(temperature)  # (chunk, V)
+            logits, bend = head.logits(hidden[piece])  # (chunk, V)
+            logits /= temperature
             logits -= logits.amax(-1, keepdim=True)
             weights = logits.exp()
             total = weights.sum(-1)
             logprobs[piece] = logits.gather(1, targets[piece, None])[:, 0] - total.log()
             if slope is not None:
-                mean = (weights.to(head.dtype) @ head).div_(total[:, None])
-                slope[piece] = (head[targets[piece]] - mean).div_(temperature)
+                bent = weights if bend is None else weights * bend
+                mean = (bent.to(head.weight.dtype) @ head.weight).div_(total[:, None])
+                own = head.weight[targets[piece]]
+                if bend is not None:
+                    own = own * bend.gather(1, targets[piece, None]).to(own.dtype)
+                slope[piece] = (own - mean).mul_(head.scale / temperature)
             entropies[piece] = total.log() - weights.mul_(logits).sum(-1) / total
         if slope is not None:
             ctx.save_for_backward(slope)
@@ -42,12 +49,12 @@ class _TokenLogprobs(torch.autograd.Function):
         return slope * grads[0][:, None].to(slope.dtype), None, None, None
 
 
-def token_logprobs(hidden: Tensor, head: Tensor, targets: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Log-prob of each target and entropy of each distribution softmax(hidden @ head.T / temperature).
+def token_logprobs(hidden: Tensor, head: Head, targets: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Log-prob of each target and entropy of each distribution softmax(logits / temperature).
 
     Args:
         hidden: (M, H) final hidden states.
-        head: (V, H) frozen output embedding.
+        head: frozen, (V, H), with what the architecture does to its product.
         targets: (M,) int64.
 
     Returns:

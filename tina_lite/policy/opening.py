@@ -28,7 +28,7 @@ def open_policy(
     """Base and a fresh adapter.
 
     Args:
-        max_tokens: of the longest row, prompt included; Unsloth sizes its tables by it.
+        max_tokens: of the longest row, prompt included.
         vllm: also load vLLM's engine, which Unsloth alone can; the policy then has it as `vllm`.
         step_bytes: what a step needs at least beside the base, of a shape and the bytes of an activation; by it the
             portable engine decides whether a dense copy of the base fits.
@@ -49,4 +49,6 @@ def open_policy(
         return UnslothPolicy(model_id, tokenizer, max_tokens=max_tokens, vllm=vllm, **settings)
     from tina_lite.policy.portable import PortablePolicy
 
-    return PortablePolicy(model_id, tokenizer, step_bytes=step_bytes, resident=resident, **settings)
+    return PortablePolicy(
+        model_id, tokenizer, max_tokens=max_tokens, step_bytes=step_bytes, resident=resident, **settings
+    )

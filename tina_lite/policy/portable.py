@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from tina_lite.policy.agreement import refuse_changing_rope, refuse_disagreement
 from tina_lite.policy.decoder import DenseDecoder
 from tina_lite.policy.dense import DenseModel, fits
 from tina_lite.policy.forward import Layout, final_hidden
 from tina_lite.policy.free_memory import free_bytes, free_kv_tokens
 from tina_lite.policy.generic import CachedDecoder, hidden_before_completions
+from tina_lite.policy.head import Head
 from tina_lite.policy.interface import Decoder, TokenBatch
 from tina_lite.policy.loading import (
     NAMES,
@@ -49,14 +51,18 @@ class PortablePolicy:
         dtype: str = "auto",
         step_bytes: Callable[[ModelShape, int], int] = lambda shape, itemsize: 0,
         resident: bool | None = None,
+        max_tokens: int = 0,
     ) -> None:
         """Without target modules it is the base alone, to be sampled.
 
         `step_bytes` says, of a shape and the bytes of an activation, what a step needs at least beside the base.
         `resident`: whether a dense copy of the base is kept; where not given, free memory decides.
+        `max_tokens` is the longest row, prompt included, where that is known.
         """
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._dtype = compute_dtype(dtype, self.device, read_config(model_id))
+        config = read_config(model_id)
+        refuse_changing_rope(config, max_tokens)
+        self._dtype = compute_dtype(dtype, self.device, config)
         self.tokenizer = tokenizer
         self.base_name = model_folder(model_id)
         base = load_base(model_id, quantization, self._dtype, self.device)
@@ -64,6 +70,7 @@ class PortablePolicy:
         self.model = attach_lora(base, r, alpha, dropout, target_modules) if target_modules else base
         self._causal_lm = self.model.get_base_model() if target_modules else base
         self.stop_ids = stop_ids(self._causal_lm, self.tokenizer)
+        self._head = Head.of(self._causal_lm)
         self._dense: DenseModel | None = None
         if fits(self._causal_lm):
             self._shape = ModelShape.from_config(self._causal_lm.config.to_dict(), model_id)
@@ -76,6 +83,7 @@ class PortablePolicy:
         self.shares_prompts = self._dense is not None
         self.dtype_name = NAMES[self._dtype]
         self.resident = self._dense.resident if self._dense is not None else None
+        refuse_disagreement(self, self._causal_lm, self._dtype)
 
     def decoder(self, max_rows: int, max_tokens: int) -> Decoder:
         if self._dense is not None:
@@ -96,7 +104,7 @@ class PortablePolicy:
         else:
             with nullcontext() if adapter else self.model.disable_adapter():
                 before, targets = hidden_before_completions(self._causal_lm, batch)
-        values, entropies = token_logprobs(before, self._causal_lm.get_output_embeddings().weight, targets, temperature)
+        values, entropies = token_logprobs(before, self._head, targets, temperature)
         mask = batch.completion_mask().to(self.device)
         zeros = torch.zeros(mask.shape, dtype=torch.float32, device=self.device)
         return zeros.masked_scatter(mask, values), zeros.masked_scatter(mask, entropies)

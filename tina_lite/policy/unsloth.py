@@ -16,17 +16,18 @@ from torch.nn import Parameter
 from unsloth import FastLanguageModel  # this process has imported it before transformers: policy/engine.py
 from unsloth_zoo.fused_losses.fused_linear import fused_linear_logprobs
 
+from tina_lite.policy.agreement import refuse_changing_rope, refuse_disagreement
 from tina_lite.policy.free_memory import free_kv_tokens
 from tina_lite.policy.generic import CachedDecoder, hidden_before_completions
 from tina_lite.policy.interface import Decoder, TokenBatch
 from tina_lite.policy.loading import (
     NAMES,
     compute_dtype,
-    fitting,
     loading,
     model_folder,
     quiet_loading,
     read_config,
+    refuse_targets,
     stop_ids,
 )
 from tina_lite.policy.unsloth_import import quiet
@@ -58,7 +59,9 @@ class UnslothPolicy:
     ) -> None:
         """`max_tokens` is the longest row, prompt included; `vllm` loads vLLM's engine on the same weights."""
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._dtype = compute_dtype(dtype, self.device, read_config(model_id))
+        config = read_config(model_id)
+        refuse_changing_rope(config, max_tokens)
+        self._dtype = compute_dtype(dtype, self.device, config)
         self.dtype_name = NAMES[self._dtype]
         self.tokenizer = tokenizer
         self.base_name = model_folder(model_id)
@@ -75,7 +78,8 @@ class UnslothPolicy:
                 max_lora_rank=r,
                 trust_remote_code=False,
             )
-        with fitting(base, target_modules), quiet():
+        refuse_targets(base, target_modules)
+        with quiet():
             self.model = FastLanguageModel.get_peft_model(
                 base,
                 r=r,
@@ -90,6 +94,7 @@ class UnslothPolicy:
         self.stop_ids = stop_ids(self._causal_lm, tokenizer)
         self.vllm = Vllm(self.model) if vllm else None
         self._rest()
+        refuse_disagreement(self, self._causal_lm, self._dtype)
 
     def decoder(self, max_rows: int, max_tokens: int) -> Decoder:
         return CachedDecoder(self._causal_lm, self._drop_decode_buffers)

@@ -3,6 +3,7 @@
 import random
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol
 
@@ -109,9 +110,9 @@ class PromptSource:
     def _prompts(self) -> Iterator[Prompt]:
         skipped = 0
         while skipped < len(self._problems):
-            row = self._row(self.position)
+            row, epoch = self._row(self.position), self.epoch
             self.position += 1
-            prompt = make_prompt(self._problems[row], self._tokenizer, self._system_prompt)
+            prompt = replace(make_prompt(self._problems[row], self._tokenizer, self._system_prompt), epoch=epoch)
             if len(prompt.ids) <= self._max_prompt_length:
                 skipped = 0
                 yield prompt

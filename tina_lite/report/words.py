@@ -50,10 +50,11 @@ def _gain(run: Run) -> str:
 
 
 def first_and_last(run: Run) -> Ends | None:
-    """The first benchmark's results before training and after it, or the latest on the way."""
+    """The first benchmark's results before training and after it, or the latest on the way, on as many problems."""
     if not run.evals:
         return None
-    same = [m for m in run.evals if m.result.benchmark == run.evals[0].result.benchmark]
+    first = run.evals[0].result
+    same = [m for m in run.evals if (m.result.benchmark, m.result.problems) == (first.benchmark, first.problems)]
     return (same[0], same[-1]) if len(same) > 1 else None
 
 

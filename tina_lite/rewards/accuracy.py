@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tina_lite.answers import bare, comparable, final_answer, is_sane, last_boxed
+from tina_lite.rewards.calling import Failure
 from tina_lite.rewards.completions import Completions, contents
 from tina_lite.rewards.numbers import Number, number_in_text, plain_number, same_in_base, same_number
 from tina_lite.rewards.registry import reward
-from tina_lite.rewards.workers import WorkerPool
+from tina_lite.rewards.workers import LOST, Lost, WorkerPool
 
 LIMIT_S = 5.0
 """Wall-clock seconds for one comparison; past it the completion counts as wrong."""
@@ -28,6 +29,9 @@ TAIL = 4000
 BRACKETS_IN_A_ROW = re.compile(r"([][(){}])\1{30,}")
 """No part of an answer, and slow to read."""
 VERDICTS_KEPT = 4096
+UNDECIDED = Failure(f"TimeoutError: math-verify was asked twice and did not decide within {LIMIT_S:g} s")
+
+Verdict = bool | Lost | None
 
 
 class Question(NamedTuple):
@@ -40,26 +44,33 @@ class Question(NamedTuple):
 
 
 @reward("accuracy", own_limit=True)
-def accuracy(completions: Completions, answer: Sequence[object]) -> list[float | None]:
+def accuracy(completions: Completions, answer: Sequence[object]) -> list[float | Failure | None]:
     r"""1 if the completion's answer equals the gold, else 0; None where the gold cannot be parsed.
 
-    The answer is the last `\boxed{}` whose braces balance; without one, what math-verify finds in the text.
-    Range: 0 or 1. Source: DeepSeek-R1 (arXiv 2501.12948), section 2.2.2; equality is math-verify's.
+        The answer is the last `\boxed{}` whose braces balance; without one, what math-verify finds in the text.
+        Range: 0 or 1. Source: DeepSeek-R1 (arXiv 2501.12948), section 2.2.2; equality is math-verify's.
 
-    >>> from tina_lite.rewards.completions import chat
-    >>> texts = chat(r"\boxed{34}", r"\boxed{35}", "So the answer is 34.", r"\boxed{35} no, \boxed{34.0}", "", "34")
-    >>> accuracy(texts, ["34", "34", "34", "34", "34", ""])
-    [1.0, 0.0, 1.0, 1.0, 0.0, None]
+        >>> from tina_lite.rewards.calling import Failure
+    from tina_lite.rewards.completions import chat
+        >>> texts = chat(r"\boxed{34}", r"\boxed{35}", "So the answer is 34.", r"\boxed{35} no, \boxed{34.0}", "", "34")
+        >>> accuracy(texts, ["34", "34", "34", "34", "34", ""])
+        [1.0, 0.0, 1.0, 1.0, 0.0, None]
     """
-    return [None if right is None else float(right) for right in verdicts(contents(completions), answer)]
+    found = verdicts(contents(completions), answer)
+    return [UNDECIDED if right is LOST else None if right is None else float(right is True) for right in found]
 
 
-def verdicts(texts: Sequence[str], golds: Sequence[object]) -> list[bool | None]:
-    """For each text whether it is right; None where the gold cannot be parsed."""
+def verdicts(texts: Sequence[str], golds: Sequence[object]) -> list[Verdict]:
+    """For each text whether it is right; None where the gold cannot be parsed, LOST where no time sufficed."""
     found: list[bool | Question | None] = [_quick_verdict(text, gold) for text, gold in zip(texts, golds, strict=True)]
     unsure = list(dict.fromkeys(verdict for verdict in found if isinstance(verdict, Question)))
     asked = dict(zip(unsure, _ask(unsure), strict=True))
     return [asked[verdict] if isinstance(verdict, Question) else verdict for verdict in found]
+
+
+def decided(texts: Sequence[str], golds: Sequence[object]) -> list[bool | None]:
+    """The same, with None for what was not decided either."""
+    return [None if isinstance(right, Lost) else right for right in verdicts(texts, golds)]
 
 
 def _quick_verdict(text: str, raw_gold: object) -> bool | Question | None:
@@ -91,18 +102,26 @@ def _quick_verdict_on_text(text: str, gold: str) -> bool | Question:
 _kept: OrderedDict[Question, bool | None] = OrderedDict()
 
 
-def _ask(questions: Sequence[Question]) -> list[bool | None]:
-    """Math-verify's verdicts, from memory where it was asked before."""
-    new = [question for question in questions if question not in _kept]
-    if new:
-        replies = _pool().ask([{**question._asdict(), "limit_s": LIMIT_S} for question in new])
-        _kept.update(
-            (question, None if reply is None else reply is True) for question, reply in zip(new, replies, strict=True)
-        )
-    answers = [_kept[question] for question in questions]
+def _ask(questions: Sequence[Question]) -> list[Verdict]:
+    """Math-verify's verdicts, from memory where it was asked before.
+
+    What it did not decide in time is asked once more, and never remembered: it may have been the machine.
+    """
+    found: dict[Question, Verdict] = {question: _kept[question] for question in questions if question in _kept}
+    for _ in range(2):
+        new = [question for question in questions if found.get(question, LOST) is LOST]
+        if new:
+            replies = _pool().ask([{**question._asdict(), "limit_s": LIMIT_S} for question in new])
+            found.update(zip(new, map(_verdict, replies), strict=True))
+    _kept.update((question, verdict) for question, verdict in found.items() if not isinstance(verdict, Lost))
+    answers = [found[question] for question in questions]
     while len(_kept) > VERDICTS_KEPT:
         _kept.popitem(last=False)
     return answers
+
+
+def _verdict(reply: object) -> Verdict:
+    return LOST if reply is LOST else None if reply is None else reply is True
 
 
 @cache

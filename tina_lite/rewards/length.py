@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from tina_lite.errors import BadInput
-from tina_lite.rewards.accuracy import verdicts
+from tina_lite.rewards.accuracy import decided
 from tina_lite.rewards.completions import Completions, contents
 from tina_lite.rewards.registry import reward
 
@@ -45,7 +45,7 @@ def length(
     >>> length(texts, [[0] * 4, [0] * 8, [0] * 8, [0] * 4], ["2"] * 4, [0, 0, 0, 0])
     [0.5, -0.5, -0.5, 0.0]
     """
-    rows = zip(group_ids, map(len, completion_ids), verdicts(contents(completions), answer), strict=True)
+    rows = zip(group_ids, map(len, completion_ids), decided(contents(completions), answer), strict=True)
     values: list[float | None] = []
     for _, group in groupby(rows, key=lambda row: row[0]):
         _, lengths, right = zip(*group, strict=True)
@@ -84,7 +84,7 @@ def cosine(
         short, long = (correct_short, correct_long) if right else (wrong_short, wrong_long)
         return long + 0.5 * (short - long) * (1 + math.cos(math.pi * min(tokens, max_length) / max_length))
 
-    right = verdicts(contents(completions), answer)
+    right = decided(contents(completions), answer)
     return [None if ok is None else value(ok, len(ids)) for ok, ids in zip(right, completion_ids, strict=True)]
 
 
@@ -146,5 +146,5 @@ def _past_target(
     completions: Completions, completion_ids: TokenIds, answer: Sequence[object], target_length: Sequence[int | None]
 ) -> Iterable[tuple[bool, int | None]]:
     """Whether each completion is right, and its tokens past the target; None where either is unknown."""
-    for right, ids, target in zip(verdicts(contents(completions), answer), completion_ids, target_length, strict=True):
+    for right, ids, target in zip(decided(contents(completions), answer), completion_ids, target_length, strict=True):
         yield bool(right), None if right is None or target is None else len(ids) - target

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from reprlib import repr
+from typing import Any
 
 from tina_lite.errors import BadInput
 from tina_lite.recipe import RewardSection
@@ -94,13 +96,14 @@ def score_rows(columns: Columns, rewards: Sequence[WeightedReward], spans: Seque
     names = [weighted.reward.name for weighted in rewards]
     if len(set(names)) < len(names):
         raise BadInput(f"rewards: a name stands twice in {', '.join(names)}; give one of the functions another name")
-    judged = {weighted.reward.name: _judge(weighted, columns) for weighted in rewards}
+    completions = len(columns["completions"])
+    judged = {weighted.reward.name: _judge(weighted, _of_its_own(columns)) for weighted in rewards}
     weights = [weighted.weight for weighted in rewards]
     return StepScores(
         groups=tuple(_scores_of(rows, judged, weights) for rows in spans),
         failures={name: one.failures for name, one in judged.items() if one.failures},
         tracebacks={name: one.traceback for name, one in judged.items() if one.traceback},
-        completions=len(columns["completions"]),
+        completions=completions,
     )
 
 
@@ -117,6 +120,15 @@ def columns_of(groups: Sequence[Group]) -> Columns:
         "answer": [problem.answer for problem in problems],
         "group_ids": [index for index, _, _ in rows],
     }
+
+
+def _of_its_own(columns: Columns) -> Columns:
+    """Copies, which a reward may sort, strip or empty without harm to the others."""
+    return {name: [_copied(value) for value in values] for name, values in columns.items()}
+
+
+def _copied(value: Any) -> Any:
+    return deepcopy(value) if isinstance(value, list | dict | set) else value
 
 
 def _row_slices(groups: Sequence[Group]) -> list[slice]:

@@ -11,6 +11,7 @@ from tina_lite.budget import Rate, Reading, mean_rate
 from tina_lite.recipe import Recipe
 from tina_lite.records import EvalResult
 from tina_lite.runs.folder import RunFolder
+from tina_lite.runs.gain import gained
 from tina_lite.runs.state import RunState
 
 PACKAGES = ("torch", "transformers", "tokenizers", "peft", "bitsandbytes", "math-verify")
@@ -69,8 +70,9 @@ def per_dollar(summary: Mapping[str, Any]) -> dict[str, float | None]:
     {'points': 90.0, 'reward': 3.0, 'tokens': 2000.0}
     """
     usd, evals, reward = summary["usd"], summary["eval"], summary["reward"]
+    gain = gained(evals)
     gains: dict[str, float | None] = {
-        "points": 100 * (evals["after"]["pass_at_1"] - evals["before"]["pass_at_1"]) if all(evals.values()) else None,
+        "points": None if gain is None else 100 * gain,
         "reward": None if reward["last"] is None else reward["last"] - reward["first"],
         "tokens": summary["tokens"]["completion"],
     }
