@@ -204,8 +204,14 @@ def test_checkpoints_are_kept_by_number(quick_recipe, tmp_path):
     assert [s.event.step for s in seen if isinstance(s.event, CheckpointSaved)] == [1, 2, 3, 4]
 
 
-def test_greedy_rollouts_have_no_variance_and_cost_no_update(quick_recipe, tmp_path):
-    run(Recipe.load(quick_recipe, {"rollout.temperature": 0.0}), out=tmp_path / "out")
+def test_a_temperature_of_0_is_refused_as_nothing_could_be_learnt(quick_recipe):
+    with pytest.raises(BadInput, match=r"rollout\.temperature"):
+        Recipe.load(quick_recipe, {"rollout.temperature": 0.0})
+
+
+def test_rewards_without_variance_cost_no_update(quick_recipe, tmp_path):
+    (tmp_path / "mine.py").write_text("def alike(completions, **columns):\n    return [1.0 for _ in completions]\n")
+    run(Recipe.load(quick_recipe, {"rewards": [f"{tmp_path}/mine.py:alike"]}), out=tmp_path / "out")
     for row in metrics(tmp_path / "out"):
         assert (row["skipped_groups"], row["frac_reward_zero_std"], row["grad_norm"]) == (4, 1.0, 0.0)
         assert "entropy" not in row

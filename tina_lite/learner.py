@@ -133,6 +133,9 @@ class Learner:
             if rows and update.finite:
                 self._step(learning_rate)
             self._drop_gradients()
+            if not update.finite:  # a step is taken whole: what earlier iterations moved goes back
+                self._set(self._before)
+                break
         return update
 
     def undo(self) -> None:

@@ -148,7 +148,8 @@ class RolloutSection(Section):
     num_generations: Count = Field(4, ge=2)
     max_prompt_length: Count = Field(512, ge=1)
     max_completion_length: Count = Field(3584, ge=1)
-    temperature: Number = Field(0.7, ge=0)
+    temperature: Number = Field(0.7, gt=0)
+    """Above 0: completions that are all alike teach nothing."""
     top_p: Number = Field(1.0, gt=0, le=1)
     top_k: Count = Field(0, ge=0)
     """0: off."""

@@ -6,6 +6,7 @@ out as events. A step is whole or it was not: what is given up or fails leaves a
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from tina_lite import grpo
@@ -21,7 +22,7 @@ from tina_lite.rewards import BrokenRewards, Scores, StepScores, WeightedReward,
 from tina_lite.runs.events import EventStream, Notice, StepDone
 from tina_lite.runs.folder import RunFolder
 from tina_lite.runs.keeper import Keeper
-from tina_lite.runs.metrics import step_metrics, step_samples
+from tina_lite.runs.metrics import Resampled, step_metrics, step_samples
 from tina_lite.runs.phases import Phases
 from tina_lite.runs.signals import StopRequest
 from tina_lite.runs.state import Kept, MachineChoices, RunState
@@ -128,15 +129,18 @@ class Trainer:
         if not groups:
             raise OutOfTime
         judged = self._score(groups, step, self._meter.elapsed_s() - started)
+        resampled = None
         if self._settings.resample_zero_variance:
-            judged, extra_tokens = self._resample(judged, step)
-            tokens += extra_tokens
+            judged, resampled = self._resample(judged, step)
+            tokens += resampled.completion_tokens
         scored = self._with_advantages(judged)
         update = self._update(scored, step)
         self.state.count(step, self._source.position, tokens, scored, update.trained_tokens)
+        if resampled is not None:
+            self.state.prompt_tokens += resampled.prompt_tokens
         seconds = self._meter.elapsed_s() - started
         self._pace.step_took(seconds)
-        self._report(scored, update, tokens, seconds)
+        self._report(scored, update, tokens, seconds, resampled)
         self._refuse_bad_numbers(update)
         self._whole = self._kept().to_json()
         self._session_steps += 1
@@ -273,9 +277,9 @@ class Trainer:
             self._notice(f"{failed}: {scores.reason(name)}")
             self._folder.keep_reward_error(scores.tracebacks[name])
 
-    def _resample(self, judged: list[Judged], step: int) -> tuple[list[Judged], int]:
+    def _resample(self, judged: list[Judged], step: int) -> tuple[list[Judged], Resampled]:
         """Groups without variance give way to fresh problems, inside the deadline (DAPO, arXiv 2503.14476, 3.2)."""
-        extra_tokens = 0
+        resampled = Resampled(fmean(total for _, scores in judged for total in scores.totals))
         for _ in range(self._settings.resample_zero_variance):
             teaching = [(group, scores) for group, scores in judged if len(set(scores.totals)) > 1]
             missing = len(judged) - len(teaching)
@@ -283,11 +287,15 @@ class Trainer:
                 break
             started = self._meter.elapsed_s()
             fresh, tokens = self._rollout(self._next_prompts(missing), step)
-            extra_tokens += tokens
+            resampled.completion_tokens += tokens
             if len(fresh) < missing:  # out of time: the step goes on with what it has
                 break
+            resampled.groups += missing
+            resampled.prompt_tokens += sum(len(group.prompt.ids) for group, _ in judged) - sum(
+                len(group.prompt.ids) for group, _ in teaching
+            )
             judged = teaching + self._score(fresh, step, self._meter.elapsed_s() - started)
-        return judged, extra_tokens
+        return judged, resampled
 
     def _with_advantages(self, judged: Sequence[Judged]) -> list[ScoredGroup]:
         advantages = grpo.advantages([scores.totals for _, scores in judged], self._settings.scale_rewards)
@@ -317,7 +325,14 @@ class Trainer:
             self._pace.timings.update = max(self._pace.timings.update, self._meter.elapsed_s() - started)
         return update
 
-    def _report(self, groups: Sequence[ScoredGroup], update: Update, tokens: int, seconds: float) -> None:
+    def _report(
+        self,
+        groups: Sequence[ScoredGroup],
+        update: Update,
+        tokens: int,
+        seconds: float,
+        resampled: Resampled | None,
+    ) -> None:
         step, reading = self.state.step, self._meter.read()
         metrics = step_metrics(
             groups,
@@ -328,6 +343,8 @@ class Trainer:
             step_time_s=seconds,
         )
         metrics |= self._phases.peaks.metrics()
+        if resampled is not None:
+            metrics |= resampled.metrics()
         metrics["num_tokens"] = self.state.prompt_tokens + self.state.completion_tokens
         metrics["epoch"] = self._source.epoch
         if self._settings.lr_horizon == "budget":

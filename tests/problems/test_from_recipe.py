@@ -10,6 +10,7 @@ from character_tokenizer import CharacterTokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tina_lite.errors import BadInput
 from tina_lite.problems import Unreachable
 from tina_lite.problems.from_recipe import problems_of, prompts_of
 from tina_lite.problems.overlap import GRAM, STRIDE, Overlap, runs
@@ -67,13 +68,37 @@ def test_a_benchmarks_problem_in_the_training_set_is_named(recipe, tmp_path) -> 
     for name, questions in (("mine", trained), ("test", benchmark)):
         rows = (json.dumps({"question": question, "answer": "1"}) + "\n" for question in questions)
         (tmp_path / f"{name}.jsonl").write_text("".join(rows))
-    _, benchmarks, warnings = problems_of(recipe(**{"eval.benchmarks": ["./test.jsonl"]}))
+    train, benchmarks, warnings = problems_of(recipe(**{"eval.benchmarks": ["./test.jsonl"]}))
     assert [len(problems) for problems in benchmarks.values()] == [3]
-    # All five differ from the benchmark's in one number at their beginning.
+    assert LONG.format(3) not in [problem.question for problem in train]
+    assert len(train) == 6
+    # All five differ from the benchmark's in one number at their beginning, and one in none.
     assert warnings == (
-        "test is evaluated, and 6 of the problems to train on repeat one of its (13-gram overlap): "
-        "rows 0, 1, 2, 3, 4, 5",
+        "1 of 7 problems of mine are a benchmark's too, and are not trained on",
+        "test is evaluated, and 5 of the problems to train on repeat one of its (13-gram overlap): rows 0, 1, 2, 4, 5",
     )
+
+
+def test_a_training_set_that_is_the_benchmark_is_refused(recipe, tmp_path) -> None:
+    for name in ("mine", "test"):
+        rows = (json.dumps({"question": f"What is {n}+1?", "answer": str(n + 1)}) + "\n" for n in range(12))
+        (tmp_path / f"{name}.jsonl").write_text("".join(rows))
+    with pytest.raises(BadInput, match=r"all 12 problems of mine are problems of \./test\.jsonl too"):
+        problems_of(recipe(**{"eval.benchmarks": ["./test.jsonl"]}))
+
+
+def test_sums_that_differ_in_their_signs_are_other_problems(recipe, tmp_path) -> None:
+    for name, sign in (("mine", "+"), ("test", "-")):
+        rows = (json.dumps({"question": f"What is {n}{sign}1?", "answer": "1"}) + "\n" for n in range(12))
+        (tmp_path / f"{name}.jsonl").write_text("".join(rows))
+    assert len(problems_of(recipe(**{"eval.benchmarks": ["./test.jsonl"]})).train) == 12
+
+
+def test_the_test_split_of_sums_is_not_trained_on_and_held_out_too(quick_recipe) -> None:
+    loaded = Recipe.load(quick_recipe, {"data.split": "test", "eval.benchmarks": ["held_out"]})
+    train, benchmarks, _ = problems_of(loaded)
+    assert not set(train.keys()) & set(benchmarks["held_out"].keys())
+    assert len(train) > 1000
 
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d", "e"]), min_size=GRAM, max_size=40)
@@ -98,8 +123,11 @@ def test_common_phrases_are_no_overlap() -> None:
     overlap = Overlap({"test": [benchmark]})
     overlap.see(0, f"Four cards are drawn without looking from a deck of fifty-two; the chance of a pair {phrase}")
     assert overlap.warnings() == []
-    overlap.see(1, benchmark)
+    overlap.see(1, benchmark.replace(";", ","))
     assert len(overlap.warnings()) == 1
+    assert overlap.same_rows == set()
+    overlap.see(2, f" {benchmark.upper()}")
+    assert overlap.same_rows == {2}
 
 
 def test_a_hub_out_of_reach_may_be_left_out(recipe) -> None:

@@ -18,6 +18,7 @@ from tina_lite.runs.events import Stamped
 
 REDRAW_S = 0.25
 PRINTED_LINES_KEPT = 20
+LONGEST_LINE = 4096
 
 
 class LiveConsole:
@@ -91,7 +92,9 @@ class Printed:
     def write(self, text: str) -> int:
         if not self._holding:
             return self._stream.write(text)
-        *lines, self._unfinished = (self._unfinished + text).split("\n")
+        *lines, unfinished = (self._unfinished + text).split("\n")
+        # Of a progress bar that never ends its line the latest state is kept, and no more of it than can be shown.
+        self._unfinished = unfinished[max(0, unfinished[:-1].rfind("\r")) :][-LONGEST_LINE:]
         for line in lines:
             self._keep(line)
         return len(text)

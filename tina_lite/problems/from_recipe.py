@@ -1,5 +1,6 @@
 """The problems that a recipe names: what is trained on, and the benchmarks beside it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tina_lite.errors import BadInput
@@ -41,13 +42,28 @@ def _read(recipe: Recipe) -> RecipeProblems:
     }
     overlap = Overlap({one.name: [problem.question for problem in one] for one in benchmarks.values()})
     train = _source(recipe, recipe.data.split, recipe.seed, recipe.data.limit, overlap)
+    train, left_out = _without_benchmarks(train, overlap, names)
     if HELD_OUT in recipe.eval.benchmarks:
         train, benchmarks[HELD_OUT] = _held_out(recipe, train)
     if recipe.data.target_length is not None:
         shortest, longest = recipe.data.target_length
         train = ask_for_length(train, shortest, longest, recipe.seed)
     ordered = {name: benchmarks[name] for name in recipe.eval.benchmarks}
-    return RecipeProblems(train, ordered, tuple(overlap.warnings()))
+    return RecipeProblems(train, ordered, (*left_out, *overlap.warnings()))
+
+
+def _without_benchmarks(train: ProblemSet, overlap: Overlap, names: Sequence[str]) -> tuple[ProblemSet, list[str]]:
+    """The problems that are none of a benchmark's, or the benchmark would measure memory; and what there is to say."""
+    if not overlap.same_rows:
+        return train, []
+    rest = train.without(overlap.same_rows)
+    gone = len(train) - len(rest)
+    if not len(rest):
+        raise BadInput(
+            f"data.source: all {gone} problems of {train.name} are problems of {', '.join(names)} too, which would "
+            "measure what was trained on; give another benchmark, or held_out"
+        )
+    return rest, [f"{gone} of {len(train)} problems of {train.name} are a benchmark's too, and are not trained on"]
 
 
 def held_out_of(recipe: Recipe) -> ProblemSet:
@@ -58,7 +74,11 @@ def held_out_of(recipe: Recipe) -> ProblemSet:
 
 def _held_out(recipe: Recipe, train: ProblemSet) -> tuple[ProblemSet, ProblemSet]:
     if recipe.data.source == "arithmetic":
-        return train, _source(recipe, "test", EVAL_SEED, None, Overlap({}))
+        held = _source(recipe, "test", EVAL_SEED, None, Overlap({}))
+        if recipe.data.split == "test":  # the training split has none of them
+            asked = set(held.keys())
+            train = train.where([key not in asked for key in train.keys()])  # noqa: SIM118 (no dictionary)
+        return train, held
     share = recipe.data.held_out
     rest, held = hold_out(train, share)
     if not len(held) or not len(rest):

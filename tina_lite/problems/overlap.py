@@ -1,4 +1,4 @@
-"""Whether a benchmark's problem stands in the training set, by the runs of 13 words that both have.
+"""Whether a benchmark's problem stands in the training set: itself, or by the runs of 13 words that both have.
 
 Runs of 13 words are the measure of GPT-3's appendix C (arXiv 2005.14165). One in common says little, as "m and n are
 relatively prime positive integers; find m + n" stands in many a problem; a large share of a problem's runs does.
@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+from tina_lite.problems.problem_set import question_key
 from tina_lite.problems.rows import name_rows
 
 GRAM = 13
@@ -40,9 +41,13 @@ class Overlap:
         """How many runs each has."""
         self._hints: set[str] = set()
         self._rows: dict[str, list[int]] = {}
+        self._keys: set[int] = set()
+        self.same_rows: set[int] = set()
+        """Rows whose question is a benchmark's."""
         for name, questions in benchmarks.items():
             for index, question in enumerate(questions):
                 self._remember((name, index), words_of(question))
+                self._keys.add(question_key(question))
 
     def _remember(self, problem: BenchmarkProblem, words: list[str]) -> None:
         self._hints.update(runs(words, STRIDE))
@@ -52,6 +57,9 @@ class Overlap:
 
     def see(self, row: int, question: str) -> None:
         if not self._runs:
+            return
+        if question_key(question) in self._keys:
+            self.same_rows.add(row)
             return
         words = words_of(question)
         if len(words) >= GRAM and not any(hint in self._hints for hint in runs(words, STRIDE, STRIDE)):

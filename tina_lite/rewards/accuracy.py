@@ -47,14 +47,13 @@ class Question(NamedTuple):
 def accuracy(completions: Completions, answer: Sequence[object]) -> list[float | Failure | None]:
     r"""1 if the completion's answer equals the gold, else 0; None where the gold cannot be parsed.
 
-        The answer is the last `\boxed{}` whose braces balance; without one, what math-verify finds in the text.
-        Range: 0 or 1. Source: DeepSeek-R1 (arXiv 2501.12948), section 2.2.2; equality is math-verify's.
+    The answer is the last `\boxed{}` whose braces balance; without one, what math-verify finds in the text.
+    Range: 0 or 1. Source: DeepSeek-R1 (arXiv 2501.12948), section 2.2.2; equality is math-verify's.
 
-        >>> from tina_lite.rewards.calling import Failure
-    from tina_lite.rewards.completions import chat
-        >>> texts = chat(r"\boxed{34}", r"\boxed{35}", "So the answer is 34.", r"\boxed{35} no, \boxed{34.0}", "", "34")
-        >>> accuracy(texts, ["34", "34", "34", "34", "34", ""])
-        [1.0, 0.0, 1.0, 1.0, 0.0, None]
+    >>> from tina_lite.rewards.completions import chat
+    >>> texts = chat(r"\boxed{34}", r"\boxed{35}", "So the answer is 34.", r"\boxed{35} no, \boxed{34.0}", "", "34")
+    >>> accuracy(texts, ["34", "34", "34", "34", "34", ""])
+    [1.0, 0.0, 1.0, 1.0, 0.0, None]
     """
     found = verdicts(contents(completions), answer)
     return [UNDECIDED if right is LOST else None if right is None else float(right is True) for right in found]

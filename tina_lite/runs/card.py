@@ -32,13 +32,20 @@ A LoRA adapter for `{base}`, trained with GRPO by tina-lite {version}.
 
 ```python
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer{imports}
 
-base = AutoModelForCausalLM.from_pretrained("{base}")
+{load}
 model = PeftModel.from_pretrained(base, "PATH/TO/THIS/FOLDER")
 tokenizer = AutoTokenizer.from_pretrained("PATH/TO/THIS/FOLDER")
 ```
 """
+
+
+LOAD = 'base = AutoModelForCausalLM.from_pretrained("{base}")'
+LOAD_NF4 = """\
+# in 4 bits, as the figures above were measured; on the unquantised base they may differ
+nf4 = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
+base = AutoModelForCausalLM.from_pretrained("{base}", quantization_config=nf4)"""
 
 
 def model_card(
@@ -47,8 +54,10 @@ def model_card(
     """The card's text from a run's summary."""
     return CARD.format(
         base=base,
+        load=LOAD_NF4.format(base=base) if quantization == "nf4" else LOAD.format(base=base),
         data=data,
         quantization=quantization,
+        imports=", BitsAndBytesConfig" if quantization == "nf4" else "",
         rewards=", ".join(rewards),
         device=device,
         name=summary["name"],

@@ -9,6 +9,23 @@ from tina_lite.records import ScoredGroup, Update
 from tina_lite.runs.events import Sample
 
 
+@dataclass(slots=True)
+class Resampled:
+    """What dynamic sampling did to a step: its other metrics are of the groups that were chosen."""
+
+    reward: float
+    """Mean of the first groups, before any was replaced."""
+    groups: int = 0
+    """Replaced and discarded."""
+    prompt_tokens: int = 0
+    """Of the discarded."""
+    completion_tokens: int = 0
+    """Of all that were drawn beside the first."""
+
+    def metrics(self) -> dict[str, float]:
+        return {"resampling/reward_before": self.reward, "resampling/discarded_groups": self.groups}
+
+
 def step_metrics(
     groups: Sequence[ScoredGroup],
     update: Update,
