@@ -83,7 +83,7 @@ def test_a_training_set_that_is_the_benchmark_is_refused(recipe, tmp_path) -> No
     for name in ("mine", "test"):
         rows = (json.dumps({"question": f"What is {n}+1?", "answer": str(n + 1)}) + "\n" for n in range(12))
         (tmp_path / f"{name}.jsonl").write_text("".join(rows))
-    with pytest.raises(BadInput, match=r"all 12 problems of mine are problems of \./test\.jsonl too"):
+    with pytest.raises(BadInput, match="all 12 problems of mine are problems of test too"):
         problems_of(recipe(**{"eval.benchmarks": ["./test.jsonl"]}))
 
 

@@ -42,7 +42,7 @@ def _read(recipe: Recipe) -> RecipeProblems:
     }
     overlap = Overlap({one.name: [problem.question for problem in one] for one in benchmarks.values()})
     train = _source(recipe, recipe.data.split, recipe.seed, recipe.data.limit, overlap)
-    train, left_out = _without_benchmarks(train, overlap, names)
+    train, left_out = _without_benchmarks(train, overlap, [one.name for one in benchmarks.values()])
     if HELD_OUT in recipe.eval.benchmarks:
         train, benchmarks[HELD_OUT] = _held_out(recipe, train)
     if recipe.data.target_length is not None:
