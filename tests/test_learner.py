@@ -129,6 +129,19 @@ def test_a_step_that_is_not_finite_is_not_taken(make_policy, scored):
     assert learner.update(scored, learning_rate=1e-3, step=2).finite
 
 
+def test_a_step_whose_second_iteration_is_not_finite_is_not_half_taken(make_policy, scored, monkeypatch):
+    policy = make_policy(spread=0.05)
+    learner = Learner(policy, LOSS, replace(SETTINGS, num_iterations=3), OPTIMIZER, seed=1)
+    learner.update(scored, 1e-3, 1)
+    before = {name: tensor.detach().clone() for name, tensor in everything(learner, policy).items()}
+    norms = iter([0.1, float("nan"), 0.1])
+    real = learner._clip_gradients
+    monkeypatch.setattr(learner, "_clip_gradients", lambda: (real(), torch.tensor(next(norms)))[1])
+    assert not learner.update(scored, 1e-3, 2).finite
+    assert is_as_before(learner, policy, before)
+    assert next(norms) == 0.1, "the third iteration was not begun"
+
+
 def test_small_steps_reach_bf16_adapters_through_fp32_masters(make_policy, scored):
     """lr 1e-6 on a weight near 0.02: the naive bf16 update moves nothing."""
     policy = make_policy(spread=0.05)

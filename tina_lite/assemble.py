@@ -126,7 +126,7 @@ def assemble(
     keeper.require_room(learner.state_bytes)
     examiner = Examiner(
         make_sampler(policy, eval_sampling, EVAL_SEED, choices.kv_tokens, say),
-        _benchmark_prompts(p, tokenizer),
+        _benchmark_prompts(p, tokenizer, say),
         recipe.eval.samples,
         pace=pace,
         meter=meter,
@@ -145,11 +145,13 @@ def assemble(
             warmup_ratio=optim.warmup_ratio,
             min_lr_ratio=optim.min_lr_ratio,
             max_steps=p.max_steps,
+            one_epoch=recipe.stop.max_steps is None,
             eval_every=recipe.eval.every,
             resample_zero_variance=rollout.resample_zero_variance,
             stop_on_collapse=recipe.stop.on_collapse,
         ),
         choices=choices,
+        identity=p.identity,
         sampler=make_sampler(policy, sampling, recipe.seed, choices.kv_tokens, say),
         learner=learner,
         source=prompts_of(recipe, p.train, tokenizer),
@@ -174,16 +176,21 @@ def make_sampler(policy: Policy, sampling: Sampling, seed: int, kv_tokens: int, 
     return Sampler(policy, sampling, seed=seed, kv_tokens=kv_tokens, say=say)
 
 
-def _benchmark_prompts(p: Prepared, tokenizer: Any) -> dict[str, list[Prompt]]:
-    recipe = p.recipe
+def _benchmark_prompts(p: Prepared, tokenizer: Any, say: Callable[[str], None]) -> dict[str, list[Prompt]]:
+    recipe, longest = p.recipe, p.recipe.rollout.max_prompt_length
     found = {
         name: first_prompts(
             problems,
             tokenizer,
             recipe.eval.problems,
-            max_prompt_length=recipe.rollout.max_prompt_length,
+            max_prompt_length=longest,
             system_prompt=recipe.data.system_prompt,
         )
         for name, problems in p.benchmarks.items()
     }
+    for name, prompts in found.items():
+        wanted = min(recipe.eval.problems, len(p.benchmarks[name]))
+        if len(prompts) < wanted:
+            fits = f"only {len(prompts)} of {wanted} are asked" if prompts else "it is not measured"
+            say(f"benchmark {name}: prompts are longer than rollout.max_prompt_length, {longest} tokens; {fits}")
     return {name: prompts for name, prompts in found.items() if prompts}

@@ -136,6 +136,7 @@ class _Session:
         folder = self._open_folder(stack)
         saved = self._newest_checkpoint(folder) if p.resume else None
         kept = Kept.from_json(saved.state, saved.step) if saved else None
+        changes = self._p.identity.changes_since(kept.identity) if kept else []
         meter = self._open_bill(stack, folder)
         tokenizer = tokenizer or self._read_tokenizer()
         if p.resume:
@@ -152,6 +153,8 @@ class _Session:
             events.subscribe(listener)
         stop.answer = lambda text: events.emit(Notice("warning", text))
         self._announce(events, saved)
+        for change in changes:
+            events.emit(Notice("warning", change))
         try:
             with meter.phase("load"):
                 from tina_lite.assemble import assemble  # imports torch

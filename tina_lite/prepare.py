@@ -21,6 +21,7 @@ from tina_lite.recipe import Electricity, Recipe
 from tina_lite.resuming import refuse_changed_recipe, refuse_used_up
 from tina_lite.rewards import WeightedReward, try_rewards, weighted_rewards
 from tina_lite.runs.folder import free_folder, refuse_taken
+from tina_lite.runs.identity import Identity, code_digests
 from tina_lite.track import refuse_missing
 from tina_lite.until import seconds_until
 
@@ -43,6 +44,8 @@ class Prepared:
     benchmarks: dict[str, ProblemSet]
     data_warnings: tuple[str, ...]
     max_steps: int
+    """stop.max_steps, or one epoch."""
+    identity: Identity
     path: Path
     own_name: bool
     """Whether the folder has the run's name, and another one will do where that is taken meanwhile."""
@@ -104,6 +107,12 @@ def prepare(
         benchmarks,
         warnings,
         max_steps,
+        Identity(
+            len(train),
+            train.digest(),
+            code_digests((weighted.reward.name, weighted.reward.function) for weighted in rewards),
+            card or "the CPU",
+        ),
         path,
         out is None and not resume,
         resume,

@@ -21,6 +21,7 @@ from tina_lite.records import Group, Prompt, ScoredGroup, Update
 from tina_lite.rewards import BrokenRewards, Scores, StepScores, WeightedReward, score
 from tina_lite.runs.events import EventStream, Notice, StepDone
 from tina_lite.runs.folder import RunFolder
+from tina_lite.runs.identity import Identity
 from tina_lite.runs.keeper import Keeper
 from tina_lite.runs.metrics import Resampled, step_metrics, step_samples
 from tina_lite.runs.phases import Phases
@@ -52,6 +53,8 @@ class LoopSettings:
     warmup_ratio: float
     min_lr_ratio: float
     max_steps: int
+    one_epoch: bool
+    """Whether that is one epoch, as the recipe names no number: the budget may pay for less."""
     eval_every: int | None
     resample_zero_variance: int
     """How often in a step groups without variance are replaced by fresh problems."""
@@ -66,6 +69,7 @@ class Trainer:
         settings: LoopSettings,
         *,
         choices: MachineChoices,
+        identity: Identity,
         sampler: Sampler,
         learner: Learner,
         source: PromptSource,
@@ -82,6 +86,7 @@ class Trainer:
     ) -> None:
         self._settings = settings
         self._choices = choices
+        self._identity = identity
         self._sampler = sampler
         self._learner = learner
         self._source = source
@@ -158,6 +163,12 @@ class Trainer:
         self._learner.load_state(tensors)
         self._pace.restore(kept.timings)
         self._take(kept)
+        laid_out = self.state.schedule_steps
+        if laid_out is not None and not self._settings.one_epoch and laid_out != self._settings.max_steps:
+            self._notice(
+                f"the learning rate was laid out over {laid_out} steps when the run began, and stays so: "
+                f"stop.max_steps is {self._settings.max_steps} now"
+            )
         self._keeper.newest = self.state.step
         self._whole = self._kept().to_json()
 
@@ -177,7 +188,8 @@ class Trainer:
             micro_batch_tokens=self._learner.micro_batch_tokens,
         )
         results, timings = self._examiner.results, self._pace.timings
-        return Kept(self.state, results, timings, choices, self._collapse, self._folder.log_sizes())
+        sizes = self._folder.log_sizes()
+        return Kept(self.state, results, timings, choices, self._collapse, sizes, self._identity)
 
     def _back_to_whole_step(self) -> None:
         """As if the step under way had not begun; evaluations that are whole stay."""
@@ -308,7 +320,7 @@ class Trainer:
         settings, started = self._settings, self._meter.elapsed_s()
         if self.state.started_s is None:
             self.state.started_s = self._meter.read().total_s
-        horizon = self._pace.horizon(step, settings.max_steps, settings.lr_horizon, self.state.started_s)
+        horizon = self._pace.horizon(step, self._schedule_steps(step), settings.lr_horizon, self.state.started_s)
         self.state.horizon = max(self.state.horizon, horizon)
         rate = grpo.learning_rate(
             self.state.horizon,
@@ -324,6 +336,26 @@ class Trainer:
         if update.trained_tokens:
             self._pace.timings.update = max(self._pace.timings.update, self._meter.elapsed_s() - started)
         return update
+
+    def _schedule_steps(self, step: int) -> int:
+        """Over how many steps the learning rate is laid out.
+
+        One epoch may be far more than the budget pays for, and the rate would never leave its warm-up: as soon as the
+        speed is known it is as many steps as there will be.
+        """
+        settings = self._settings
+        if self.state.schedule_steps is None:
+            ahead = self._pace.outlook(step - 1) if settings.one_epoch and step > OUTLOOK_AFTER else None
+            if not settings.one_epoch:
+                self.state.schedule_steps = settings.max_steps
+            elif ahead is not None:
+                steps = self.state.schedule_steps = max(step, min(settings.max_steps, step - 1 + ahead.steps))
+                if steps < settings.max_steps:
+                    self._notice(
+                        f"the learning rate is laid out over {steps} steps, which {self._pace.limit()} pays for; one "
+                        f"epoch would be {settings.max_steps}. stop.max_steps sets it"
+                    )
+        return self.state.schedule_steps or settings.max_steps
 
     def _report(
         self,

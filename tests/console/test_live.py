@@ -9,6 +9,7 @@ from rich.console import Console
 
 from tina_lite.console import LiveConsole
 from tina_lite.console.frame import Picture
+from tina_lite.console.live import LONGEST_LINE, Printed
 from tina_lite.runs.events import Stamped
 
 Story = Callable[..., list[Stamped]]
@@ -115,3 +116,15 @@ def rendered(console: LiveConsole) -> str:
     screen = pyte.Screen(80, 24)
     pyte.Stream(screen).feed(output.getvalue().rstrip("\n").replace("\n", "\r\n"))
     return "\n".join(screen.display)
+
+
+def test_a_progress_bar_without_an_end_is_kept_no_longer_than_can_be_shown() -> None:
+    shown: list[str] = []
+    printed = Printed(io.StringIO(), shown.append)
+    for number in range(8000):
+        printed.write(f"\rreward {number} of 8000 " + "#" * 20)
+    assert len(printed._unfinished) < 100
+    printed.write("x" * 100_000)
+    assert len(printed._unfinished) <= LONGEST_LINE
+    printed.write("\rdone\n")
+    assert shown == ["done"]

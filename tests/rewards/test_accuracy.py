@@ -1,5 +1,6 @@
 """The accuracy reward on worked cases, on the golds of real data sets, and on hostile text."""
 
+import importlib
 import subprocess
 import sys
 
@@ -8,6 +9,9 @@ import pytest
 from tina_lite.rewards import gold_parses
 from tina_lite.rewards.accuracy import accuracy, verdicts
 from tina_lite.rewards.completions import chat
+from tina_lite.rewards.workers import LOST
+
+accuracy_module = importlib.import_module("tina_lite.rewards.accuracy")  # the package has a function of its name
 
 
 @pytest.mark.parametrize(
@@ -92,3 +96,43 @@ def test_the_quickstart_imports_no_sympy_and_starts_no_worker() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+class SlowPool:
+    """Loses each item so many times, as on a machine that stalls, and is right afterwards."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.asked = 0
+
+    def ask(self, requests):
+        self.asked += 1
+        return [LOST if self.asked <= self.times else True for _ in requests]
+
+
+@pytest.mark.parametrize(
+    ("times", "first", "second"),
+    [(1, True, True), (2, LOST, True), (9, LOST, LOST)],
+)
+def test_a_time_out_is_asked_once_more_and_never_remembered_as_wrong(times, first, second, monkeypatch):
+    pool = SlowPool(times)
+    monkeypatch.setattr(accuracy_module, "_pool", lambda: pool)
+    text, gold = rf"\boxed{{x^{times} + y}}", f"y + x^{times}"
+    assert verdicts([text], [gold]) == [first]
+    assert verdicts([text], [gold]) == [second]
+
+
+def test_a_time_out_is_a_failure_that_is_counted_and_shown(monkeypatch):
+    from tina_lite.evaluate.passk import judge
+    from tina_lite.records import Completion, Group, Problem, Prompt
+    from tina_lite.rewards import WeightedReward, resolve, score
+
+    monkeypatch.setattr(accuracy_module, "_pool", lambda: SlowPool(99))
+    problem = Problem(0, "", "a + b^7", {})
+    texts = (r"\boxed{b^7 + a}", r"\boxed{a + b^7}")
+    group = Group(Prompt(problem, "", (1,)), tuple(Completion((5,), (0.0,), text, "stop") for text in texts))
+    scores = score([group], [WeightedReward(resolve("accuracy"), 1.0)])
+    assert scores.groups[0].rewards["accuracy"] == (0.0, 1.0)
+    assert scores.failures == {"accuracy": 1}
+    assert scores.reason("accuracy") == "TimeoutError: math-verify was asked twice and did not decide within 5 s"
+    assert (judge([group]).shares, judge([group]).undecided) == ((0.5,), 1)

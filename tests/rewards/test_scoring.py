@@ -110,3 +110,43 @@ def test_rows_go_back_to_their_groups(sizes: list[int]) -> None:
     for index, (size, one) in enumerate(zip(sizes, scores.groups, strict=True)):
         assert one.rewards == {"mine": (float(index),) * size}
         assert one.totals == (3.0 * index,) * size
+
+
+def test_rewards_cannot_harm_each_other() -> None:
+    """One strips what is boxed, one sorts, one empties: what stands beside them gives what it gives alone."""
+    import random
+
+    texts = ("\\boxed{1}", "\\boxed{2}", "no", "\\boxed{1}")
+    problem = Problem(0, "What is 0+1?", "1", {"notes": ["a", "b"]})
+    made = [Group(Prompt(problem, "", (1,)), tuple(Completion((5,), (0.0,), text, "stop") for text in texts))]
+
+    def strips(completions, **columns):
+        for messages in completions:
+            messages[0]["content"] = "nothing"
+        return [0.0] * len(completions)
+
+    def sorts(completions, answer, notes, **columns):
+        completions.sort(key=lambda messages: messages[0]["content"])
+        random.shuffle(answer)
+        notes[0].clear()
+        return [0.0] * len(completions)
+
+    def empties(completions, completion_ids, **columns):
+        count = len(completions)
+        completions.clear()
+        completion_ids.pop()
+        return [0.0] * count
+
+    def reads(completions, notes, **columns):
+        return [float(messages[0]["content"] == "no") + len(note) for messages, note in zip(completions, notes)]
+
+    rewards = [
+        WeightedReward(Reward(name, function, {}), 1.0)
+        for name, function in (("strips", strips), ("sorts", sorts), ("empties", empties), ("reads", reads))
+    ]
+    accuracy = WeightedReward(resolve("accuracy"), 1.0)
+    for order in ([*rewards, accuracy], [accuracy, *reversed(rewards)]):
+        (scores,) = score(made, order).groups
+        assert scores.rewards["accuracy"] == (1.0, 0.0, 0.0, 1.0)
+        assert scores.rewards["reads"] == (2.0, 2.0, 3.0, 2.0)
+    assert problem.columns == {"notes": ["a", "b"]}

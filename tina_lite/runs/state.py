@@ -12,6 +12,7 @@ from tina_lite.budget.pace import Timings
 from tina_lite.collapse import CollapseWatch
 from tina_lite.errors import BadInput
 from tina_lite.records import EvalResult, ScoredGroup
+from tina_lite.runs.identity import Identity
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -44,6 +45,8 @@ class RunState:
     """Seconds of all sessions before the first step."""
     horizon: float = 0.0
     """Share of the learning-rate schedule that is done."""
+    schedule_steps: Annotated[int, Field(ge=1)] | None = None
+    """Over which it is laid out, once that is known; it stays so."""
 
     def count(self, step: int, position: int, rollout_tokens: int, groups: Sequence[ScoredGroup], trained: int) -> None:
         reward = fmean(total for scored in groups for total in scored.totals)
@@ -88,6 +91,7 @@ class Kept:
     collapse: CollapseWatch
     log_sizes: dict[str, Count]
     """Bytes of each log of the run folder when the checkpoint was made."""
+    identity: Identity = field(default_factory=Identity)
 
     def to_json(self) -> dict[str, Any]:
         fields: dict[str, Any] = _KEPT.dump_python(self, mode="json")

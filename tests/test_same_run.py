@@ -1,0 +1,146 @@
+"""What a resumed run must have in common with the one that it goes on with, beside the recipe."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tina_lite import Recipe, run
+from tina_lite.errors import BadInput
+from tina_lite.runs.checkpoint import newest
+from tina_lite.runs.events import Notice
+from tina_lite.runs.identity import Identity
+
+pytestmark = pytest.mark.slow
+
+
+def rows(path: Path, count: int, first: int = 0) -> None:
+    lines = (json.dumps({"question": f"What is {n}+1?", "answer": str(n + 1)}) for n in range(first, first + count))
+    path.write_text("".join(f"{line}\n" for line in lines))
+
+
+def notices(seen: list) -> list[str]:
+    return [stamped.event.text for stamped in seen if isinstance(stamped.event, Notice)]
+
+
+@pytest.mark.parametrize(
+    ("count", "first", "said"),
+    [(41, 0, "40 problems then, 41 now"), (40, 1, "40 problems, but not the same")],
+)
+def test_changed_data_are_refused(quick_recipe, tmp_path, count, first, said):
+    rows(tmp_path / "mine.jsonl", 40)
+    changes = {"data": {"source": str(tmp_path / "mine.jsonl")}, "stop.max_steps": 1}
+    run(Recipe.load(quick_recipe, changes), out=tmp_path / "out")
+    bill = (tmp_path / "out" / "ledger.jsonl").read_bytes()
+    rows(tmp_path / "mine.jsonl", count, first)
+    more = Recipe.load(quick_recipe, {**changes, "stop.max_steps": 2})
+    with pytest.raises(BadInput, match=said):
+        run(more, out=tmp_path / "out", resume=True, force_recipe=True)
+    assert (tmp_path / "out" / "ledger.jsonl").read_bytes() == bill
+    rows(tmp_path / "mine.jsonl", 40)
+    assert run(more, out=tmp_path / "out", resume=True, force_recipe=True)["steps"] == 2
+
+
+def test_changed_reward_code_is_said(quick_recipe, tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text("def mine(completions, **columns):\n    return [float(len(str(c)) % 2) for c in completions]\n")
+    changes = {"rewards": [f"{mine}:mine"], "stop.max_steps": 1}
+    run(Recipe.load(quick_recipe, changes), out=tmp_path / "out")
+    mine.write_text(mine.read_text().replace("% 2", "% 3"))
+    seen: list = []
+    more = Recipe.load(quick_recipe, {**changes, "stop.max_steps": 2})
+    run(more, out=tmp_path / "out", resume=True, force_recipe=True, listeners=[seen.append])
+    assert "the code of reward mine has changed since the checkpoint: it may give others" in notices(seen)
+
+
+def test_another_device_is_said_and_what_was_not_kept_is_no_change():
+    now = Identity(4, "abc", {"mine": "1"}, "NVIDIA L40S")
+    assert now.changes_since(Identity()) == []
+    assert now.changes_since(now) == []
+    assert now.changes_since(Identity(4, "abc", {}, "the CPU")) == [
+        "the checkpoint was made on the CPU, this is NVIDIA L40S: numbers will round otherwise"
+    ]
+
+
+def test_a_schedule_stays_as_it_was_laid_out_and_a_resume_that_would_change_it_says_so(quick_recipe, tmp_path):
+    run(Recipe.load(quick_recipe, {"optim.warmup_ratio": 0.0}), out=tmp_path / "out")
+    more = Recipe.load(quick_recipe, {"optim.warmup_ratio": 0.0, "stop.max_steps": 6})
+    seen: list = []
+    run(more, out=tmp_path / "out", resume=True, force_recipe=True, listeners=[seen.append])
+    assert (
+        "the learning rate was laid out over 3 steps when the run began, and stays so: stop.max_steps is 6 now"
+        in notices(seen)
+    )
+    rates = [
+        json.loads(line)["learning_rate"] for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert rates[3:] == [rates[2]] * 3, "at its floor, and no higher"
+
+
+def test_without_max_steps_it_is_laid_out_over_what_the_budget_pays_for(quick_recipe, tmp_path):
+    """One epoch of the sums is 25,000 steps: the rate would stay in its warm-up for ever."""
+    from tina_lite.budget import clock
+
+    clock.begin_run()
+    hours = (clock.ProcessClock().elapsed_s() + 14.0) / 3600
+    changes = {"stop": {"max_hours": hours}, "optim.learning_rate": 1.0e-3, "optim.warmup_ratio": 0.1}
+    seen: list = []
+    summary = run(Recipe.load(quick_recipe, changes), out=tmp_path / "out", listeners=[seen.append])
+    (said,) = [text for text in notices(seen) if text.startswith("the learning rate is laid out over")]
+    steps = int(said.split()[7])
+    assert said.endswith("steps, which max_hours pays for; one epoch would be 25000. stop.max_steps sets it")
+    saved, _ = newest(tmp_path / "out" / "checkpoints")
+    assert saved.state["state"]["schedule_steps"] == steps
+    assert summary["steps"] / 4 < steps < 25_000
+    rates = [
+        json.loads(line)["learning_rate"] for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert max(rates) > 0.5e-3
+
+
+def test_a_benchmark_whose_prompts_are_too_long_does_not_vanish(quick_recipe, tmp_path):
+    rows(tmp_path / "hard.jsonl", 3)
+    with (tmp_path / "hard.jsonl").open("a") as file:
+        file.write(json.dumps({"question": "What is " + "1+" * 200 + "1?", "answer": "201"}) + "\n")
+    (tmp_path / "harder.jsonl").write_text((tmp_path / "hard.jsonl").read_text().splitlines()[-1] + "\n")
+    seen: list = []
+    benchmarks = {"eval.benchmarks": ["./hard.jsonl", "./harder.jsonl"], "eval.samples": 1, "stop.max_steps": 1}
+    run(Recipe.load(quick_recipe, benchmarks), out=tmp_path / "out", listeners=[seen.append])
+    said = [text for text in notices(seen) if "longer than rollout.max_prompt_length, 64 tokens" in text]
+    assert len(said) == 2
+    assert said[0].endswith("only 3 of 4 are asked")
+    assert said[1].endswith("it is not measured")
+
+
+def test_the_same_problem_twice_in_a_step_gets_two_groups(quick_recipe, tmp_path):
+    """Two problems, four prompts a step: each step goes through two epochs."""
+    rows(tmp_path / "two.jsonl", 2)
+
+    from tina_lite import trainer
+
+    real, seen = trainer.score, []
+
+    def watched(scored_groups, rewards):
+        seen.append([tuple(c.ids for c in group.completions) for group in scored_groups])
+        return real(scored_groups, rewards)
+
+    trainer.score = watched
+    try:
+        run(
+            Recipe.load(quick_recipe, {"data": {"source": str(tmp_path / "two.jsonl")}, "stop.max_steps": 2}),
+            out=tmp_path / "out",
+        )
+    finally:
+        trainer.score = real
+    assert [len(set(step)) for step in seen] == [4, 4]
+
+
+def test_resampling_shows_what_it_replaced(quick_recipe, tmp_path):
+    changes = {"rollout.resample_zero_variance": 3, "rewards": ["accuracy"]}
+    run(Recipe.load(quick_recipe, changes), out=tmp_path / "out")
+    found = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
+    assert sum(row["resampling/discarded_groups"] for row in found) > 0
+    assert any(row["resampling/reward_before"] != row["reward"] for row in found)
+    for before, after in zip([0, *(row["num_tokens"] for row in found)], found, strict=False):
+        drawn = after["num_tokens"] - before
+        assert drawn > 16 * after["completions/mean_length"]

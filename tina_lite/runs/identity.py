@@ -1,0 +1,57 @@
+"""What a run's numbers depend on beside its recipe: a resumed run on something else is not the same run."""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tina_lite.errors import BadInput
+
+OURS = "tina_lite."
+"""Modules whose code is that of a version, which the checkpoint knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Kept in every checkpoint."""
+
+    problems: int = 0
+    """Of the training set."""
+    data: str = ""
+    """Digest of the training set; empty where it was not kept."""
+    rewards: dict[str, str] = field(default_factory=dict)
+    """By name of a reward of one's own, the digest of its file."""
+    device: str = ""
+
+    def changes_since(self, kept: "Identity") -> list[str]:
+        """What a person should know; BadInput where the data are others: every problem would be another one."""
+        if kept.data and kept.data != self.data:
+            counts = f"{kept.problems} problems then, {self.problems} now" if kept.problems != self.problems else (
+                f"{self.problems} problems, but not the same"
+            )  # fmt: skip
+            raise BadInput(
+                f"data.source: the data have changed since the checkpoint ({counts}); restore them, or start another "
+                "run with --out"
+            )
+        changed = [name for name, digest in self.rewards.items() if kept.rewards.get(name, digest) != digest]
+        said = [f"the code of reward {name} has changed since the checkpoint: it may give others" for name in changed]
+        if kept.device and kept.device != self.device:
+            said.append(
+                f"the checkpoint was made on {kept.device}, this is {self.device}: numbers will round otherwise"
+            )
+        return said
+
+
+def code_digests(functions: Iterable[tuple[str, Callable[..., object]]]) -> dict[str, str]:
+    """Of the files that hold functions of one's own, by the rewards' names; none for what was typed at a prompt."""
+    found = {}
+    for name, function in functions:
+        if function.__module__.startswith(OURS):
+            continue
+        try:
+            file = inspect.getsourcefile(function)
+            found[name] = hashlib.sha256(Path(file or "").read_bytes()).hexdigest()
+        except (OSError, TypeError):
+            continue
+    return found
