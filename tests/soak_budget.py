@@ -8,16 +8,14 @@ exit code is 1 if a run broke a rule.
 """
 
 import json
-import os
 import random
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from from_outside import HERE, call, summary_in
+
 RECIPE = """\
 name: soak
 seed: {seed}
@@ -79,22 +77,9 @@ def one_run(seed: int, folder: Path, shortest_s: float = 15.0, longest_s: float 
             benchmarks=dice.choice(("", "held_out")),
         )
     )
-    command = [
-        sys.executable,
-        str(HERE / "stalled_run.py"),
-        str(seed),
-        "run",
-        str(recipe),
-        "--plain",
-        "--out",
-        str(out),
-    ]
-    started = time.monotonic()
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(HERE.parent)}, check=False
-    )
-    wall_s = time.monotonic() - started
-    summary = json.loads((out / "summary.json").read_text()) if (out / "summary.json").exists() else {}
+    command = (sys.executable, str(HERE / "stalled_run.py"), str(seed))
+    done, wall_s = call("run", str(recipe), "--plain", "--out", str(out), cwd=folder, command=command)
+    summary = summary_in(out)
     return Outcome(
         seed=seed,
         worth_s=worth_s,

@@ -8,15 +8,13 @@ code is 1 if a run broke a rule.
 """
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from from_outside import COMMAND, HERE, call, summary_in
+
 RATE = 3600.0
 """A dollar a second."""
 MOST_OVER_S = 0.5
@@ -108,18 +106,9 @@ def one_run(fault: str, worth_s: float, folder: Path) -> Outcome:
     )
     (folder / "caps.yaml").write_text(recipe)
     out = folder / "out"
-    command = [sys.executable, str(HERE / "slow_disk.py" if fault == "slow disk" else HERE / "plain_run.py")]
-    started = time.monotonic()
-    done = subprocess.run(
-        [*command, "run", "caps.yaml", "--plain", "--out", "out"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(HERE.parent)},
-        check=False,
-    )
-    wall_s = time.monotonic() - started
-    summary = json.loads((out / "summary.json").read_text()) if (out / "summary.json").exists() else {}
+    command = (sys.executable, str(HERE / "slow_disk.py")) if fault == "slow disk" else COMMAND
+    done, wall_s = call("run", "caps.yaml", "--plain", "--out", "out", cwd=folder, command=command)
+    summary = summary_in(out)
     return Outcome(
         fault=fault,
         worth_s=worth_s,

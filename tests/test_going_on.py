@@ -3,11 +3,12 @@
 import fcntl
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from fakes import FakeClock
+from from_outside import COMMAND, call
 from test_run import adapter, lines, same
 
 from tina_lite import Recipe, run
@@ -16,8 +17,6 @@ from tina_lite.errors import BadInput, Interrupted, NothingLeft
 from tina_lite.resuming import refuse_used_up
 from tina_lite.runs.events import Evaluated, PhaseChanged
 from tina_lite.runs.folder import RunFolder
-
-HERE = Path(__file__).parent
 
 
 def bill(path: Path, *seconds: float, rate: float = 3600.0) -> Path:
@@ -45,33 +44,13 @@ def test_a_budget_that_does_not_pay_for_going_on_is_one_line(tmp_path, limits, s
     path = bill(tmp_path / "ledger.jsonl", 20.0, 10.0)
     bills = read_bills(path)
     before = path.read_bytes()
-    reading = Meter.in_memory(Rate(3600.0, "test"), FakeNow(), earlier=bills).read()
+    reading = Meter.in_memory(Rate(3600.0, "test"), FakeClock(), earlier=bills).read()
     with pytest.raises(NothingLeft, match=said) as caught:
         refuse_used_up(tmp_path, limits, reading, bills)
     assert caught.value.exit_code == 0
     assert path.read_bytes() == before
     refuse_used_up(tmp_path, Limits(max_usd=45.0), reading, bills)
     refuse_used_up(tmp_path, Limits(), reading, bills)
-
-
-class FakeNow:
-    def elapsed_s(self) -> float:
-        return 0.0
-
-    def wall(self) -> float:
-        return 0.0
-
-
-def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(HERE / "plain_run.py"), *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(HERE.parent)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 @pytest.mark.slow
@@ -85,17 +64,9 @@ def test_until_it_works_ends_at_its_first_try_on_a_used_up_budget(quick_recipe, 
     kept.write_text(kept.read_text().replace("123456.0", "30.0"))
     bill(out / "ledger.jsonl", 29.0)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != ".lock"}
-    go_on = f"{sys.executable} {HERE}/plain_run.py run out/recipe.yaml --resume --out out --plain"
-    loop = f"until {go_on}; do echo again; done"
-    done = subprocess.run(
-        ["bash", "-c", loop],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(HERE.parent)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
+    loop = f"until {' '.join(COMMAND)} run out/recipe.yaml --resume --out out --plain; do echo again; done"
+    done, _ = call(loop, cwd=tmp_path, command=("timeout", "300", "bash", "-c"))
+    assert done.returncode == 0
     assert "again" not in done.stdout
     (line,) = done.stderr.splitlines()
     assert line.startswith(
@@ -133,7 +104,7 @@ def test_a_finished_run_costs_nothing_more(quick_recipe, tmp_path):
     out = tmp_path / "out"
     run(Recipe.load(quick_recipe), out=out)
     before = (out / "ledger.jsonl").read_bytes()
-    done = command(tmp_path, "resume", "out", "--plain")
+    done, _ = call("resume", "out", "--plain", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stderr == "out: has ended (max steps); there is nothing left to do\n"
     assert (out / "ledger.jsonl").read_bytes() == before

@@ -112,7 +112,7 @@ def test_a_benchmark_whose_prompts_are_too_long_does_not_vanish(quick_recipe, tm
     assert said[1].endswith("it is not measured")
 
 
-def test_the_same_problem_twice_in_a_step_gets_two_groups(quick_recipe, tmp_path):
+def test_the_same_problem_twice_in_a_step_gets_two_groups(quick_recipe, tmp_path, monkeypatch):
     """Two problems, four prompts a step: each step goes through two epochs."""
     rows(tmp_path / "two.jsonl", 2)
 
@@ -124,14 +124,11 @@ def test_the_same_problem_twice_in_a_step_gets_two_groups(quick_recipe, tmp_path
         seen.append([tuple(c.ids for c in group.completions) for group in scored_groups])
         return real(scored_groups, rewards)
 
-    trainer.score = watched
-    try:
-        run(
-            Recipe.load(quick_recipe, {"data": {"source": str(tmp_path / "two.jsonl")}, "stop.max_steps": 2}),
-            out=tmp_path / "out",
-        )
-    finally:
-        trainer.score = real
+    monkeypatch.setattr(trainer, "score", watched)
+    run(
+        Recipe.load(quick_recipe, {"data": {"source": str(tmp_path / "two.jsonl")}, "stop.max_steps": 2}),
+        out=tmp_path / "out",
+    )
     assert [len(set(step)) for step in seen] == [4, 4]
 
 

@@ -5,12 +5,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from from_outside import COMMAND, ENVIRONMENT
 from test_run import adapter, lines, metrics, same
 
 from tina_lite import Recipe, run
@@ -21,7 +21,6 @@ from tina_lite.wall_clock import OutOfTime
 
 pytestmark = pytest.mark.slow
 
-HERE = Path(__file__).parent
 OBEYED_S = 5.0
 RECIPE = """\
 name: signals
@@ -157,10 +156,9 @@ def test_a_block_that_begins_after_the_signal_is_ended_too():
 
 
 def test_ctrl_c_on_the_command_line_says_so_and_leaves_130(recipe, tmp_path):
-    run_it = [sys.executable, str(HERE / "plain_run.py"), "run", "signals.yaml", "--plain", "--out", "out"]
-    run_it += ["--set", "stop.max_steps=100000"]
-    said, environment = [], {**os.environ, "PYTHONPATH": str(HERE.parent)}
-    with subprocess.Popen(run_it, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    run_it = [*COMMAND, "run", "signals.yaml", "--plain", "--out", "out", "--set", "stop.max_steps=100000"]
+    said = []
+    with subprocess.Popen(run_it, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr:
             said.append(line)
             if "step 2/" in line:

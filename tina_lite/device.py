@@ -28,15 +28,20 @@ def usable_card() -> str | None:
     """The card that torch will compute on, as far as that can be told without importing it."""
     if "torch" not in sys.modules:  # CUDA counts the fastest card first, its driver by their places
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-    return None if torch_is_for_cpus() else card_name()
+    return None if is_for_cpus(installed_version("torch")) else card_name()
 
 
-def torch_is_for_cpus() -> bool:
-    """Whether the torch that is installed knows no card."""
+def is_for_cpus(torch_version: str | None) -> bool:
+    """Whether this torch knows no card."""
+    return (torch_version or "").endswith("+cpu")
+
+
+def installed_version(package: str) -> str | None:
+    """None where it is not installed."""
     try:
-        return metadata.version("torch").endswith("+cpu")
+        return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return False
+        return None
 
 
 def refuse_other_card(card: str | None, cuda: Any) -> None:

@@ -8,21 +8,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from fakes import FakeClock
 
 import tina_lite
 from tina_lite.budget import Limits, Meter, Rate
 from tina_lite.budget.hard_stop import MARGIN_S, HardStop
-
-
-class FakeClock:
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-
-    def elapsed_s(self) -> float:
-        return self.seconds
-
-    def wall(self) -> float:
-        return 0.0
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_facts_of_this_machine() -> None:
     facts = find_facts()
     assert (facts.torch or "").startswith("2.")
     assert facts.imported == {"unsloth", "transformers"} & sys.modules.keys()
-    assert engine_module._version("no-such-package") is None
+    assert engine_module.installed_version("no-such-package") is None
 
 
 def test_the_choice_imports_nothing_heavy() -> None:

@@ -1,34 +1,19 @@
 """Problems from each kind of source, and bad input in one line."""
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from problem_files import pairs, write
 
 from tina_lite.errors import BadInput
-from tina_lite.problems import ProblemSet, load_problems
+from tina_lite.problems import load_problems
 from tina_lite.problems.arithmetic import arithmetic
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SIZES = {"gsm8k-train": 7473, "gsm8k-test": 1319, "limr-train": 1389, "math500": 500, "amc23": 40, "aime24": 30}
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def write(path: Path, *rows: object) -> str:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path.name
-
-
-def pairs(problems: ProblemSet) -> list[tuple[str, str]]:
-    return [(problem.question, problem.answer) for problem in problems]
 
 
 def test_arithmetic() -> None:

@@ -8,27 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from problem_files import pairs, write
 
 from tina_lite.errors import BadInput
-from tina_lite.problems import ProblemSet, load_problems
+from tina_lite.problems import load_problems
 from tina_lite.problems.readers import Csv
 
 CELLS = st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"], include_characters='\n,"'), max_size=8)
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def write(path: Path, *rows: object) -> str:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path.name
-
-
-def pairs(problems: ProblemSet) -> list[tuple[str, str]]:
-    return [(problem.question, problem.answer) for problem in problems]
 
 
 def test_csv_as_spreadsheets_write_it(folder: Path) -> None:

@@ -42,7 +42,10 @@ def gives_too_few(completions, **columns):
         (names_what_is_not_there, "mine fails on a made-up completion (NameError: name 'missing' is not defined)"),
         (takes_a_column_by_name, "mine fails on a made-up completion (KeyError: 'levle')"),
         (gives_too_few, "mine fails on a made-up completion (ValueError: 1 rewards for 2 completions)"),
-        (wants_a_column, "mine wants a column difficulty; the data has answer, completion_ids, completions, group_ids"),
+        (
+            wants_a_column,
+            "reward mine: it wants a column difficulty; there are answer, completion_ids, completions, group_ids",
+        ),
     ],
 )
 def test_a_function_that_cannot_work_is_refused(function, said):

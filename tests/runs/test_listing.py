@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import FakeClock
 
 from tina_lite.budget import Meter, Rate
 from tina_lite.runs.events import Evaluated, Event, RunFinished, RunStarted, Stamped
@@ -12,17 +13,6 @@ from tina_lite.runs.listing import Best, listed, runs_in
 STARTED = RunStarted("quick", "runs/quick", "0", "m", "portable", "cpu", 1, 3600.0, "--rate", None, None, 9, 0)
 
 
-class FakeClock:
-    def __init__(self) -> None:
-        self.now = 1.0
-
-    def elapsed_s(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return 1.7e9 + self.now
-
-
 def finished(reason: str) -> RunFinished:
     return RunFinished({"stop_reason": reason})
 
@@ -30,7 +20,7 @@ def finished(reason: str) -> RunFinished:
 def a_run(path: Path, *events: Event, rewards: tuple[float, ...] = (), closed: bool = True) -> RunFolder:
     """A run of 2 seconds at a dollar a second; `closed` as a process leaves it that was not killed."""
     folder = RunFolder.create(path, "name: quick\n")
-    clock = FakeClock()
+    clock = FakeClock(1.0)
     meter = Meter.open(folder.ledger, Rate(3600.0, "--rate"), clock=clock, heartbeat_s=5.0)
     for event in (STARTED, *events):
         folder.listener(Stamped(1.7e9, 1.0, 0.0, event))

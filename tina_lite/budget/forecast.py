@@ -1,6 +1,5 @@
 """How long the next step will take, and how far the rest of the run will get, from the steps that were measured."""
 
-from collections import deque
 from dataclasses import dataclass
 from math import floor
 from statistics import fmean, median
@@ -18,12 +17,14 @@ SHORTEST_S = 1e-3
 class StepForecast:
     """Cautious: never less than the longest recent step."""
 
-    def __init__(self) -> None:
-        self._recent: deque[float] = deque(maxlen=RECENT)
+    def __init__(self, recent: list[float] | None = None) -> None:
+        """`recent` are seconds of earlier steps, the latest last; later ones are added to this very list."""
+        self._recent = [] if recent is None else recent
 
     def add(self, seconds: float) -> None:
         """Take note of a step."""
         self._recent.append(seconds)
+        del self._recent[:-RECENT]
 
     def next_s(self) -> float:
         """Seconds that the next step may take; 0 before the first.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tina_lite.budget.forecast import RECENT, Outlook, StepForecast, outlook
+from tina_lite.budget.forecast import Outlook, StepForecast, outlook
 from tina_lite.budget.meter import Meter
 from tina_lite.budget.stops import StopRules
 
@@ -64,18 +64,15 @@ class Pace:
         self._rules = rules
         self._stop = stop
         self._iterations = iterations
-        self._forecast = StepForecast()
-        self.timings = Timings()
+        self.restore(Timings())
 
     def restore(self, timings: Timings) -> None:
         """Go on with what earlier sessions measured."""
         self.timings = timings
-        for seconds in timings.steps:
-            self._forecast.add(seconds)
+        self._forecast = StepForecast(timings.steps)
 
     def step_took(self, seconds: float) -> None:
         self._forecast.add(seconds)
-        self.timings.steps = [*self.timings.steps[1 - RECENT :], seconds]
 
     @property
     def step_s(self) -> float:
@@ -113,17 +110,13 @@ class Pace:
 
     def rest_s(self, rollout_s: float) -> float:
         """Seconds that must follow a rollout: as measured, and before the first step by the rollout itself."""
-        if self.timings.update:
-            return self.timings.reward + self.timings.update
-        return self._first_update_s(rollout_s)
+        reward_s = self.timings.reward if self.timings.update else 0.0
+        return reward_s + self._update_s(rollout_s)
 
     def scoring_may_take_s(self, rollout_s: float) -> float | None:
         """Seconds until a scoring must end for the update to fit; None without a limit."""
         left_s = self.left_s()
-        if left_s is None:
-            return None
-        update_s = self.timings.update or self._first_update_s(rollout_s)
-        return max(0.0, left_s - self.reserve_s - update_s)
+        return None if left_s is None else max(0.0, left_s - self.reserve_s - self._update_s(rollout_s))
 
     def eval_share_s(self) -> float | None:
         """Seconds that the evaluation before training may take; None without a limit."""
@@ -149,8 +142,8 @@ class Pace:
         """The rest of the run, as it will probably go."""
         return outlook(self._forecast, self._rules.limits, step, self._meter.read(), self.reserve_s)
 
-    def _first_update_s(self, rollout_s: float) -> float:
-        return (FIRST_UPDATE + MORE_ITERATIONS * (self._iterations - 1)) * rollout_s
+    def _update_s(self, rollout_s: float) -> float:
+        return self.timings.update or (FIRST_UPDATE + MORE_ITERATIONS * (self._iterations - 1)) * rollout_s
 
     def _deadline_s(self, reserve_s: float) -> float | None:
         return self._rules.deadline_s(self._meter.read(), reserve_s)

@@ -6,16 +6,11 @@ from pathlib import Path
 import click
 
 from tina_lite.cli.load import load_recipe
+from tina_lite.cli.options import recipe_options
 
 
 @click.command()
-@click.argument("recipe", type=click.Path(path_type=Path))
-@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Override a field of the recipe.")
-@click.option("--model", metavar="ID|FOLDER", help="Override model.id.")
-@click.option("--max-usd", "--max-cost", type=float, metavar="X", help="Spend at most X US dollars.")
-@click.option("--rate", metavar="X", help="What an hour costs, in US dollars.")
-@click.option("--max-hours", type=float, metavar="H", help="Stop after H hours.")
-@click.option("--max-steps", type=int, metavar="N", help="Stop after N steps.")
+@recipe_options
 @click.option("--gpu", metavar="NAME", help="Plan for this card instead of this machine.")
 @click.option("--vram", type=float, metavar="GIB", help="Plan for a card of so much memory.")
 @click.option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tina_lite.cli.load import load_recipe
+from tina_lite.cli.options import recipe_options
 from tina_lite.errors import TinaError, one_line
 
 if TYPE_CHECKING:
@@ -14,13 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("recipe", type=click.Path(path_type=Path))
-@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Override a field of the recipe.")
-@click.option("--model", metavar="ID|FOLDER", help="Override model.id.")
-@click.option("--max-usd", "--max-cost", type=float, metavar="X", help="Spend at most X US dollars.")
-@click.option("--rate", metavar="X", help="What an hour costs, in US dollars.")
-@click.option("--max-hours", type=float, metavar="H", help="Stop after H hours.")
-@click.option("--max-steps", type=int, metavar="N", help="Stop after N steps.")
+@recipe_options
 @click.option("--max-tokens", type=int, metavar="N", help="Stop after N tokens of prompts and completions.")
 @click.option("--until", metavar="HH:MM|90m", help="Stop by a time of day, or after a duration.")
 @click.option("--stop-when", metavar="CONDITION", help="Stop once a metric says so, such as 'reward>=0.9'.")

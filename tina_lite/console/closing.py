@@ -47,9 +47,10 @@ def held_out(evaluation: Mapping[str, Any]) -> str:
     if len(measured) == 2:
         counts = (before.get("problems", "some"), after.get("problems", "some"))
         return f"{measured[0]} on {counts[0]} problems, {measured[1]} on {counts[1]}: not to be compared"
-    return "".join(measured) + (
-        " before; not measured after" if "pass_at_1" in before else " after; not measured before" if measured else ""
-    )
+    if not measured:
+        return ""
+    missing = "before; not measured after" if "pass_at_1" in before else "after; not measured before"
+    return f"{measured[0]} {missing}"
 
 
 def _pass_at_1(result: Mapping[str, Any]) -> str:

@@ -8,10 +8,9 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Literal
 
-from tina_lite.device import card_capability
+from tina_lite.device import card_capability, installed_version, is_for_cpus
 from tina_lite.errors import BadInput
 
 EngineName = Literal["portable", "unsloth"]
@@ -57,10 +56,10 @@ def find_facts() -> Facts:
     """Of this machine and this process."""
     return Facts(
         capability=card_capability(),
-        torch=_version("torch"),
-        unsloth=_version("unsloth"),
-        unsloth_zoo=_version("unsloth_zoo"),
-        vllm=_version("vllm"),
+        torch=installed_version("torch"),
+        unsloth=installed_version("unsloth"),
+        unsloth_zoo=installed_version("unsloth_zoo"),
+        vllm=installed_version("vllm"),
         imported=frozenset({"unsloth", "transformers"} & sys.modules.keys()),
     )
 
@@ -127,11 +126,7 @@ def enter(engine: Engine, *, local: bool, vllm: bool = False) -> None:
 def _without_card(facts: Facts) -> str:
     if facts.capability is None:
         return "no CUDA card"
-    return f"torch {facts.torch} is built for CPUs, and cannot use the card" if _is_for_cpus(facts) else ""
-
-
-def _is_for_cpus(facts: Facts) -> bool:
-    return (facts.torch or "").endswith("+cpu")
+    return f"torch {facts.torch} is built for CPUs, and cannot use the card" if is_for_cpus(facts.torch) else ""
 
 
 def _unusable(facts: Facts) -> str:
@@ -170,10 +165,3 @@ def _old_card(facts: Facts, compute_dtype: str) -> list[str]:
         return []
     return [f"the card, of compute capability {facts.capability:g}, has no bfloat16: computing in float32, which is "
             "slower and takes twice the memory; float16 would overflow"]  # fmt: skip
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tina_lite.errors import BadInput
 from tina_lite.records import Completion, Group, Problem, Prompt
-from tina_lite.rewards.scoring import WeightedReward, columns_of, score
+from tina_lite.rewards.scoring import WeightedReward, score
 
 TRIAL_S = 2.0
 """For each reward; one that is slow on its first call is not held to be wrong."""
@@ -20,16 +20,7 @@ def try_rewards(rewards: Sequence[WeightedReward], problem: Problem) -> None:
     """
     completion = Completion((0,) * len(MADE_UP.split()), (0.0,) * len(MADE_UP.split()), MADE_UP, "stop")
     groups = [Group(Prompt(problem, problem.question, (0,)), (completion, completion))]
-    for weighted in rewards:
-        missing = weighted.reward.missing(columns_of(groups))
-        if missing:
-            offered = ", ".join(sorted(columns_of(groups)))
-            raise BadInput(
-                f"rewards: {weighted.reward.name} wants a column {', '.join(missing)}; the data has {offered}"
-            )
-    limit_s = [TRIAL_S if weighted.limit_s is None else min(TRIAL_S, weighted.limit_s) for weighted in rewards]
-    tried = [replace(weighted, limit_s=seconds) for weighted, seconds in zip(rewards, limit_s, strict=True)]
-    scores = score(groups, tried)
+    scores = score(groups, [replace(one, limit_s=min(TRIAL_S, one.limit_s or TRIAL_S)) for one in rewards])
     for weighted in rewards:
         name = weighted.reward.name
         if name in scores.failures and not weighted.may_fail and not scores.reason(name).startswith("TimeoutError"):

@@ -27,11 +27,11 @@ class Identity:
     def changes_since(self, kept: "Identity") -> list[str]:
         """What a person should know; BadInput where the data are others: every problem would be another one."""
         if kept.data and kept.data != self.data:
-            counts = f"{kept.problems} problems then, {self.problems} now" if kept.problems != self.problems else (
-                f"{self.problems} problems, but not the same"
-            )  # fmt: skip
+            how = f"{kept.problems} problems then, {self.problems} now"
+            if kept.problems == self.problems:
+                how = f"{self.problems} problems, but not the same"
             raise BadInput(
-                f"data.source: the data have changed since the checkpoint ({counts}); restore them, or start another "
+                f"data.source: the data have changed since the checkpoint ({how}); restore them, or start another "
                 "run with --out"
             )
         changed = [name for name, digest in self.rewards.items() if kept.rewards.get(name, digest) != digest]

@@ -1,0 +1,29 @@
+"""`tina-lite` as a process of its own, measured by a clock that it does not have."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+COMMAND = (sys.executable, "-m", "tina_lite.cli.main")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+
+
+def call(
+    *arguments: str, cwd: Path, command: tuple[str, ...] = COMMAND
+) -> tuple[subprocess.CompletedProcess[str], float]:
+    """What came of it, and the seconds that it took."""
+    started = time.monotonic()
+    done = subprocess.run([*command, *arguments], cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    return done, time.monotonic() - started
+
+
+def summary_in(out: Path) -> dict[str, Any]:
+    """Of a run folder; empty where it has none."""
+    path = out / "summary.json"
+    summary: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return summary
