@@ -25,6 +25,13 @@ class Problem:
     """The row's other columns; reward functions get them by name."""
     turns: tuple[Mapping[str, str], ...] = ()
     """What was said before the question where the data holds chats: role and content, a system message included."""
+    also: tuple[str, ...] = ()
+    """Other answers that are right too, where the data names several."""
+
+    @property
+    def gold(self) -> str | list[str]:
+        """What a completion is compared with: the answer, or a list of which any is right."""
+        return [self.answer, *self.also] if self.also else self.answer
 
 
 @dataclass(frozen=True, slots=True)

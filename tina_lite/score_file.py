@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tina_lite.errors import BadInput
-from tina_lite.problems.rows import QUESTION_NAMES, answer_of, question_of
+from tina_lite.problems.rows import QUESTION_NAMES
+from tina_lite.problems.values import answers_of, question_of
 from tina_lite.rewards import StepScores, WeightedReward, score_rows
 from tina_lite.rewards.completions import chat
 
@@ -99,9 +100,15 @@ def _columns(rows: Sequence[Row], group_ids: Sequence[int], encode: Encode) -> d
         "prompts": chat(*map(_prompt, rows), role="user"),
         "completions": chat(*texts),
         "completion_ids": [row.get("completion_ids") or encode(text) for row, text in zip(rows, texts, strict=True)],
-        "answer": [answer_of(row.get("answer")) for row in rows],
+        "answer": [_gold(row.get("answer")) for row in rows],
         "group_ids": list(group_ids),
     }
+
+
+def _gold(value: object) -> str | list[str]:
+    """As `Problem.gold`."""
+    golds = answers_of(value)
+    return list(golds) if len(golds) > 1 else "".join(golds)
 
 
 def _group_numbers(rows: Sequence[Row]) -> list[int]:

@@ -73,7 +73,7 @@ def test_chats(folder: Path) -> None:
 def test_rows_that_cannot_be_used_are_counted(folder: Path) -> None:
     rows = [{"question": "a?", "answer": "1"}, {"question": "b?"}, {"question": "c?", "answer": None}]
     rows += [{"question": "", "answer": "1"}, {"answer": "1"}, {"question": "d?", "answer": "\\frac{1"}]
-    rows += [{"question": "e?", "answer": " "}, {"question": "f?", "answer": True}, {"question": "g?", "answer": "2"}]
+    rows += [{"question": "e?", "answer": " "}, {"question": "f?", "answer": []}, {"question": "g?", "answer": "2"}]
     problems = load_problems(write(folder / "x.jsonl", *rows))
     assert problems.skipped == {"no answer": 4, "no question": 2, "gold does not parse": 1}
     assert [problem.index for problem in problems] == [0, 8]

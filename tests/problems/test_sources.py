@@ -63,7 +63,7 @@ def test_a_folder_is_its_files_in_the_order_of_their_names(folder: Path) -> None
     assert problems.name == "data"
     (folder / "empty").mkdir()
     with pytest.raises(
-        BadInput, match=r"data\.source: the folder empty holds no \.jsonl, \.json, \.csv, \.parquet file"
+        BadInput, match=r"data\.source: the folder empty holds no \.jsonl, \.ndjson, \.json, \.csv, \.parquet file"
     ):
         load_problems("empty")
 
@@ -118,7 +118,7 @@ def test_a_function_that_does_not(folder: Path, source: str, params: dict[str, o
         ("x.csv", b"question,answer\n\xff,1\n", {}, r"x\.csv:2: not UTF-8"),
         ("x.csv", "question;answer\na?;1\n", {}, r"no column prompt, problem, question \(columns: question;answer\)"),
         ("x.parquet", "no table", {}, r"x\.parquet: not a \.parquet file that can be read"),
-        ("x.txt", "a?", {}, r"data\.source: x\.txt is no \.jsonl, \.json, \.csv, \.parquet file"),
+        ("x.txt", "a?", {}, r"data\.source: x\.txt is no \.jsonl, \.ndjson, \.json, \.csv, \.parquet file"),
         ("x.csv", "question,answer\na?,1\n", {"where": "levl > 1"}, r"data\.where: no column 'levl' in x\.csv"),
         (
             "x.csv",

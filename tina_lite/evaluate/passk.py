@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from tina_lite.evaluate.statistics import interval95
 from tina_lite.records import EvalResult, Group, Prompt
-from tina_lite.rewards.accuracy import Verdict, verdicts
+from tina_lite.rewards.accuracy import verdicts
+from tina_lite.rewards.golds import Verdict
 from tina_lite.rewards.workers import LOST
 from tina_lite.sampler import Sampler
 
@@ -65,4 +66,4 @@ def judge(groups: Sequence[Group]) -> Asked:
 def judge_group(group: Group) -> list[Verdict]:
     """Of each completion."""
     texts = [completion.text for completion in group.completions]
-    return verdicts(texts, [group.prompt.problem.answer] * len(texts))
+    return verdicts(texts, [group.prompt.problem.gold] * len(texts))

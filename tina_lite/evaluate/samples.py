@@ -24,8 +24,8 @@ class Kept:
     sample: int
     prompt: str
     """The question, without the chat template."""
-    answer: str
-    """The gold."""
+    answer: str | list[str]
+    """The gold, or golds of which any is right."""
     completion: str
     tokens: int
     finish_reason: str
@@ -70,7 +70,7 @@ class SampleFile:
 
     def _is_missing(self, problem: Problem, samples: int) -> bool:
         kept = self.groups.get(problem.index, [])
-        if kept and (kept[0].prompt, kept[0].answer) != (_plain(problem.question), _plain(problem.answer)):
+        if kept and (kept[0].prompt, kept[0].answer) != (_plain(problem.question), _gold(problem)):
             raise BadInput(
                 f"{self._path}: problem {problem.index} is another one now; the data has changed, choose another --out"
             )
@@ -84,7 +84,7 @@ class SampleFile:
                 problem=group.prompt.problem.index,
                 sample=number,
                 prompt=_plain(group.prompt.problem.question),
-                answer=_plain(group.prompt.problem.answer),
+                answer=_gold(group.prompt.problem),
                 completion=_plain(completion.text),
                 tokens=len(completion.ids),
                 finish_reason=completion.finish_reason,
@@ -116,6 +116,10 @@ class SampleFile:
             ) from error
         if new:
             sync_folder(self._path.parent)
+
+
+def _gold(problem: Problem) -> str | list[str]:
+    return [_plain(one) for one in problem.gold] if problem.also else _plain(problem.answer)
 
 
 def _plain(text: str) -> str:

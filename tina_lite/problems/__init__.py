@@ -42,6 +42,7 @@ def load_problems(
     config: str | None = None,
     prompt: str | None = None,
     answer: str | None = None,
+    or_usual: bool = False,
     where: str | None = None,
     params: Mapping[str, object] = NOTHING,
     seed: int = 42,
@@ -59,6 +60,7 @@ def load_problems(
         split: of a hub data set or of arithmetic; default train.
         config: of a hub data set.
         prompt: column of the question, else found by its usual names; `answer` likewise.
+        or_usual: these were named for another source: where they are not there, the usual names will do.
         where: which rows are taken, such as `level >= 3`.
         params: of a generated task, or the arguments of a function.
         limit: keeps the first usable problems.
@@ -76,7 +78,7 @@ def load_problems(
             return load_arithmetic(split, params, seed, limit)
         _refuse_split(source, split)
         return load_gym(source, params, seed, limit)
-    selection = Selection(prompt, answer, Where(where) if where else None, limit, gold_parses, watch)
+    selection = Selection(prompt, answer, or_usual, Where(where) if where else None, limit, gold_parses, watch)
     if is_local(source, base_folder):
         refuse_unknown(params, [], source)
         _refuse_split(source, split)

@@ -14,6 +14,7 @@ from tina_lite.errors import BadInput
 from tina_lite.problems import load_problems
 from tina_lite.problems.files import is_local
 from tina_lite.problems.problem_set import ProblemSet, question_key
+from tina_lite.problems.tasks import GYM_PREFIX
 from tina_lite.records import Problem
 
 AnswerForm = Literal["math", "choice"]
@@ -65,12 +66,29 @@ def known_name(word: str) -> str | None:
     return stem if stem in KNOWN else None
 
 
-def load_benchmark(word: str, *, base_folder: Path | None = None, limit: int | None = None) -> Benchmark:
-    """A known benchmark, from the hub or a local copy, or any source of `load_problems`."""
+def load_benchmark(
+    word: str,
+    *,
+    base_folder: Path | None = None,
+    limit: int | None = None,
+    prompt: str | None = None,
+    answer: str | None = None,
+) -> Benchmark:
+    """A known benchmark, from the hub or a local copy, or any source of `load_problems`.
+
+    `prompt` and `answer` are the columns of the training set, which a file of the user's may have too.
+    """
     name = known_name(word)
     if name is None:
+        made = word == "arithmetic" or word.startswith(GYM_PREFIX)
         problems = load_problems(
-            word, split="test" if word == "arithmetic" else None, base_folder=base_folder, limit=limit
+            word,
+            split="test" if word == "arithmetic" else None,
+            prompt=None if made else prompt,
+            answer=None if made else answer,
+            or_usual=True,
+            base_folder=base_folder,
+            limit=limit,
         )
         return Benchmark(problems.name, problems, "math")
     known, local = KNOWN[name], is_local(word, base_folder)
@@ -78,8 +96,9 @@ def load_benchmark(word: str, *, base_folder: Path | None = None, limit: int | N
         word if local else known.hub_id,
         split=None if local else known.split,
         config=None if local else known.config,
-        prompt="Question" if known.form == "choice" else None,
-        answer="Correct Answer" if known.form == "choice" else None,
+        prompt="Question" if known.form == "choice" else prompt,
+        answer="Correct Answer" if known.form == "choice" else answer,
+        or_usual=known.form != "choice",
         limit=limit,
         base_folder=base_folder,
         gold_parses=bool if known.form == "choice" else comparable,

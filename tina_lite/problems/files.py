@@ -7,17 +7,29 @@ from pathlib import Path
 
 from tina_lite.errors import BadInput
 from tina_lite.problems.problem_set import ProblemSet, question_key
-from tina_lite.problems.readers import Csv, Joined, JsonLines, Reader, json_list, parquet
+from tina_lite.problems.readers import BYTE_ORDER_MARK, Csv, Joined, JsonLines, Reader, json_list, parquet
 from tina_lite.problems.rows import Columns, Selection, Sieve, find_columns, problem_of, refuse_if_empty
 from tina_lite.records import Problem
 
 READERS: dict[str, Callable[[Path], Reader]] = {
     ".jsonl": JsonLines,
+    ".ndjson": JsonLines,
     ".json": json_list,
     ".csv": Csv,
     ".parquet": parquet,
 }
+FOREIGN = {
+    b"version https://git-lfs": "a pointer of Git LFS in the place of the file; fetch it with git lfs pull",
+    b"\x1f\x8b": "compressed; unpack it with gunzip first",
+    b"\x28\xb5\x2f\xfd": "compressed; unpack it with unzstd first",
+    b"PK\x03\x04": "a zip archive; unpack it first",
+}
+"""What files begin with that are no data yet, and what to do with them."""
+OPENINGS = {b"{": ".jsonl", b"[": ".json", b"PAR1": ".parquet"}
+"""Of files whose name says nothing, such as those in the cache of the hub."""
 ROWS_TO_FIND_COLUMNS = 100
+SNIFFED = 4096
+"""Bytes from which the kind of a file is told whose name says none."""
 
 
 def find_file(source: str, base_folder: Path | None) -> Path:
@@ -33,21 +45,45 @@ def find_file(source: str, base_folder: Path | None) -> Path:
 def is_local(source: str, base_folder: Path | None) -> bool:
     """Whether a source names a data file, be it there or not, or anything else that is there."""
     folders = (Path(), base_folder or Path())
-    return source.endswith(tuple(READERS)) or (bool(source) and any((one / source).exists() for one in folders))
+    named = source.lower().endswith(tuple(READERS))
+    return named or (bool(source) and any((one / source).exists() for one in folders))
 
 
 def load_file(path: Path, selection: Selection) -> ProblemSet:
     """Every row is read and checked once."""
-    if path.is_file() and path.suffix not in READERS:
-        raise BadInput(f"data.source: {path} is no {', '.join(READERS)} file")
-    return load_rows(_folder(path) if path.is_dir() else READERS[path.suffix](path), path.stem, str(path), selection)
+    try:
+        reader = _folder(path) if path.is_dir() else _reader(path)
+        return load_rows(reader, path.stem, str(path), selection)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror}); let this user read it") from error
 
 
 def _folder(path: Path) -> Reader:
-    files = sorted(file for file in path.iterdir() if file.suffix in READERS and not file.name.startswith("."))
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in READERS and file.name[0] != ".")
     if not files:
         raise BadInput(f"data.source: the folder {path} holds no {', '.join(READERS)} file")
-    return Joined([READERS[file.suffix](file) for file in files])
+    return Joined([_reader(file) for file in files])
+
+
+def _reader(path: Path) -> Reader:
+    """By the file's name, and by its content where that says otherwise: .json is often JSON Lines."""
+    with path.open("rb") as file:
+        first = file.read(SNIFFED).removeprefix(BYTE_ORDER_MARK).lstrip()
+    for opening, what in FOREIGN.items():
+        if first.startswith(opening):
+            raise BadInput(f"{path}: is {what}")
+    told = (suffix for opening, suffix in OPENINGS.items() if first.startswith(opening))
+    suffix = path.suffix.lower() if path.suffix.lower() in READERS else next(told, "")
+    if not suffix:
+        raise BadInput(f"data.source: {path} is no {', '.join(READERS)} file")
+    return JsonLines(path) if suffix == ".json" and _is_lines(path) else READERS[suffix](path)
+
+
+def _is_lines(path: Path) -> bool:
+    """Whether the first line is an object by itself, and not the whole file."""
+    with path.open("rb") as file:
+        first, more = file.readline().removeprefix(BYTE_ORDER_MARK).strip(), file.readline()
+    return bool(more.strip()) and first.startswith(b"{") and first.endswith(b"}")
 
 
 def load_rows(reader: Reader, name: str, source: str, selection: Selection) -> ProblemSet:
@@ -58,7 +94,7 @@ def load_rows(reader: Reader, name: str, source: str, selection: Selection) -> P
     columns = find_columns(first, source, selection)
     sieve = Sieve(columns, selection)
     usable, keys = array("Q"), array("Q")
-    looked_at = [columns.question, columns.answer, *(selection.where.columns if selection.where else ())]
+    looked_at = [*columns.questions, *columns.answers, *(selection.where.columns if selection.where else ())]
     for index, row in enumerate(reader.rows(looked_at)):
         question = sieve.question(index, row)
         if question is not None:
@@ -67,13 +103,14 @@ def load_rows(reader: Reader, name: str, source: str, selection: Selection) -> P
         if len(usable) == selection.limit:
             break
     refuse_if_empty(len(usable), sieve.skipped, source)
-    return ProblemSet(name, _Fetch(reader, columns), usable, sieve.skipped, keys)
+    return ProblemSet(name, _Fetch(reader, columns, selection), usable, sieve.skipped, keys, sieve.notes())
 
 
 class _Fetch:
-    def __init__(self, reader: Reader, columns: Columns) -> None:
+    def __init__(self, reader: Reader, columns: Columns, selection: Selection) -> None:
         self._reader = reader
         self._columns = columns
+        self._gold_parses = selection.gold_parses
 
     def __call__(self, index: int) -> Problem:
-        return problem_of(self._reader.row(index), index, self._columns)
+        return problem_of(self._reader.row(index), index, self._columns, self._gold_parses)

@@ -38,7 +38,14 @@ def _read(recipe: Recipe) -> RecipeProblems:
     """Benchmarks first: while the training set is read, each question is compared with theirs."""
     names = [name for name in recipe.eval.benchmarks if name != HELD_OUT]
     benchmarks = {
-        name: load_benchmark(name, base_folder=recipe.folder, limit=recipe.eval.problems).problems for name in names
+        name: load_benchmark(
+            name,
+            base_folder=recipe.folder,
+            limit=recipe.eval.problems,
+            prompt=recipe.data.prompt,
+            answer=recipe.data.answer,
+        ).problems
+        for name in names
     }
     overlap = Overlap({one.name: [problem.question for problem in one] for one in benchmarks.values()})
     train = _source(recipe, recipe.data.split, recipe.seed, recipe.data.limit, overlap)
@@ -49,7 +56,8 @@ def _read(recipe: Recipe) -> RecipeProblems:
         shortest, longest = recipe.data.target_length
         train = ask_for_length(train, shortest, longest, recipe.seed)
     ordered = {name: benchmarks[name] for name in recipe.eval.benchmarks}
-    return RecipeProblems(train, ordered, (*left_out, *overlap.warnings()))
+    notes = [f"{one.name}: {note}" for one in (train, *ordered.values()) for note in one.notes]
+    return RecipeProblems(train, ordered, (*dict.fromkeys(notes), *left_out, *overlap.warnings()))
 
 
 def _without_benchmarks(train: ProblemSet, overlap: Overlap, names: Sequence[str]) -> tuple[ProblemSet, list[str]]:

@@ -36,11 +36,16 @@ class ProblemSet(Sequence[Problem]):
         rows: Sequence[int],
         skipped_rows: Mapping[str, Sequence[int]],
         keys: "array[int] | None" = None,
+        notes: Sequence[str] = (),
     ) -> None:
-        """`fetch` makes a source row's problem; `rows` are the usable rows; `keys` their question keys, if known."""
+        """`fetch` makes a source row's problem; `rows` are the usable rows; `keys` their question keys, if known.
+
+        `notes` are what a person should know of how the rows were read.
+        """
         self.name = name
         self.skipped_rows = skipped_rows
         """Reason -> the rows of the source that were skipped for it."""
+        self.notes = tuple(notes)
         self._fetch = fetch
         self._rows = rows
         self._keys = keys
@@ -60,7 +65,7 @@ class ProblemSet(Sequence[Problem]):
     def __getitem__(self, index: int | slice) -> "Problem | ProblemSet":
         if isinstance(index, slice):
             keys = None if self._keys is None else self._keys[index]
-            return ProblemSet(self.name, self._fetch, self._rows[index], self.skipped_rows, keys)
+            return self._of(self._rows[index], keys)
         return self._fetch(self._rows[index])
 
     def keys(self) -> "array[int]":
@@ -72,12 +77,11 @@ class ProblemSet(Sequence[Problem]):
     def where(self, chosen: Sequence[bool]) -> "ProblemSet":
         """The problems at whose position `chosen` is true."""
         keys = array("Q", compress(self.keys(), chosen))
-        return ProblemSet(self.name, self._fetch, array("Q", compress(self._rows, chosen)), self.skipped_rows, keys)
+        return self._of(array("Q", compress(self._rows, chosen)), keys)
 
     def without(self, rows: Collection[int]) -> "ProblemSet":
         """The problems that stand in none of these rows of the source."""
-        kept = array("Q", (row for row in self._rows if row not in rows))
-        return ProblemSet(self.name, self._fetch, kept, self.skipped_rows)
+        return self._of(array("Q", (row for row in self._rows if row not in rows)), None)
 
     def digest(self) -> str:
         """Of how many there are, and of questions and answers: all of a small set, DIGESTED of a large one."""
@@ -85,12 +89,18 @@ class ProblemSet(Sequence[Problem]):
         found = blake2b(f"{len(self)}".encode(), digest_size=16)
         for place in places:
             problem = self[place]
-            found.update(json.dumps([problem.question, problem.answer], default=str).encode())
+            found.update(json.dumps([problem.question, problem.gold], default=str).encode())
         return found.hexdigest()
 
     def map(self, change: Callable[[Problem], Problem]) -> "ProblemSet":
         """The same problems, each changed when it is asked for."""
-        return ProblemSet(self.name, lambda row: change(self._fetch(row)), self._rows, self.skipped_rows, self._keys)
+        return self._of(self._rows, self._keys, lambda row: change(self._fetch(row)))
+
+    def _of(
+        self, rows: Sequence[int], keys: "array[int] | None", fetch: Callable[[int], Problem] | None = None
+    ) -> "ProblemSet":
+        """The same source in other rows."""
+        return ProblemSet(self.name, fetch or self._fetch, rows, self.skipped_rows, keys, self.notes)
 
 
 def no_problems(name: str) -> ProblemSet:

@@ -13,7 +13,8 @@ from tina_lite.problems.arithmetic import arithmetic
 from tina_lite.problems.files import load_rows
 from tina_lite.problems.problem_set import ProblemSet
 from tina_lite.problems.readers import Listed
-from tina_lite.problems.rows import Selection, answer_of, clean
+from tina_lite.problems.rows import Selection
+from tina_lite.problems.values import answers_of, clean
 from tina_lite.records import Problem
 from tina_lite.user_code import load_function
 
@@ -61,7 +62,8 @@ def load_gym(source: str, params: Mapping[str, object], seed: int, limit: int | 
         (task,) = random.Random(f"{seed}/mixture/{index}").choices(list(weights), list(weights.values()))
         entry = tasks[task][index]
         columns = {"task": task, **_json_like(entry["metadata"])}
-        return Problem(index, clean(entry["question"]), answer_of(entry["answer"]), columns)
+        first, *also = answers_of(entry["answer"]) or ("",)
+        return Problem(index, clean(entry["question"]), first, columns, also=tuple(also))
 
     return ProblemSet("+".join(weights), fetch, range(size)[:limit], {})
 
@@ -96,7 +98,7 @@ def _task(task: str, params: Mapping[str, object]) -> Sequence[dict[str, Any]]:
     source = f"{GYM_PREFIX}{task}"
     refuse_unknown(params, [field.name for field in dataclasses.fields(_gym_config(task))], source)
     dataset = _create(task, params)
-    if not any(answer_of(dataset[row]["answer"]) for row in range(min(len(dataset), ROWS_TRIED))):
+    if not any(answers_of(dataset[row]["answer"]) for row in range(min(len(dataset), ROWS_TRIED))):
         raise BadInput(
             f"data.source: {source} has no answers to compare with, only its own verifier; choose another task"
         )

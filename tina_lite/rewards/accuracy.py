@@ -17,6 +17,7 @@ from typing import NamedTuple
 from tina_lite.answers import bare, comparable, final_answer, is_sane, last_boxed
 from tina_lite.rewards.calling import Failure
 from tina_lite.rewards.completions import Completions, contents
+from tina_lite.rewards.golds import Verdict, best_of, each_gold
 from tina_lite.rewards.numbers import Number, number_in_text, plain_number, same_in_base, same_number
 from tina_lite.rewards.registry import reward
 from tina_lite.rewards.workers import LOST, Lost, WorkerPool
@@ -30,8 +31,6 @@ BRACKETS_IN_A_ROW = re.compile(r"([][(){}])\1{30,}")
 """No part of an answer, and slow to read."""
 VERDICTS_KEPT = 4096
 UNDECIDED = Failure(f"TimeoutError: math-verify was asked twice and did not decide within {LIMIT_S:g} s")
-
-Verdict = bool | Lost | None
 
 
 class Question(NamedTuple):
@@ -60,8 +59,18 @@ def accuracy(completions: Completions, answer: Sequence[object]) -> list[float |
 
 
 def verdicts(texts: Sequence[str], golds: Sequence[object]) -> list[Verdict]:
-    """For each text whether it is right; None where the gold cannot be parsed, LOST where no time sufficed."""
-    found: list[bool | Question | None] = [_quick_verdict(text, gold) for text, gold in zip(texts, golds, strict=True)]
+    """For each text whether it is right; None where the gold cannot be parsed, LOST where no time sufficed.
+
+    Of a list of golds any is right.
+    """
+    pairs = [(text, one) for text, gold in zip(texts, golds, strict=True) for one in each_gold(gold)]
+    single = iter(_of_pairs(pairs))
+    return [best_of([next(single) for _ in each_gold(gold)]) for gold in golds]
+
+
+def _of_pairs(pairs: Sequence[tuple[str, object]]) -> list[Verdict]:
+    """Of texts with one gold each."""
+    found: list[bool | Question | None] = [_quick_verdict(text, gold) for text, gold in pairs]
     unsure = list(dict.fromkeys(verdict for verdict in found if isinstance(verdict, Question)))
     asked = dict(zip(unsure, _ask(unsure), strict=True))
     return [asked[verdict] if isinstance(verdict, Question) else verdict for verdict in found]

@@ -117,7 +117,7 @@ def columns_of(groups: Sequence[Group]) -> Columns:
         "prompts": chat(*(problem.question for problem in problems), role="user"),
         "completions": chat(*(completion.text for _, _, completion in rows)),
         "completion_ids": [list(completion.ids) for _, _, completion in rows],
-        "answer": [problem.answer for problem in problems],
+        "answer": [problem.gold for problem in problems],
         "group_ids": [index for index, _, _ in rows],
     }
 

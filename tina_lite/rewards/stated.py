@@ -12,6 +12,7 @@ from tina_lite.answers import LONGEST_ANSWER, final_answer, last_boxed, stated_a
 from tina_lite.errors import BadInput
 from tina_lite.rewards.calling import call_each
 from tina_lite.rewards.completions import Completions, contents
+from tina_lite.rewards.golds import best, each_gold
 from tina_lite.rewards.registry import reward
 
 SEARCH_LIMIT_S = 1.0
@@ -55,7 +56,10 @@ def exact_match(completions: Completions, answer: Sequence[object]) -> list[floa
     def same(text: str, gold: str) -> float | None:
         return float(stated_answer(text).split() == gold.split()) if gold else None
 
-    return [same(text, _gold(raw)) for text, raw in zip(contents(completions), answer, strict=True)]
+    return [
+        best([same(text, _gold(raw)) for raw in each_gold(golds)])
+        for text, golds in zip(contents(completions), answer, strict=True)
+    ]
 
 
 @reward("numeric")
@@ -85,7 +89,10 @@ def numeric(
         number = last_number(stated_answer(text))
         return float(number is not None and abs(number - gold) <= tolerance + relative_tolerance * abs(gold))
 
-    return [near(text, last_number(_gold(raw))) for text, raw in zip(contents(completions), answer, strict=True)]
+    return [
+        best([near(text, last_number(_gold(raw))) for raw in each_gold(golds)])
+        for text, golds in zip(contents(completions), answer, strict=True)
+    ]
 
 
 def last_number(text: str) -> float | None:
@@ -135,10 +142,10 @@ def choice(completions: Completions, answer: Sequence[object], *, letters: str =
         last_line = text.strip().rpartition("\n")[2]
         return said[-1] if said else _letter(alone.match(last_line[:LONGEST_ANSWER]))
 
-    golds = [_letter(alone.match(_gold(raw))) for raw in answer]
+    letters_of = [[_letter(alone.match(_gold(raw))) for raw in each_gold(golds)] for golds in answer]
     return [
-        None if gold is None else float(chosen(text) == gold)
-        for text, gold in zip(contents(completions), golds, strict=True)
+        best([None if gold is None else float(chosen(text) == gold) for gold in golds])
+        for text, golds in zip(contents(completions), letters_of, strict=True)
     ]
 
 

@@ -115,7 +115,7 @@ def _sample(scored: ScoredGroup, index: int) -> Sample:
     completion, problem = scored.group.completions[index], scored.group.prompt.problem
     return Sample(
         question=problem.question,
-        answer=problem.answer,
+        answer=" or ".join((problem.answer, *problem.also)),
         completion=completion.text,
         rewards={name: values[index] for name, values in scored.rewards.items()},
         total=scored.totals[index],
