@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from trl import GRPOConfig, GRPOTrainer
 
 from tina_lite.grpo import learning_rate
-from tina_lite.policy.portable import model_folder
+from tina_lite.policy.model_folder import model_folder
 from tina_lite.rewards import resolve
 
 

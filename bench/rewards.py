@@ -24,7 +24,7 @@ from tina_lite.rewards.accuracy import _pool, accuracy
 from tina_lite.rewards.completions import Completions, chat
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from hostile import TEMPLATES, hostile_completions
+from hostile_texts import TEMPLATES, hostile_completions
 
 COMPLETIONS = 2000
 TRIALS = 3

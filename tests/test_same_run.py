@@ -120,9 +120,9 @@ def test_the_same_problem_twice_in_a_step_gets_two_groups(quick_recipe, tmp_path
 
     real, seen = trainer.score, []
 
-    def watched(scored_groups, rewards):
+    def watched(scored_groups, *others):
         seen.append([tuple(c.ids for c in group.completions) for group in scored_groups])
-        return real(scored_groups, rewards)
+        return real(scored_groups, *others)
 
     monkeypatch.setattr(trainer, "score", watched)
     run(

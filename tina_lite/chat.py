@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tina_lite.errors import BadInput
 from tina_lite.problems.prompts import Message, encode, render
 from tina_lite.sampler import Sampling, draw, uniforms
+from tina_lite.text_of import TextOf
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,10 +44,7 @@ def pieces(tokenizer: Any, tokens: Iterable[int]) -> Iterator[str]:
 
     Each new token is decoded with the one before it, on which its leading space depends.
     """
-
-    def decode(ids: Sequence[int]) -> str:
-        return str(tokenizer.decode(ids, skip_special_tokens=True))
-
+    decode = TextOf(tokenizer)
     shown: list[int] = []
     waiting: list[int] = []
     for token in tokens:

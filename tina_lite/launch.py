@@ -23,7 +23,6 @@ from tina_lite.plan import elsewhere
 from tina_lite.policy.engine import enter
 from tina_lite.prepare import RUNS, Prepared, prepare
 from tina_lite.preview import FREE
-from tina_lite.problems.from_recipe import prompts_of
 from tina_lite.problems.rows import NOT_CHOSEN
 from tina_lite.recipe import Recipe
 from tina_lite.resuming import UNFINISHED, finished
@@ -130,10 +129,33 @@ class _Session:
             return self._close(trainer, policy, folder, meter, events)
 
     def _begin(self, stack: ExitStack, stop: StopRequest) -> "tuple[Trainer, Policy, RunFolder, Meter, EventStream]":
-        """Everything open and loaded."""
+        """Everything open and loaded; what fails here leaves no folder that the next try would stumble over."""
+        tokenizer = None if self._p.resume else self._read_tokenizer()  # a resumed run has a bill: it goes on at once
+        with ExitStack() as opened:
+            folder = self._open_folder(opened)
+            try:
+                with ExitStack() as inside:
+                    begun = self._loaded(inside, stop, folder, tokenizer)
+                    opened.push(inside.pop_all())
+            except Exception as error:
+                fault = not isinstance(error, TinaError) and not is_out_of_memory(error)
+                if not self._p.resume:
+                    self._leave_nothing()
+                elif fault:
+                    with suppress(OSError, NoRoom):
+                        folder.keep_fault(error)
+                    error.add_note(f"the traceback is in {folder.fault}")
+                if is_out_of_memory(error):
+                    raise NoRoom(f"out of memory while loading: {one_line(error)}; choose a smaller model") from error
+                raise
+            stack.push(opened.pop_all())
+        return begun
+
+    def _loaded(
+        self, stack: ExitStack, stop: StopRequest, folder: RunFolder, tokenizer: Any
+    ) -> "tuple[Trainer, Policy, RunFolder, Meter, EventStream]":
+        """The bill opened, the model loaded, the loop put together in the run's folder."""
         p = self._p
-        tokenizer = None if p.resume else self._read_tokenizer()  # a resumed run has a bill: it goes on at once
-        folder = self._open_folder(stack)
         saved = self._newest_checkpoint(folder) if p.resume else None
         kept = Kept.from_json(saved.state, saved.step) if saved else None
         changes = self._p.identity.changes_since(kept.identity) if kept else []
@@ -155,24 +177,13 @@ class _Session:
         self._announce(events, saved)
         for change in changes:
             events.emit(Notice("warning", change))
-        try:
-            with meter.phase("load"):
-                from tina_lite.assemble import assemble  # imports torch
+        with meter.phase("load"):
+            from tina_lite.assemble import assemble  # imports torch
 
-                choices = kept.choices if kept else None
-                trainer, policy = assemble(self._p, tokenizer, folder, meter, events, stop, choices)
-                if saved is not None and kept is not None:
-                    trainer.restore(saved.tensors, kept)
-        except (BadInput, NoRoom):
-            for tracker in tracking:  # before the folder goes that they write into
-                tracker.close()
-            self._leave_nothing()
-            raise
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise NoRoom(f"out of memory while loading: {one_line(error)}; choose a smaller model") from error
-            folder.keep_fault(error)
-            raise
+            choices = kept.choices if kept else None
+            trainer, policy = assemble(self._p, tokenizer, folder, meter, events, stop, choices)
+            if saved is not None and kept is not None:
+                trainer.restore(saved.tensors, kept)
         return trainer, policy, folder, meter, events
 
     def _rescued(self, error: BaseException, trainer: "Trainer", folder: RunFolder) -> BaseException:
@@ -198,16 +209,14 @@ class _Session:
         return error
 
     def _read_tokenizer(self) -> Any:
-        """Of the model, tried on the first prompt: the last thing that a wrong recipe can break."""
+        """Of the model, which is known to fit then: the last thing that a wrong recipe can break."""
         p = self._p
         model = p.recipe.model
         local = model.id.startswith("builtin:") or Path(model.id).is_dir()
         enter(p.engine, local=local, vllm=p.recipe.rollout.engine == "vllm")  # before transformers is imported
-        from tina_lite.policy.loading import load_tokenizer
+        from tina_lite.model_check import checked_tokenizer  # imports torch
 
-        tokenizer = load_tokenizer(model.id)
-        prompts_of(p.recipe, p.train, tokenizer).next(1)
-        return tokenizer
+        return checked_tokenizer(p.recipe, p.train)
 
     def _open_folder(self, stack: ExitStack) -> RunFolder:
         """Locked; of two runs of a name that start together the second takes the next free folder."""
@@ -274,8 +283,8 @@ class _Session:
             events.emit(Notice("warning", f"no report.html ({type(error).__name__}: {error}); {later}"))
 
     def _leave_nothing(self) -> None:
-        """A recipe that fails while the model is loaded leaves no folder that the next try would stumble over."""
-        if not self._p.resume:
+        """Of a fresh run's folder."""
+        with suppress(OSError):
             shutil.rmtree(self._p.path)
             if self._p.path.parent == RUNS and not any(RUNS.iterdir()):
                 RUNS.rmdir()

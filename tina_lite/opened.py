@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,7 +52,8 @@ def resolve(name: str, quantization: Quantization | None = None) -> Target:
     A run, or an adapter inside one, has its recipe's base and quantization. An adapter on its own is laid on a base in
     NF4, as it was probably trained; a model is taken as it is. `quantization` overrides.
     """
-    folder = Path(name).expanduser()
+    name = os.path.expanduser(name)
+    folder = Path(name)
     if (folder / "recipe.yaml").is_file():
         target = _of_run(folder, folder / "adapter")
     elif (folder / CONFIG).is_file():
@@ -121,7 +123,7 @@ def open_target(target: Target) -> "PortablePolicy":
     config: Mapping[str, Any] = {} if target.adapter is None else read_config(target.adapter)
     policy = PortablePolicy(
         target.model_id,
-        load_tokenizer(target.model_id),
+        load_tokenizer(target.model_id, target.recipe.data.chat_template_kwargs if target.recipe else {}),
         r=int(config.get("r", 1)),
         alpha=float(config.get("lora_alpha", 1)),
         dropout=0.0,

@@ -81,7 +81,7 @@ def prepare(
     engine = engine_of(recipe)
     card = usable_card()
     hourly = hourly_rate(recipe, rate, card)
-    path = Path(out) if out is not None else free_folder(RUNS, recipe.name)
+    path = Path(os.path.expanduser(out)) if out is not None else free_folder(RUNS, recipe.name)
     if resume:
         refuse_changed_recipe(path, recipe, force_recipe)
         # A session more may be an hour more on the bill: it is not begun where the budget does not hold it.

@@ -39,9 +39,9 @@ def dry_run(recipe: Recipe, *, out: str | Path | None = None, rate: float | str 
 
 
 def _first_prompt(p: Prepared) -> list[str]:
-    from tina_lite.policy.loading import load_tokenizer
+    from tina_lite.model_check import checked_tokenizer  # imports torch
 
-    source = prompts_of(p.recipe, p.train, load_tokenizer(p.recipe.model.id))
+    source = prompts_of(p.recipe, p.train, checked_tokenizer(p.recipe, p.train))
     return [f"first prompt, as the model sees it:\n{source.next(1)[0].text}"]
 
 

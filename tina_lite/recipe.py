@@ -7,7 +7,9 @@ field, what was found, what is allowed, and the nearest spelling:
 """
 
 import math
-from collections.abc import Iterable, Mapping
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
@@ -29,6 +31,7 @@ from pydantic import (
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from tina_lite.as_typed import as_list, as_name, as_names, as_rewards, looks_like_digits, with_point
 from tina_lite.condition import Condition
 from tina_lite.errors import BadInput, nearest
 from tina_lite.recipe_file import RecipeFile, plain
@@ -65,6 +68,11 @@ SYNONYMS = {
 }
 
 
+NAME = re.compile(r"[^\W_]([\w .+=-]*[\w+=-])?")
+LONGEST_NAME = 200
+"""Bytes; a file system allows 255, and a number may follow."""
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("a number is needed, not true or false")
@@ -95,7 +103,16 @@ class LoraSection(Section):
     r: Count = Field(32, ge=1, le=1024)
     alpha: Number = Field(128, gt=0)
     dropout: Number = Field(0.05, ge=0, lt=1)
-    target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    target_modules: Annotated[tuple[str, ...], BeforeValidator(as_list), Field(min_length=1)] = (
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+        "gate_proj",
+        "up_proj",
+        "down_proj",
+    )
+    """Or all-linear: every linear layer but embedding and head."""
 
 
 class DataSection(Section):
@@ -112,6 +129,8 @@ class DataSection(Section):
     """Which rows are taken, such as level >= 3 and source != "synthetic"."""
     system_prompt: str | None = None
     """In the place of one that the data holds."""
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Switches of the model's chat template, such as {enable_thinking: false}."""
     limit: Count | None = Field(None, ge=1)
     """The first usable problems."""
     streaming: bool = False
@@ -155,7 +174,10 @@ class RolloutSection(Section):
     """0: off."""
     min_p: Number = Field(0.0, ge=0, lt=1)
     """0: off."""
-    stop_strings: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    stop_strings: Annotated[
+        tuple[Annotated[str, Field(min_length=1)], ...],
+        BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
+    ] = ()
     """A completion also ends with the first of these, which it keeps, as with transformers' generate."""
     resample_zero_variance: Count = Field(0, ge=0)
     """How often in a step groups without variance are replaced by fresh problems."""
@@ -268,7 +290,7 @@ class StopSection(Section):
 
 
 class EvalSection(Section):
-    benchmarks: tuple[str, ...] = ()
+    benchmarks: Annotated[tuple[str, ...], BeforeValidator(as_names)] = ()
     """held_out, or a file.jsonl; measured before and after training."""
     every: Count | None = Field(None, ge=1)
     """Also every so many steps."""
@@ -289,14 +311,16 @@ class CheckpointSection(Section):
 class Recipe(Section):
     """One run, whole. `Recipe.load` reads it from YAML."""
 
-    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Annotated[str, BeforeValidator(as_name)] = "run"
+    """Names the run's folder."""
     seed: Count = Field(42, ge=0, lt=2**63)
     model: ModelSection = Field(default_factory=ModelSection)
     lora: LoraSection = Field(default_factory=LoraSection)
     data: DataSection
     rollout: RolloutSection = Field(default_factory=RolloutSection)
-    rewards: tuple[RewardSection, ...] = Field(
-        (RewardSection(name="accuracy", weight=2), RewardSection(name="format", weight=1))
+    rewards: Annotated[tuple[RewardSection, ...], BeforeValidator(as_rewards)] = (
+        RewardSection(name="accuracy", weight=2),
+        RewardSection(name="format", weight=1),
     )
     grpo: GrpoSection = Field(default_factory=GrpoSection)
     optim: OptimSection = Field(default_factory=OptimSection)
@@ -304,10 +328,20 @@ class Recipe(Section):
     stop: StopSection = Field(default_factory=StopSection)
     eval: EvalSection = Field(default_factory=EvalSection)
     checkpoint: CheckpointSection = Field(default_factory=CheckpointSection)
-    track: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    track: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], BeforeValidator(as_list)] = ()
     """Who else gets the metrics; each needs its package (the extra `track` has all)."""
 
     _folders: tuple[Path, ...] = PrivateAttr(default_factory=lambda: (Path.cwd(),))
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not NAME.fullmatch(name) or len(name.encode()) > LONGEST_NAME:
+            raise ValueError(
+                f"it names a folder: begin with a letter or digit, go on with those, spaces and . _ - + =, "
+                f"at most {LONGEST_NAME} bytes"
+            )
+        return name
 
     @field_validator("rewards")
     @classmethod
@@ -357,26 +391,35 @@ class Recipe(Section):
     def with_local_paths(self) -> "Recipe":
         """The same run from any folder: names of files that exist are made absolute."""
         source = self.data.source
-        absolute = self._absolute_function(source) if ".py:" in source else self._absolute(source)
+        known = source == "arithmetic"
+        absolute = source if known else self._absolute_function(source) or self._absolute(source, os.path.exists)
         data = self.data.model_copy(update={"source": absolute})
-        model = self.model.model_copy(update={"id": self._absolute(self.model.id)})
+        model = self.model.model_copy(update={"id": self._absolute(self.model.id, _holds_a_model)})
         rewards = tuple(
-            reward.model_copy(update={"name": self._absolute_function(reward.name)}) for reward in self.rewards
+            reward.model_copy(update={"name": self._absolute_function(reward.name) or reward.name})
+            for reward in self.rewards
         )
         benchmarks = tuple(self._absolute(name) for name in self.eval.benchmarks)
         evaluation = self.eval.model_copy(update={"benchmarks": benchmarks})
         return self.model_copy(update={"data": data, "model": model, "rewards": rewards, "eval": evaluation})
 
-    def _absolute(self, name: str) -> str:
-        """A path beside the caller, the recipe or what it extends; any other name as it stands."""
+    def _absolute(self, name: str, is_meant: Callable[[Path], bool] = lambda path: False) -> str:
+        """A path beside the caller, the recipe or what it extends; any other name as it stands.
+
+        A bare word is taken for a path only where what is there `is_meant`.
+        """
+        if name.startswith("~"):
+            return os.path.expanduser(name)
         for start in (Path.cwd(), *self._folders):
-            if (start / name).exists() and (name.startswith((".", "/", "~")) or "/" in name or "." in name):
-                return str((start / name).resolve())
+            path = start / name
+            if name and os.path.exists(path) and ("/" in name or "." in name or is_meant(path)):
+                return _named_as_given(path)
         return name
 
     def _absolute_function(self, name: str) -> str:
+        """Of file.py:function; empty for anything else."""
         path, colon, function = name.rpartition(":")
-        return f"{self._absolute(path)}:{function}" if colon and path.endswith(".py") else name
+        return f"{self._absolute(path)}:{function}" if colon and path.endswith(".py") else ""
 
     def to_yaml(self) -> str:
         """The resolved recipe, every field written out."""
@@ -385,6 +428,15 @@ class Recipe(Section):
         yaml.width = 120
         yaml.dump(self.model_dump(mode="json"), out)
         return out.getvalue()
+
+
+def _holds_a_model(path: Path) -> bool:
+    return (path / "config.json").is_file() or (path / "adapter_config.json").is_file()
+
+
+def _named_as_given(path: Path) -> str:
+    """Absolute, and a link by its own name: that of what it leads to may say nothing, as in the cache of the hub."""
+    return str(path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name)
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -438,6 +490,9 @@ def _explain(fault: Any, file: RecipeFile, fields: Any, overrides: Iterable[str]
 def _say(fault: Any, dotted: str, place: list[str | int]) -> str:
     kind, found = fault["type"], fault.get("input")
     if kind == "extra_forbidden":
+        if found is None and looks_like_digits(str(place[-1])):
+            section = ".".join(map(str, place[:-1]))
+            return f"{section}: a number stands behind a comma; write decimals with a point, such as 1.5"
         return f"{dotted}: unknown field{_hint(str(place[-1]), place[:-1])}"
     if kind == "missing":
         return f"{dotted}: is missing and has no default"
@@ -452,7 +507,7 @@ def _say(fault: Any, dotted: str, place: list[str | int]) -> str:
     if kind == "value_error":
         prefix = ""
     hint = nearest(str(found), _literals(fault)) if kind == "literal_error" else ""
-    return f"{dotted}: got {_short(found)}; {prefix}{message}{hint}"
+    return f"{dotted}: got {_short(found)}; {prefix}{message}{hint or with_point(found)}"
 
 
 def _literals(fault: Any) -> list[str]:

@@ -50,12 +50,17 @@ class RecipeFile:
     @property
     def folders(self) -> tuple[Path, ...]:
         """Where the files stand, the recipe's own folder first."""
-        return tuple(dict.fromkeys(path.resolve().parent for path, _ in self.layers))
+        return tuple(dict.fromkeys(folder for path, _ in self.layers for folder in _beside(path)))
 
     def place_of(self, parts: list[str | int]) -> str:
         """`file:line` of a field, or of the deepest part of its way that any of the files holds."""
         path, document = max(self.layers, key=lambda layer: _depth(layer[1], parts))
         return f"{path}:{_line_of(document, parts)}"
+
+
+def _beside(path: Path) -> list[Path]:
+    """Where what stands beside a file may be: a link has two such places."""
+    return list(dict.fromkeys((path.parent.resolve(), path.resolve().parent)))
 
 
 def plain(value: Any) -> Any:
@@ -95,9 +100,9 @@ def _extended(path: Path, document: CommentedMap) -> Path | None:
     name, place = document[EXTENDS], f"{path}:{_line_of(document, [EXTENDS])}: {EXTENDS}"
     if not isinstance(name, str):
         raise BadInput(f"{place}: got {plain(name)!r}; needs a file, or the name of a recipe that ships")
-    beside = path.parent / name
-    if beside.is_file():
-        return beside
+    for folder in _beside(path):
+        if (folder / name).is_file():
+            return folder / name
     known = shipped_recipes()
     if name in known:
         return known[name]

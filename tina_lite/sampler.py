@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tina_lite.errors import NoRoom
 from tina_lite.memory import with_less_each_time
 from tina_lite.records import Completion, FinishReason, Group, Prompt
+from tina_lite.text_of import TextOf
 
 if TYPE_CHECKING:
     import torch
@@ -229,6 +230,7 @@ class Sampler:
         self._seed = seed
         self.kv_tokens = kv_tokens
         self._say = say
+        self._text_of = TextOf(policy.tokenizer)
         # A token is at least one byte of text, so that a stop string lies within so many tokens.
         self._tail = max((len(string.encode()) for string in sampling.stop_strings), default=0)
 
@@ -362,14 +364,13 @@ class Sampler:
 
     def _said(self, ids: Sequence[int]) -> bool:
         """Whether the last tokens of a completion hold a stop string."""
-        text = self._policy.tokenizer.decode(ids, skip_special_tokens=True)
+        text = self._text_of(ids)
         return any(string in text for string in self._sampling.stop_strings)
 
     def _completion(self, ids: list[int], logprobs: list[float]) -> Completion:
         stopped = ids[-1] in self._policy.stop_ids or (self._tail > 0 and self._said(ids[-self._tail :]))
         finish: FinishReason = "stop" if stopped else "length"
-        text = self._policy.tokenizer.decode(ids, skip_special_tokens=True)
-        return Completion(tuple(ids), tuple(logprobs), text, finish)
+        return Completion(tuple(ids), tuple(logprobs), self._text_of(ids), finish)
 
 
 def compaction(ended: Sequence[bool]) -> list[int]:

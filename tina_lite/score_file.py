@@ -16,7 +16,7 @@ from typing import Any
 from tina_lite.errors import BadInput
 from tina_lite.problems.rows import QUESTION_NAMES
 from tina_lite.problems.values import answers_of, question_of
-from tina_lite.rewards import StepScores, WeightedReward, score_rows
+from tina_lite.rewards import StepScores, TrainerState, WeightedReward, score_rows
 from tina_lite.rewards.completions import chat
 
 ROWS_AT_ONCE = 256
@@ -102,6 +102,7 @@ def _columns(rows: Sequence[Row], group_ids: Sequence[int], encode: Encode) -> d
         "completion_ids": [row.get("completion_ids") or encode(text) for row, text in zip(rows, texts, strict=True)],
         "answer": [_gold(row.get("answer")) for row in rows],
         "group_ids": list(group_ids),
+        "trainer_state": [TrainerState()] * len(rows),
     }
 
 

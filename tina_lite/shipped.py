@@ -1,5 +1,6 @@
 """The recipes that ship with the package: in a wheel they lie inside it, in a checkout beside it."""
 
+import os
 from pathlib import Path
 
 from tina_lite.errors import BadInput, nearest
@@ -16,8 +17,8 @@ def shipped_recipes() -> dict[str, Path]:
 
 def find_recipe(path: Path) -> Path:
     """A file, or the name of a shipped recipe. BadInput with the nearest name where it is neither."""
-    if path.exists():
-        return path
+    if os.path.exists(path.expanduser()):
+        return path.expanduser()
     known = shipped_recipes()
     if str(path) in known:
         return known[str(path)]

@@ -18,7 +18,7 @@ from tina_lite.evaluate.examiner import Examiner, Results
 from tina_lite.learner import Learner
 from tina_lite.problems import PromptSource
 from tina_lite.records import Group, Prompt, ScoredGroup, Update
-from tina_lite.rewards import BrokenRewards, Scores, StepScores, WeightedReward, score
+from tina_lite.rewards import BrokenRewards, Scores, StepScores, TrainerState, WeightedReward, score
 from tina_lite.runs.events import EventStream, Notice, StepDone
 from tina_lite.runs.folder import RunFolder
 from tina_lite.runs.identity import Identity
@@ -104,6 +104,7 @@ class Trainer:
         self._fell_back = False
         self._collapse = CollapseWatch()
         self._broken = BrokenRewards()
+        self._said: set[str] = set()
         self.state = RunState()
         self.stop_reason = ""
         self._whole = self._kept().to_json()
@@ -246,10 +247,10 @@ class Trainer:
         self._events.emit(Notice("info", f"{self._pace.limit()} leaves {left_s:.1f} s: {kept}, and {why}"))
 
     def _next_prompts(self, count: int) -> list[Prompt]:
-        skipped = self._source.too_long
         prompts = self._source.next(count)
-        if self._source.too_long > skipped:
-            self._notice(f"{self._source.too_long} prompts skipped so far: longer than rollout.max_prompt_length")
+        if skipped := self._source.too_long:  # said of the first, and again when there are ten times as many
+            said = f"{skipped} prompts skipped so far: longer than rollout.max_prompt_length"
+            self._say_once(said, f"skipped {len(str(skipped))}")
         return prompts
 
     def _rollout(self, prompts: Sequence[Prompt], step: int) -> tuple[Sequence[Group], int]:
@@ -269,10 +270,14 @@ class Trainer:
     def _score(self, groups: Sequence[Group], step: int, rollout_s: float) -> list[Judged]:
         started = self._meter.elapsed_s()
         with self._phases("reward", step), self._stop.limited(self._pace.scoring_may_take_s(rollout_s)):
-            scores = score(groups, self._rewards)
+            scores = score(groups, self._rewards, self._trainer_state(step))
         self._pace.timings.reward = max(self._pace.timings.reward, self._meter.elapsed_s() - started)
         if scores.failures:
             self._say_failures(scores)
+        for name in scores.silent:
+            self._say_once(
+                f"reward {name} gave None for every completion of step {step}: it counts for nothing there", name
+            )
         broken = self._broken.after(scores)
         if broken:
             raise TinaError(
@@ -280,6 +285,9 @@ class Trainer:
                 f"step {self.state.step} is saved: mend it and go on with: tina-lite resume {self._folder.path}"
             )
         return list(zip(groups, scores.groups, strict=True))
+
+    def _trainer_state(self, step: int) -> TrainerState:
+        return TrainerState(step - 1, self._settings.max_steps, self._source.position / self._source.problems)
 
     def _say_failures(self, scores: StepScores) -> None:
         """Count, show, and keep the first traceback of the run."""
@@ -382,6 +390,12 @@ class Trainer:
         if self._settings.lr_horizon == "budget":
             metrics["lr_horizon"] = self.state.horizon
         self._watch_condition(metrics)
+        if metrics["completions/clipped_ratio"] == 1:
+            self._say_once(
+                f"all completions of step {step} were cut off before they ended; rollout.max_completion_length may be "
+                "too short",
+                "cut off",
+            )
         for sign in self._collapse.after(metrics):
             self._notice(f"step {step}: {sign}")
         if ahead := self._pace.outlook(step):
@@ -446,6 +460,12 @@ class Trainer:
                 f"stopped at step {self.state.step}; go on with: tina-lite resume {self._folder.path}",
                 self._stop.signal_number,
             )
+
+    def _say_once(self, text: str, matter: str) -> None:
+        """Once a session, however often the matter comes up."""
+        if matter not in self._said:
+            self._said.add(matter)
+            self._notice(text)
 
     def _notice(self, text: str) -> None:
         self._events.emit(Notice("warning", text))

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -39,8 +40,8 @@ def _load_file(source: str, base_folder: Path | None) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module  # before it runs: dataclasses and pickle look their module up
     try:
-        with _importable([path.parent]):
-            spec.loader.exec_module(module)
+        _make_importable([path.parent, path.resolve().parent])
+        spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[module_name]
         raise
@@ -50,34 +51,39 @@ def _load_file(source: str, base_folder: Path | None) -> ModuleType:
 def _find(source: str, base_folder: Path | None) -> Path:
     folders = [Path.cwd()] if base_folder is None else [Path.cwd(), base_folder]
     for folder in folders:
-        if (folder / source).is_file():
-            return (folder / source).resolve()
+        path = folder / source
+        if os.path.isfile(path):
+            return path.parent.resolve() / path.name  # a link by its own name, which ends in .py
     raise _NotThere(f"no file {source} in {' or '.join(dict.fromkeys(map(str, folders)))}")
 
 
 def _load_module(source: str, base_folder: Path | None) -> ModuleType:
-    with _importable([Path.cwd(), *([base_folder] if base_folder else [])]):
-        try:
-            return importlib.import_module(source)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{source}.".startswith(f"{error.name}."):
-                raise
-            raise _NotThere(f"no module {source!r} here; name a file as path/to/file.py:function") from error
+    _make_importable([Path.cwd(), *([base_folder] if base_folder else [])])
+    try:
+        return importlib.import_module(source)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{source}.".startswith(f"{error.name}."):
+            raise
+        raise _NotThere(f"no module {source!r} here; name a file as path/to/file.py:function") from error
 
 
 class _NotThere(Exception):
     """No such file or module."""
 
 
-@contextmanager
-def _importable(folders: list[Path]) -> Iterator[None]:
-    """Let a module that lies beside the recipe, and what it imports, be found."""
-    before = list(sys.path)
-    sys.path.extend(str(folder) for folder in folders)
-    try:
-        yield
-    finally:
-        sys.path[:] = before
+_brought: list[str] = []
+"""Folders that recipes have added to Python's path."""
+
+
+def _make_importable(folders: list[Path]) -> None:
+    """Let a module that lies beside the recipe, and what it imports, be found; a function may import when it is called.
+
+    Behind everything else, so that nothing is hidden by it, and before what an earlier recipe brought.
+    """
+    brought = list(dict.fromkeys([*map(str, folders), *_brought]))
+    own = [folder for folder in sys.path if folder not in _brought]
+    _brought[:] = [folder for folder in brought if folder not in own]
+    sys.path[:] = [*own, *_brought]
 
 
 @contextmanager

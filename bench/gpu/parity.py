@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from tina_lite.policy.loading import model_folder
+from tina_lite.policy.model_folder import model_folder
 
 PROBE = Path(__file__).parents[2] / "tests" / "policy" / "engine_probe.py"
 

@@ -12,7 +12,8 @@ from tina_lite.plan import cpu, device, find_device, read_shape
 from tina_lite.plan.cards import card_named, cards
 from tina_lite.plan.cpu import ASSUMED, CpuSpeed, cache_file, cpu_speed
 from tina_lite.plan.device import GIB
-from tina_lite.plan.model_config import TINY_BASE, shipped_models
+from tina_lite.plan.model_config import shipped_models
+from tina_lite.policy.model_folder import TINY_BASE
 
 TINY = read_shape(TINY_BASE)
 FAST = CpuSpeed(1e11, 4e11, 2e10, 1e-5, "bfloat16")

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from tina_lite.plan import read_shape
 from tina_lite.plan.device import GIB, Device
 from tina_lite.plan.memory import NF4_TABLES, Memory, base_bytes, memory_of, nf4_bytes
-from tina_lite.plan.model_config import TINY_BASE, shipped_models
+from tina_lite.plan.model_config import shipped_models
 from tina_lite.plan.work import Work
+from tina_lite.policy.model_folder import TINY_BASE
 from tina_lite.recipe import Recipe
 
 QWEN = "Qwen/Qwen2.5-1.5B"

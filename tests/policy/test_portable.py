@@ -13,8 +13,9 @@ from tina_lite.policy import TokenBatch
 from tina_lite.policy.dense import base_weight
 from tina_lite.policy.generic import CachedDecoder
 from tina_lite.policy.head import Head
-from tina_lite.policy.loading import load_tokenizer, model_folder
+from tina_lite.policy.loading import load_tokenizer
 from tina_lite.policy.logprobs import token_logprobs
+from tina_lite.policy.model_folder import model_folder
 from tina_lite.sampler import Sampler, Sampling
 
 pytestmark = pytest.mark.slow
@@ -254,7 +255,7 @@ def test_python_that_comes_with_a_model_is_not_run_nor_asked_about(tmp_path, mon
     from contextlib import suppress
 
     from tina_lite.errors import BadInput
-    from tina_lite.policy.loading import load_tokenizer, model_folder, read_config
+    from tina_lite.policy.loading import load_tokenizer, read_config
 
     folder = tmp_path / "model"
     shutil.copytree(model_folder("builtin:tiny"), folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))

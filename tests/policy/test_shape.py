@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tina_lite.plan import read_shape
-from tina_lite.plan.model_config import TINY_BASE
 from tina_lite.policy.interface import TokenBatch
+from tina_lite.policy.model_folder import TINY_BASE
 from tina_lite.policy.shares import DENSE_SHARE, keeps_dense_copy
 
 PROMPTS, GENERATIONS, PROMPT, COMPLETION = 3, 8, 21, 22

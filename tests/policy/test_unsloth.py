@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tina_lite.policy.loading import model_folder
+from tina_lite.policy.model_folder import model_folder
 
 SMOLLM2 = Path(os.environ.get("TINA_LITE_TEST_MODEL") or Path.home() / ".cache" / "tina-lite" / "smollm2-135m-instruct")
 PROBE = Path(__file__).parent / "engine_probe.py"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hostile import hostile_completions
+from hostile_texts import hostile_completions
 from made_up_runs import EVIL, sample, write_lines
 
 from tina_lite.errors import BadInput

@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from hostile import TEMPLATES, hostile_completions
+from hostile_texts import TEMPLATES, hostile_completions
 
 from tina_lite.console.text import clean, fold, one_line
 from tina_lite.rewards import WeightedReward, known_rewards, resolve, score_rows

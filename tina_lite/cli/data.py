@@ -14,7 +14,7 @@ from tina_lite.errors import BadInput
 
 if TYPE_CHECKING:
     from tina_lite.problems.survey import PromptLengths, Survey
-    from tina_lite.recipe import ModelSection
+    from tina_lite.recipe import Recipe
 
 MOST_NAMED = 100
 WIDEST = 120
@@ -38,7 +38,7 @@ def data(recipe: Path, settings: tuple[str, ...], model: str | None, head: int, 
         overrides["model.id"] = model
     loaded = Recipe.load(find_recipe(recipe), overrides).with_local_paths()
     problems = problems_of(loaded)
-    found = survey(loaded, problems, _tokenizer(loaded.model), head)
+    found = survey(loaded, problems, _tokenizer(loaded), head)
     if as_json:
         click.echo(json.dumps(found.as_dict()))
         return
@@ -46,12 +46,12 @@ def data(recipe: Path, settings: tuple[str, ...], model: str | None, head: int, 
         click.echo(line)
 
 
-def _tokenizer(model: "ModelSection") -> Any:
+def _tokenizer(recipe: "Recipe") -> Any:
     """None, said on stderr, where there is no tokenizer: rows can be counted without one."""
     from tina_lite.policy.loading import load_tokenizer
 
     try:
-        return load_tokenizer(model.id)
+        return load_tokenizer(recipe.model.id, recipe.data.chat_template_kwargs)
     except BadInput as error:
         print(f"prompts are neither measured nor shown as the model sees them: {error}", file=sys.stderr)
         return None

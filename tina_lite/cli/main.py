@@ -1,8 +1,10 @@
 """The command line: `tina-lite run recipe.yaml`. Commands are thin: parse, call, print; each has a file of its own."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -55,6 +57,9 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that is not UTF-8, a path that is not: never an error
+            stream.reconfigure(errors="backslashreplace")
     code = outcome()
     if code:
         sys.exit(code)
@@ -64,7 +69,7 @@ def main() -> None:
 def outcome(arguments: Sequence[str] | None = None) -> int:
     """Run a command, by default the process's own; a documented exit code.
 
-    Every error that a person can mend is one line on stderr.
+    Every error is one line on stderr; of one that nobody foresaw the traceback is in a file that the line names.
     """
     try:
         cli.main(arguments, standalone_mode=False)
@@ -79,6 +84,14 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
     except TinaError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # whoever read the output has what it wanted
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (the interpreter flushes it at its end)
+        return 0
+    except Exception as error:
+        from tina_lite.cli.fault import exit_code, line_for
+
+        print(line_for(error), file=sys.stderr)
+        return exit_code(error)
     return 0
 
 

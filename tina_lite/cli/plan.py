@@ -6,13 +6,13 @@ from pathlib import Path
 import click
 
 from tina_lite.cli.load import load_recipe
-from tina_lite.cli.options import recipe_options
+from tina_lite.cli.options import NUMBER, recipe_options
 
 
 @click.command()
 @recipe_options
 @click.option("--gpu", metavar="NAME", help="Plan for this card instead of this machine.")
-@click.option("--vram", type=float, metavar="GIB", help="Plan for a card of so much memory.")
+@click.option("--vram", type=NUMBER, metavar="GIB", help="Plan for a card of so much memory.")
 @click.option(
     "--run", "folder", type=click.Path(path_type=Path), metavar="DIR", help="A run that corrects the forecast."
 )

@@ -5,13 +5,14 @@ from pathlib import Path
 import click
 
 from tina_lite.cli.load import load_recipe
+from tina_lite.cli.options import NUMBER
 from tina_lite.cli.run import go_on
 
 
 @click.command()
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Another limit; needs --force-recipe.")
-@click.option("--max-usd", "--max-cost", type=float, metavar="X", help="Another budget; needs --force-recipe.")
+@click.option("--max-usd", "--max-cost", type=NUMBER, metavar="X", help="Another budget; needs --force-recipe.")
 @click.option("--max-steps", type=int, metavar="N", help="Another number of steps; needs --force-recipe.")
 @click.option("--force-recipe", is_flag=True, help="Go on with another budget, other stop rules or checkpoints.")
 @click.option("--force-restart", is_flag=True, help="Begin again at step 0 where every checkpoint is damaged.")

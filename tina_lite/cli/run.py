@@ -8,7 +8,7 @@ import click
 
 from tina_lite.cli.load import load_recipe
 from tina_lite.cli.options import recipe_options
-from tina_lite.errors import TinaError, one_line
+from tina_lite.errors import TinaError
 
 if TYPE_CHECKING:
     from tina_lite.recipe import Recipe
@@ -92,6 +92,7 @@ def go_on(recipe: "Recipe", out: Path, rate: str | None, plain: bool, as_json: b
 
 
 def _train(recipe: "Recipe", out: Path | None, rate: str | None, plain: bool, as_json: bool, **resuming: bool) -> None:
+    from tina_lite.cli.fault import exit_code, line_for
     from tina_lite.cli.leave import drop_everything, leave
     from tina_lite.console import choose
     from tina_lite.launch import train
@@ -106,9 +107,8 @@ def _train(recipe: "Recipe", out: Path | None, rate: str | None, plain: bool, as
         print(error, file=sys.stderr)
         leave(error.exit_code)
     except (Exception, SystemExit) as error:
-        notes = "; ".join(getattr(error, "__notes__", []))
-        print(f"a fault ended the run: {type(error).__name__}: {one_line(error)}; {notes}", file=sys.stderr)
-        leave(1)
+        print(line_for(error), file=sys.stderr)
+        leave(exit_code(error))
     if not as_json:
         print(f"{summary['folder']}/summary.json")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from tina_lite.errors import BadInput
+from tina_lite.policy.model_folder import CONFIG, model_folder, refuse_broken
 from tina_lite.policy.shape import ModelShape
 
-TINY_BASE = "builtin:tiny"
 CONFIGS = Path(__file__).parent / "configs"
 """config.json of common bases as NAME--MODEL.json, cut to what a shape is made of."""
 
@@ -32,15 +32,10 @@ def shipped_models() -> tuple[str, ...]:
 
 
 def _config(model_id: str) -> dict[str, Any]:
-    if model_id == TINY_BASE:
-        return _read(Path(__file__).parent.parent / "base" / "config.json", model_id)
-    if model_id.startswith("builtin:"):
-        raise BadInput(f"model.id: {model_id} does not ship with the package; did you mean {TINY_BASE}?")
-    folder = Path(model_id).expanduser()
-    if folder.is_dir() and (folder / "config.json").is_file():
-        return _read(folder / "config.json", model_id)
-    if folder.is_dir() or model_id.startswith((".", "/", "~")):
-        raise BadInput(f"model.id: {model_id} is not a model folder (no config.json there)")
+    folder = Path(model_folder(model_id))
+    if folder.is_dir() and (folder / CONFIG).is_file():
+        return _read(folder / CONFIG, model_id)
+    refuse_broken(model_id)
     if model_id in shipped_models():
         return _read(CONFIGS / f"{model_id.replace('/', '--', 1)}.json", model_id)
     return _read(_from_hub(model_id), model_id)

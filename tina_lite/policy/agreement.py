@@ -43,6 +43,11 @@ def refuse_disagreement(policy: Scoring, causal_lm: Any, dtype: torch.dtype) -> 
     targets = row[0, PROMPT:, None]
     whole = causal_lm(input_ids=row, use_cache=False).logits[0, PROMPT - 1 : -1].float()
     expected = whole.log_softmax(-1).gather(1, targets)[:, 0]
+    if not bool(whole.isfinite().all()):
+        raise BadInput(
+            "model.id: the model's logits are not finite, so some of its weights are NaN or infinite; copy or download "
+            "it again"
+        )
     scored = policy.logprobs(TokenBatch((tuple(prompt),), ((tuple(completion),),)), 1.0)[0][0]
     sampled = _as_sampled(policy, prompt, completion).log_softmax(-1).gather(1, targets)[:, 0]
     for name, found in (("learner", scored), ("sampler", sampled)):

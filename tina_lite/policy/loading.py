@@ -3,17 +3,22 @@
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
 
-from tina_lite.errors import BadInput
+from tina_lite.errors import BadInput, TinaError, one_line
 from tina_lite.hub import REACH_LIMIT_S, unreachable
+from tina_lite.memory import is_out_of_memory
+from tina_lite.policy.model_folder import model_folder, refuse_broken
+from tina_lite.policy.shape import ALL_LINEAR
 
-TINY_BASE = "builtin:tiny"
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 PROBE_ROWS = 512
 PROBE_TRIALS = 8
 CLEARLY_FASTER = 1.5
@@ -21,15 +26,6 @@ CLEARLY_FASTER = 1.5
 DtypeName = Literal["float32", "bfloat16"]
 DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 NAMES: dict[torch.dtype, DtypeName] = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
-
-
-def model_folder(model_id: str) -> str:
-    """The name under which transformers finds a model: the shipped base's folder, or the name as it stands."""
-    if model_id == TINY_BASE:
-        return str(Path(__file__).parent.parent / "base")
-    if model_id.startswith("builtin:"):
-        raise BadInput(f"model.id: {model_id} does not ship with the package; did you mean {TINY_BASE}?")
-    return model_id
 
 
 def compute_dtype(name: str, device: torch.device, config: Any) -> torch.dtype:
@@ -63,8 +59,11 @@ def seconds_on_cpu(hidden: int, intermediate: int) -> dict[torch.dtype, float]:
     return seconds
 
 
-def load_tokenizer(model_id: str) -> Any:
-    """The model's tokenizer; BadInput where there is none, or where it is Python of its own, which is never run."""
+def load_tokenizer(model_id: str, template_kwargs: Mapping[str, Any] = NOTHING) -> Any:
+    """The model's tokenizer; BadInput where there is none, or where it is Python of its own, which is never run.
+
+    `template_kwargs` are the chat template's own switches, such as enable_thinking; it has them from here on.
+    """
     from transformers import AutoTokenizer
 
     if not Path(model_folder(model_id)).is_dir():
@@ -74,6 +73,13 @@ def load_tokenizer(model_id: str) -> Any:
     # It warns of prompts over the model's length; the recipe's max_prompt_length is the limit here.
     logging.getLogger("transformers.tokenization_utils_base").setLevel(logging.ERROR)
     tokenizer.clean_up_tokenization_spaces = False  # a completion is scored as it was sampled
+    unknown = [name for name in template_kwargs if name not in str(tokenizer.chat_template or "")]
+    if unknown:
+        raise BadInput(
+            f"data.chat_template_kwargs: the chat template of {model_id} knows no {', '.join(unknown)}; leave it out"
+        )
+    if template_kwargs:
+        tokenizer.apply_chat_template = partial(tokenizer.apply_chat_template, **template_kwargs)
     return tokenizer
 
 
@@ -96,19 +102,87 @@ def read_config(model_id: str) -> Any:
 @contextmanager
 def loading(model_id: str) -> Iterator[None]:
     """Foreign errors of loading become one clear line."""
-    folder = Path(model_folder(model_id))
-    if model_id.startswith((".", "/", "~")) and not (folder / "config.json").exists():
-        raise BadInput(f"model.id: {model_id} is not a model folder (no config.json there)")
-    if folder.is_dir() and not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
-        raise BadInput(f"model.id: {model_id} holds no weights (*.safetensors); copy the whole model folder")
+    refuse_broken(model_id)
+    local = Path(model_folder(model_id)).is_dir()
+    try:
+        with _said_in_one_line():
+            yield
+    except TinaError:
+        raise
+    except Exception as error:  # of transformers, tokenizers, jinja, safetensors, and what they stumble over
+        said = one_line(error, 1000)
+        if is_out_of_memory(error):
+            raise
+        if "trust_remote_code" in said or "custom code" in said:
+            raise BadInput(
+                f"model.id: {model_id} brings Python of its own, which is never run; choose a model that transformers "
+                "knows"
+            ) from error
+        told = f"({type(error).__name__}: {said.split('. ')[0][:160]})"
+        if local:
+            raise BadInput(
+                f"model.id: cannot load {model_id} {told}; copy the whole folder again, or choose another model"
+            ) from error
+        raise BadInput(
+            f"model.id: cannot load {model_id}: looked for a local folder and on the Hugging Face hub {told}; give a "
+            "folder with --model FOLDER"
+        ) from error
+
+
+def skeleton(model_id: str) -> Any:
+    """The model without its numbers, on torch's meta device: names and shapes of all that it has.
+
+    BadInput where the weights of a local folder are not those that its config.json asks for.
+    """
+    from transformers import AutoModelForCausalLM
+
+    config = read_config(model_id)
+    with loading(model_id):
+        if not Path(model_folder(model_id)).is_dir() or getattr(config, "quantization_config", None):
+            with torch.device("meta"):
+                return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        quiet_loading()
+        model, found = AutoModelForCausalLM.from_pretrained(
+            model_folder(model_id),
+            dtype=torch.float32,
+            device_map="meta",
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            trust_remote_code=False,
+        )
+    refuse_other_weights(model_id, found)
+    return model
+
+
+@contextmanager
+def _said_in_one_line() -> Iterator[None]:
+    """Without what transformers says beside it, such as its table of missing tensors."""
+    from transformers.utils import logging as transformers_logging
+
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity(logging.CRITICAL)
     try:
         yield
-    except (OSError, ValueError, KeyError) as error:
-        said = " ".join(str(error).split()).split(". ")[0][:160]
-        raise BadInput(
-            f"model.id: cannot load {model_id}: looked for a local folder and on the Hugging Face hub "
-            f"({type(error).__name__}: {said}); give a folder with --model FOLDER"
-        ) from error
+    finally:
+        transformers_logging.set_verbosity(before)
+
+
+def refuse_other_weights(model_id: str, found: Mapping[str, Any]) -> None:
+    """BadInput where tensors are missing, left over or of another shape: the rest would be random or cut off.
+
+    `found`: what transformers tells of a loading.
+    """
+    kinds = {
+        "missing_keys": "{} of its tensors are not among the weights, such as {}",
+        "unexpected_keys": "its weights hold {} tensors that its config.json has no place for, such as {}",
+        "mismatched_keys": "{} of its tensors have another shape than config.json says, such as {}",
+    }
+    for kind, said in kinds.items():
+        names = sorted(one if isinstance(one, str) else one[0] for one in found.get(kind) or ())
+        if names:
+            raise BadInput(
+                f"model.id: {model_id}: {said.format(len(names), names[0])}; copy config.json and weights of one model"
+            )
 
 
 def load_base(model_id: str, quantization: str, dtype: torch.dtype, device: torch.device) -> Any:
@@ -124,14 +198,16 @@ def load_base(model_id: str, quantization: str, dtype: torch.dtype, device: torc
             bnb_4bit_compute_dtype=dtype,
         )
     with loading(model_id):
-        model = AutoModelForCausalLM.from_pretrained(
+        model, found = AutoModelForCausalLM.from_pretrained(
             model_folder(model_id),
             quantization_config=config,
             dtype=dtype,
             device_map={"": device},
             attn_implementation="sdpa",
+            output_loading_info=True,
             trust_remote_code=False,
         )
+    refuse_other_weights(model_id, found)
     _keep_gradients_right(model)
     return model.eval().requires_grad_(False)
 
@@ -158,10 +234,8 @@ def _keep_gradients_right(model: Any) -> None:
 def attach_lora(base: Any, r: int, alpha: float, dropout: float, target_modules: tuple[str, ...]) -> Any:
     from peft import LoraConfig, get_peft_model
 
-    refuse_targets(base, target_modules)
-    config = LoraConfig(
-        r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=list(target_modules), task_type="CAUSAL_LM"
-    )
+    targets = list(chosen_targets(base, target_modules))
+    config = LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets, task_type="CAUSAL_LM")
     model = get_peft_model(base, config)
     for parameter in model.parameters():
         if parameter.requires_grad:
@@ -169,14 +243,26 @@ def attach_lora(base: Any, r: int, alpha: float, dropout: float, target_modules:
     return model.eval()
 
 
-def refuse_targets(base: Any, target_modules: tuple[str, ...]) -> None:
-    """BadInput where the model lacks one of the modules, which peft would pass over, or where one cannot be trained."""
-    linear = [name for name, module in base.named_modules() if name and hasattr(module, "in_features")]
+def chosen_targets(base: Any, target_modules: tuple[str, ...]) -> tuple[str, ...]:
+    """The modules that are adapted, all-linear spelt out.
+
+    BadInput where the model lacks one, which peft would pass over, or where one cannot be trained.
+    """
+    from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer
+
+    linear = [
+        name
+        for name, module in base.named_modules()
+        if name and (hasattr(module, "in_features") or isinstance(module, Conv1D))
+    ]
     ends = (base.get_input_embeddings(), base.get_output_embeddings())
     frozen = {name for name, module in base.named_modules() if any(module is end for end in ends)}
     missing = [target for target in target_modules if not any(_is_named(name, target) for name in linear)]
     ends_meant = [target for target in target_modules if any(_is_named(name, target) for name in frozen)]
-    found = ", ".join(sorted({name.rpartition(".")[2] for name in linear if name not in frozen}))
+    trained = sorted({name.rpartition(".")[2] for name in linear if name not in frozen})
+    if ALL_LINEAR in target_modules:
+        return tuple(trained)
+    found = ", ".join(trained)
     if ends_meant:
         raise BadInput(
             f"lora.target_modules: {', '.join(ends_meant)} cannot be trained, embedding and head stay frozen; "
@@ -187,6 +273,7 @@ def refuse_targets(base: Any, target_modules: tuple[str, ...]) -> None:
             f"lora.target_modules: {', '.join(missing)} fit no layer of this model "
             f"({base.config.model_type}); it has {found}"
         )
+    return target_modules
 
 
 def _is_named(name: str, target: str) -> bool:
@@ -195,6 +282,7 @@ def _is_named(name: str, target: str) -> bool:
 
 
 def stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Tokens that end a completion, as model and tokenizer name them; of a model that was loaded, or its skeleton."""
     known = model.generation_config.eos_token_id
     ids = known if isinstance(known, list) else [known]
     return frozenset(int(i) for i in (*ids, tokenizer.eos_token_id) if i is not None)

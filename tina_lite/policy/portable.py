@@ -22,11 +22,11 @@ from tina_lite.policy.loading import (
     attach_lora,
     compute_dtype,
     load_base,
-    model_folder,
     read_config,
     stop_ids,
 )
 from tina_lite.policy.logprobs import token_logprobs
+from tina_lite.policy.model_folder import model_folder
 from tina_lite.policy.shape import ModelShape
 from tina_lite.policy.shares import ACTIVATION_SHARE, dense_copies, keeps_dense_copy
 from tina_lite.policy.vllm import Vllm

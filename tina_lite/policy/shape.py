@@ -9,6 +9,8 @@ from tina_lite.policy.shares import CHUNK_ELEMENTS, LOGIT_COPIES
 
 ARCHITECTURES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 """Computed by the engine as plain tensors (policy/dense.py); others run through transformers' own forward pass."""
+ALL_LINEAR = "all-linear"
+"""PEFT's word for every linear layer but the head."""
 FUSED = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))
 """Projections that read the same input, and are one product in policy/dense.py."""
 _NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
@@ -105,11 +107,11 @@ class ModelShape:
     def lora_parameters(self, r: int, targets: Iterable[str]) -> int:
         """Weights of an adapter of rank `r` on the projections named."""
         linears = self.linears
-        return self.layers * r * sum(sum(linears[name]) for name in set(targets) if name in linears)
+        return self.layers * r * sum(sum(linears[name]) for name in _chosen(targets, linears))
 
     def fused_adapter_elements(self, r: int, targets: Iterable[str]) -> int:
         """Elements of the adapter as FusedLinear lays it out: A stacked, B block-diagonal, zeros included."""
-        chosen, elements = set(targets), 0
+        chosen, elements = _chosen(targets, self.linears), 0
         for group in FUSED:
             rank = r * len(chosen.intersection(group))
             elements += rank * (self.linears[group[0]][0] + sum(self.linears[name][1] for name in group))
@@ -157,3 +159,8 @@ def _slides(config: Mapping[str, Any], kind: str) -> bool:
     if kind == "mistral":  # whose default is a window of 4096
         return config.get("sliding_window", 4096) is not None
     return bool(config.get("use_sliding_window", False))
+
+
+def _chosen(targets: Iterable[str], linears: Mapping[str, object]) -> set[str]:
+    named = set(targets)
+    return set(linears) if ALL_LINEAR in named else named & linears.keys()

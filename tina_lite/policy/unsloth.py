@@ -22,14 +22,14 @@ from tina_lite.policy.generic import CachedDecoder, hidden_before_completions
 from tina_lite.policy.interface import Decoder, TokenBatch
 from tina_lite.policy.loading import (
     NAMES,
+    chosen_targets,
     compute_dtype,
     loading,
-    model_folder,
     quiet_loading,
     read_config,
-    refuse_targets,
     stop_ids,
 )
+from tina_lite.policy.model_folder import model_folder
 from tina_lite.policy.unsloth_import import quiet
 from tina_lite.policy.vllm import Vllm
 
@@ -78,14 +78,14 @@ class UnslothPolicy:
                 max_lora_rank=r,
                 trust_remote_code=False,
             )
-        refuse_targets(base, target_modules)
+        targets = chosen_targets(base, target_modules)
         with quiet():
             self.model = FastLanguageModel.get_peft_model(
                 base,
                 r=r,
                 lora_alpha=alpha,
                 lora_dropout=dropout,
-                target_modules=list(target_modules),
+                target_modules=list(targets),
                 random_state=seed,
                 use_gradient_checkpointing="unsloth",
             )

@@ -1,5 +1,6 @@
 """Problems from rows that can be read again: from local files, a folder of them, and whatever else has a reader."""
 
+import os
 from array import array
 from collections.abc import Callable
 from itertools import islice
@@ -36,7 +37,7 @@ def find_file(source: str, base_folder: Path | None) -> Path:
     """The file or folder, from the working directory or else from the recipe's folder."""
     folders = [Path()] if base_folder is None else [Path(), base_folder]
     for folder in folders:
-        if (folder / source).exists():
+        if os.path.exists(folder / source):
             return folder / source
     searched = dict.fromkeys(str(folder.absolute()) for folder in folders)
     raise BadInput(f"data.source: no file {source} in {' or '.join(searched)}")
@@ -46,7 +47,7 @@ def is_local(source: str, base_folder: Path | None) -> bool:
     """Whether a source names a data file, be it there or not, or anything else that is there."""
     folders = (Path(), base_folder or Path())
     named = source.lower().endswith(tuple(READERS))
-    return named or (bool(source) and any((one / source).exists() for one in folders))
+    return named or (bool(source) and any(os.path.exists(one / source) for one in folders))
 
 
 def load_file(path: Path, selection: Selection) -> ProblemSet:

@@ -44,8 +44,15 @@ def render(tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
 
 
 def encode(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
-    """Token ids. A chat template writes its special tokens itself."""
-    return tuple(tokenizer.encode(text, add_special_tokens=tokenizer.chat_template is None))
+    """Token ids. A chat template writes its special tokens itself; without one the tokenizer adds its own.
+
+    Some add an end-of-text token too, behind which a model has nothing to say: it is left out.
+    """
+    if tokenizer.chat_template is not None:
+        return tuple(tokenizer.encode(text, add_special_tokens=False))
+    ids = tokenizer.encode(text, add_special_tokens=True)
+    end = getattr(tokenizer, "eos_token_id", None)
+    return tuple(ids[:-1] if ids and ids[-1] == end else ids)
 
 
 def make_prompt(problem: Problem, tokenizer: Tokenizer, system_prompt: str | None) -> Prompt:
@@ -92,6 +99,11 @@ class PromptSource:
         self._too_long: set[int] = set()
         self.position = position
         """Problems consumed since the start of the run, those that were skipped included."""
+
+    @property
+    def problems(self) -> int:
+        """How many there are."""
+        return len(self._problems)
 
     @property
     def epoch(self) -> int:

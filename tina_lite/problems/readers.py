@@ -182,6 +182,7 @@ def parquet(path: Path) -> Table:
     import datasets
 
     datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what is wrong is said below
     try:
         return Table(datasets.Dataset.from_parquet(str(path)))
     except Exception as error:  # pyarrow's kinds have none in common

@@ -8,7 +8,15 @@ from tina_lite.answers import gold_parses
 from tina_lite.rewards import accuracy, form, length, repetition, stated, steps  # noqa: F401 (each registers its rewards)
 from tina_lite.rewards.broken import BrokenRewards
 from tina_lite.rewards.registry import Reward, known_rewards, resolve, reward
-from tina_lite.rewards.scoring import Scores, StepScores, WeightedReward, score, score_rows, weighted_rewards
+from tina_lite.rewards.scoring import (
+    Scores,
+    StepScores,
+    TrainerState,
+    WeightedReward,
+    score,
+    score_rows,
+    weighted_rewards,
+)
 from tina_lite.rewards.trial import try_rewards
 
 __all__ = [
@@ -16,6 +24,7 @@ __all__ = [
     "Reward",
     "Scores",
     "StepScores",
+    "TrainerState",
     "WeightedReward",
     "gold_parses",
     "known_rewards",

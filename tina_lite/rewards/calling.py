@@ -29,6 +29,8 @@ RewardFunction = Callable[..., object]
 Columns = Mapping[str, Sequence[Any]]
 Style = Literal["step", "completion", "group"]
 
+ONCE = ("trainer_state",)
+"""Columns of which every completion has the same value: where TRL gives the value alone, so is it here."""
 MOST_HANGS = 3
 """Calls in a step that may pass the limit; then the rest of the step is not asked."""
 
@@ -83,7 +85,8 @@ def call(
     taken = _taken(function, columns_for(function, columns))
     count = len(columns["completions"])
     if style == "step":
-        (given,) = call_each(function, [{**taken, **params}], limit_s)
+        alone = {name: next(iter(values), None) if name in ONCE else values for name, values in taken.items()}
+        (given,) = call_each(function, [{**alone, **params}], limit_s)
         return _spread(given, count)
     if style == "completion":
         rows = [{name: values[row] for name, values in taken.items()} for row in range(count)]

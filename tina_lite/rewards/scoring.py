@@ -32,6 +32,17 @@ class WeightedReward:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainerState:
+    """How far training is, under the names that TRL's reward functions read."""
+
+    global_step: int = 0
+    """Steps that are behind."""
+    max_steps: int = 0
+    epoch: float = 0.0
+    """Passes through the problems that are behind."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """The rewards of one group of G completions."""
 
@@ -52,6 +63,15 @@ class StepScores:
     """By name of a reward that failed, where it first did."""
     completions: int
     """N, all groups together."""
+
+    @property
+    def silent(self) -> list[str]:
+        """Rewards that had no opinion on any completion."""
+        names = self.groups[0].rewards if self.groups else ()
+        said = {
+            name for one in self.groups for name, values in one.rewards.items() if any(v is not None for v in values)
+        }
+        return [name for name in names if name not in said]
 
     def reason(self, name: str) -> str:
         """The last line of a reward's traceback."""
@@ -82,9 +102,13 @@ def weighted_rewards(sections: Iterable[RewardSection], folder: Path | None) -> 
     ]
 
 
-def score(groups: Sequence[Group], rewards: Sequence[WeightedReward]) -> StepScores:
+def score(
+    groups: Sequence[Group], rewards: Sequence[WeightedReward], state: TrainerState = TrainerState()
+) -> StepScores:
     """What each reward gives for all N = B x G completions of a step. Advantages are computed elsewhere."""
-    return score_rows(columns_of(groups), rewards, _row_slices(groups))
+    columns = columns_of(groups)
+    columns = {**columns, "trainer_state": [state] * len(columns["completions"])}
+    return score_rows(columns, rewards, _row_slices(groups))
 
 
 def score_rows(columns: Columns, rewards: Sequence[WeightedReward], spans: Sequence[slice]) -> StepScores:

@@ -12,6 +12,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,13 @@ LOCK_WAITS_S = (0.02, 0.1, 0.0)
 LOGS = ("events.jsonl", "metrics.jsonl", "samples.jsonl")
 LEDGER = "ledger.jsonl"
 MIB = 1024**2
+MOST_WARNINGS = 20
 BEGUN = (".lock", ".recipe.yaml.partial")
 """What a process that was killed at once leaves of a folder, which is as good as empty."""
+
+
+FAILED = ("bad_input", "no_room", "error")
+"""Stop reasons of a run that could not go on."""
 
 
 def free_folder(parent: Path, name: str) -> Path:
@@ -51,8 +57,25 @@ def newest_folder(parent: Path, name: str) -> Path:
     return max(ledgers, key=lambda ledger: ledger.stat().st_mtime).parent
 
 
+def failed_at_once(path: Path) -> bool:
+    """Whether a folder holds a run that failed before its first step: it does not stand in the way of the next try."""
+    summary = read_summary(path)
+    return summary is not None and summary.get("steps") == 0 and summary.get("stop_reason") in FAILED
+
+
+def read_summary(path: Path) -> dict[str, Any] | None:
+    """Of a run folder, as it stands there; None where it has none that can be read."""
+    try:
+        summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return summary if isinstance(summary, dict) else None
+
+
 def refuse_taken(path: Path) -> None:
     """BadInput where a fresh run cannot start in this folder."""
+    if failed_at_once(path):
+        return
     if (path / "recipe.yaml").exists() or (path / "ledger.jsonl").exists():
         raise BadInput(f"{path}: holds another run; go on with it by --resume, or choose another folder with --out")
     if path.exists() and (not path.is_dir() or any(entry.name not in BEGUN for entry in path.iterdir())):
@@ -72,6 +95,10 @@ class RunFolder:
     def create(cls, path: Path, recipe_yaml: str) -> "RunFolder":
         refuse_taken(path)
         try:
+            if failed_at_once(path):  # nothing was learnt; its bill is kept
+                lock = lock_folder(path)
+                os.rename(path, free_folder(path.parent, f"{path.name}-failed"))
+                os.close(lock)
             path.mkdir(parents=True, exist_ok=True)
             folder = cls(path)
             folder.write_recipe(recipe_yaml)
@@ -147,6 +174,17 @@ class RunFolder:
         for row in rows:
             self._logs["samples.jsonl"].append(row)
 
+    def warnings(self) -> list[str]:
+        """What the console was told to warn of, over all sessions; the first MOST_WARNINGS."""
+        notices = (json.loads(line) for line in self._lines("events.jsonl") if line.startswith(b'{"event": "notice"'))
+        found = dict.fromkeys(one["text"] for one in notices if one["level"] == "warning")
+        return list(found)[:MOST_WARNINGS]
+
+    def _lines(self, name: str) -> list[bytes]:
+        with suppress(OSError):
+            return (self.path / name).read_bytes().split(b"\n")
+        return []
+
     @property
     def reward_error(self) -> Path:
         return self.path / "reward-error.txt"
@@ -185,11 +223,7 @@ class RunFolder:
 
     def summary(self) -> dict[str, Any] | None:
         """As it stands there."""
-        try:
-            summary = json.loads((self.path / "summary.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return None
-        return summary if isinstance(summary, dict) else None
+        return read_summary(self.path)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         write_atomically(self.path / "summary.json", json.dumps(summary, indent=2) + "\n")

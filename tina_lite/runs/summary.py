@@ -50,6 +50,7 @@ def summary_of(
         },
         "reward_failures": state.reward_failures,
         "skipped_steps": state.skipped_steps,
+        "warnings": folder.warnings(),
         "eval": {when: eval_fields(evals.get(when, {})) for when in ("before", "after")},
         "adapter": str(folder.adapter) if folder.adapter.exists() else None,
         "version": __version__,

@@ -1,0 +1,144 @@
+"""A model folder, data and a recipe that are good; each test spoils one thing, and asks the command for a run."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RECIPE = """\
+name: case
+seed: 1
+model: {{id: {model}, compute_dtype: float32}}
+lora: {{r: 4, alpha: 8, dropout: 0.0}}
+data: {{source: ok.jsonl}}
+rollout: {{prompts_per_step: 2, num_generations: 2, max_prompt_length: 64, max_completion_length: 8,
+          temperature: 1.0, kv_tokens: 1024}}
+rewards: [{{name: accuracy, weight: 2}}, {{name: format, weight: 1}}]
+optim: {{learning_rate: 1.0e-3}}
+budget: {{max_usd: 0.05, rate: 0.20}}
+stop: {{max_steps: 1}}
+"""
+ROWS = [{"question": f"What is {n}+3?", "answer": str(n + 3)} for n in range(40)]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def good_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small untied llama with random weights, and the shipped base's tokenizer."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from tina_lite.policy.loading import load_tokenizer
+
+    folder = tmp_path_factory.mktemp("models") / "good"
+    save_model(folder, AutoConfig, AutoModelForCausalLM, torch)
+    load_tokenizer("builtin:tiny").save_pretrained(folder)
+    return folder
+
+
+def save_model(folder: Path, configs: Any, models: Any, torch: Any, kind: str = "llama", **changes: Any) -> None:
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {
+        "vocab_size": 448,
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 256,
+        "tie_word_embeddings": False,
+        "bos_token_id": None,
+        "eos_token_id": 1,
+        "pad_token_id": 0,
+        **changes,
+    }
+    models.from_config(configs.for_model(kind, **sizes)).save_pretrained(folder)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory but for `ok.jsonl`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ok.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return tmp_path
+
+
+@pytest.fixture
+def recipe(place: Path) -> Path:
+    """A good one, on the shipped base."""
+    path = place / "case.yaml"
+    path.write_text(RECIPE.format(model="builtin:tiny"))
+    return path
+
+
+@pytest.fixture
+def model(place: Path, good_model: Path) -> Path:
+    """A copy that may be spoilt, with `case.yaml` beside it, which names it."""
+    folder = place / "mymodel"
+    shutil.copytree(good_model, folder)
+    (place / "case.yaml").write_text(RECIPE.format(model="./mymodel"))
+    return folder
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
+    """The command, in this process: `call("run", "case.yaml", "--plain")`."""
+    from tina_lite.cli.main import outcome
+
+    def leave(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr("tina_lite.cli.leave.leave", leave)
+
+    def call(*arguments: str) -> Said:
+        capfd.readouterr()
+        try:
+            code = outcome(arguments)
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        out, err = capfd.readouterr()
+        return Said(code, out, err)
+
+    return call
+
+
+@pytest.fixture
+def refused(call: Callable[..., Said], place: Path) -> Callable[..., str]:
+    """The line with which a run is refused: exit code 2, one line or two, no traceback, nothing left behind."""
+
+    def refused(*changes: str, code: int = 2) -> str:
+        before = {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()}
+        said = call("run", "case.yaml", "--plain", "--out", "r", *(part for one in changes for part in ("--set", one)))
+        spoken = [line for line in said.err.splitlines() if not line.startswith("0:00:")]
+        assert said.code == code, said.err
+        assert "Traceback" not in said.err + said.out
+        assert 1 <= len(spoken) <= 2, said.err
+        assert not (place / "r").exists()
+        assert not (place / "runs").exists()
+        after = {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()}
+        assert {path: when for path, when in after.items() if "__pycache__" not in str(path)} == before
+        return "\n".join(spoken)
+
+    return refused
+
+
+@pytest.fixture
+def matches() -> Callable[[str, str], None]:
+    """That a text says what a pattern wants."""
+    import re
+
+    def check(text: str, pattern: str) -> None:
+        assert re.search(pattern, text), text
+
+    return check

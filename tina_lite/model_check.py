@@ -1,0 +1,88 @@
+"""Whether model, tokenizer and recipe fit each other, before the run's folder is made and its bill is opened.
+
+Names, shapes and one prompt are looked at; no weight is read. What is refused here would otherwise end as an index out
+of range in the first rollout, or train something else than was meant without a word.
+"""
+
+from typing import Any
+
+from tina_lite.errors import BadInput
+from tina_lite.policy.loading import chosen_targets, load_tokenizer, skeleton, stop_ids
+from tina_lite.problems import ProblemSet
+from tina_lite.problems.from_recipe import prompts_of
+from tina_lite.problems.prompts import render
+from tina_lite.recipe import Recipe
+
+QUESTION, RULE = "How many are seven and four?", "Answer with one number."
+
+
+def checked_tokenizer(recipe: Recipe, train: ProblemSet) -> Any:
+    """The tokenizer of a run whose model is known to fit it. Raises BadInput; an empty `train` is not looked at."""
+    model_id = recipe.model.id
+    tokenizer = load_tokenizer(model_id, recipe.data.chat_template_kwargs)
+    model = skeleton(model_id)
+    stops = stop_ids(model, tokenizer)
+    chosen_targets(model, recipe.lora.target_modules)
+    _refuse_unknown_ids(model_id, model, tokenizer)
+    _refuse_too_few_positions(model, recipe.rollout.max_prompt_length + recipe.rollout.max_completion_length)
+    refuse_endless(stops, recipe)
+    _refuse_deaf_template(tokenizer, recipe.data.system_prompt)
+    if len(train):
+        (prompt,) = prompts_of(recipe, train, tokenizer).next(1)
+        if not prompt.ids:
+            raise BadInput(
+                f"model.id: the tokenizer of {model_id} makes nothing of a prompt; copy the whole folder again"
+            )
+        if prompt.ids[-1] in stops:
+            raise BadInput(
+                f"model.id: the chat template of {model_id} ends the prompt with the end-of-text token, behind which "
+                "there is nothing to say; let it open the assistant's turn where add_generation_prompt is set"
+            )
+    return tokenizer
+
+
+def _refuse_unknown_ids(model_id: str, model: Any, tokenizer: Any) -> None:
+    rows = model.get_input_embeddings().weight.shape[0]
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    if largest >= rows:
+        raise BadInput(
+            f"model.id: the tokenizer of {model_id} has ids up to {largest}, its embedding {rows} rows; take the "
+            "tokenizer that belongs to the model, or enlarge the embedding (resize_token_embeddings)"
+        )
+
+
+def _refuse_too_few_positions(model: Any, longest: int) -> None:
+    """Of a model that has learnt each position, or keeps a table of them; rotary ones may be exceeded."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions is None or any("Rotary" in type(module).__name__ for module in model.modules()):
+        return
+    if longest > positions:
+        raise BadInput(
+            f"model.id: the model knows {positions} positions; let rollout.max_prompt_length and "
+            f"rollout.max_completion_length add up to no more, they are {longest}"
+        )
+
+
+def refuse_endless(stops: frozenset[int], recipe: Recipe) -> None:
+    """BadInput where nothing could end a completion but its length."""
+    if not stops and not recipe.rollout.stop_strings:
+        raise BadInput(
+            f"model.id: {recipe.model.id} names no end-of-text token, and every completion would be cut off; name it "
+            "as eos_token in its tokenizer_config.json, or give rollout.stop_strings"
+        )
+
+
+def _refuse_deaf_template(tokenizer: Any, system_prompt: str | None) -> None:
+    """BadInput where the chat template drops what it is given."""
+    rule = [{"role": "system", "content": RULE}] if system_prompt else []
+    text = render(tokenizer, [*rule, {"role": "user", "content": QUESTION}])
+    if QUESTION not in text:
+        what = "is empty" if not text.strip() else "leaves the question out"
+        raise BadInput(
+            f"model.id: the prompt {what} after the chat template; mend chat_template in the model's folder, or take "
+            "it away, and prompts are plain text"
+        )
+    if rule and RULE not in text:
+        raise BadInput(
+            "data.system_prompt: the chat template leaves it out; put it into the questions, or take another model"
+        )

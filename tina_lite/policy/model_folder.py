@@ -1,0 +1,152 @@
+"""What is wrong with a model's folder, seen from its files alone: none is loaded, and torch is not needed.
+
+Downloads break in a few ways that every loader answers with a traceback of its own.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tina_lite.errors import BadInput
+
+TINY_BASE = "builtin:tiny"
+CONFIG, ADAPTER = "config.json", "adapter_config.json"
+LFS = b"version https://git-lfs"
+AGAIN = "copy or download it again"
+LENGTH_BYTES = 8
+"""A .safetensors file begins with the length of its header, which is JSON."""
+LONGEST_HEADER = 100_000_000
+"""As the safetensors library has it."""
+
+
+def model_folder(model_id: str) -> str:
+    """The name under which transformers finds a model: the shipped base's folder, or the name as it stands."""
+    if model_id == TINY_BASE:
+        return str(Path(__file__).parent.parent / "base")
+    if model_id.startswith("builtin:"):
+        raise BadInput(f"model.id: {model_id} does not ship with the package; did you mean {TINY_BASE}?")
+    return model_id
+
+
+def refuse_broken(model_id: str) -> None:
+    """BadInput where a model's folder lacks something, or a file of it is damaged; a hub id is not looked at."""
+    folder = Path(model_folder(model_id))
+    if not folder.is_dir():
+        if model_id.startswith((".", "/", "~")):
+            raise BadInput(f"model.id: {model_id} is not a model folder (no config.json there)")
+        return
+    if not (folder / CONFIG).is_file():
+        if (folder / ADAPTER).is_file():
+            raise BadInput(
+                f"model.id: {model_id} is an adapter{_base_of(folder / ADAPTER)}; give its base, or merge the two "
+                "first (tina-lite export)"
+            )
+        raise BadInput(f"model.id: {model_id} is not a model folder (no config.json there)")
+    for path in sorted(folder.glob("*.json")):
+        _refuse_broken_json(path)
+    if (folder / ADAPTER).is_file():
+        raise BadInput(
+            f"model.id: {folder / ADAPTER}: an adapter lies in the model's folder, and would be passed over or trained "
+            "too; merge it first (tina-lite export), or move it away"
+        )
+    _refuse_quantised(model_id, _read(folder / CONFIG))
+    for path in _weights(model_id, folder):
+        _refuse_broken_weights(path)
+
+
+def _base_of(path: Path) -> str:
+    try:
+        base = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError):
+        base = None
+    return f" of {base}" if base else ""
+
+
+def _refuse_broken_json(path: Path) -> None:
+    data = _read(path)
+    if data.startswith(LFS):
+        raise BadInput(f"model.id: {path} is a pointer of Git LFS in the place of the file; fetch it with git lfs pull")
+    try:
+        whole = isinstance(json.loads(data), dict | list)
+    except (ValueError, RecursionError):
+        whole = False
+    if not whole:
+        raise BadInput(f"model.id: {path} is {'empty' if not data.strip() else 'damaged (not JSON)'}; {AGAIN}")
+
+
+def _refuse_quantised(model_id: str, config: bytes) -> None:
+    """Weights that another program has made small cannot be put into NF4, nor be adapted."""
+    fields = json.loads(config)
+    quantization = fields.get("quantization_config") if isinstance(fields, dict) else None
+    method = quantization.get("quant_method") if isinstance(quantization, dict) else None
+    if method not in (None, "bitsandbytes"):
+        raise BadInput(
+            f"model.id: {model_id} is quantised already ({method}); choose the model without, which is put "
+            "into NF4 here"
+        )
+
+
+def _weights(model_id: str, folder: Path) -> list[Path]:
+    """The files that are going to be read."""
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.exists():
+        return [single]
+    if not index.exists():
+        found = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
+        if not found:
+            raise BadInput(f"model.id: {model_id} holds no weights (*.safetensors); copy the whole model folder")
+        return found
+    try:
+        shards = sorted(set(map(str, json.loads(_read(index))["weight_map"].values())))
+    except (KeyError, TypeError, AttributeError):
+        raise BadInput(f"model.id: {index} does not say where the weights are; {AGAIN}") from None
+    missing = [shard for shard in shards if not (folder / shard).exists()]
+    if missing:
+        raise BadInput(f"model.id: {folder}: {', '.join(missing)} of {len(shards)} shards is missing; {AGAIN}")
+    return [folder / shard for shard in shards]
+
+
+def _refuse_broken_weights(path: Path) -> None:
+    with _opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            raise BadInput(f"model.id: {path} is empty; {AGAIN}")
+        first = file.read(len(LFS))
+        if first == LFS:
+            raise BadInput(
+                f"model.id: {path} is a pointer of Git LFS in the place of the weights; fetch them with git lfs pull"
+            )
+        if path.suffix != ".safetensors":
+            return
+        length = int.from_bytes(first[:LENGTH_BYTES], "little")
+        file.seek(LENGTH_BYTES)
+        header = file.read(length) if length <= min(size, LONGEST_HEADER) else b""
+    wanted = _end_of_tensors(header)
+    if wanted is None:
+        raise BadInput(f"model.id: {path} is damaged (no header of safetensors); {AGAIN}")
+    if size != LENGTH_BYTES + length + wanted:
+        raise BadInput(f"model.id: {path} is cut: it has {size:,} of {LENGTH_BYTES + length + wanted:,} bytes; {AGAIN}")
+
+
+def _end_of_tensors(header: bytes) -> int | None:
+    """Bytes of all tensors together; None where this is no header."""
+    try:
+        tensors: dict[str, Any] = json.loads(header)
+        return max((one["data_offsets"][1] for name, one in tensors.items() if name != "__metadata__"), default=0)
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError, IndexError):
+        return None
+
+
+def _read(path: Path) -> bytes:
+    with _opened(path) as file:
+        return file.read()
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise BadInput(
+            f"model.id: {path}: cannot be read ({error.strerror}); put the file there, or let this user read it"
+        ) from error
