@@ -43,6 +43,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 bench: $(INSTALLED)
 	$(BIN)/python bench/quickstart.py
@@ -89,7 +90,7 @@ soak-bill: $(INSTALLED)  ## a run killed 20 times and resumed, about 4 minutes: 
 	$(BIN)/python tests/soak_bill.py $(ARGS)
 
 base: $(INSTALLED)  ## pre-train the shipped tiny base again, about 25 minutes on two cores
-	$(BIN)/python -m tina_lite.base.pretrain
+	$(BIN)/python bench/pretrain_base.py
 
 clean:
 	rm -rf $(VENV) $(PEER) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

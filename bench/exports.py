@@ -18,7 +18,8 @@ from tina_lite.export.merged import export_merged
 from tina_lite.opened import open_target, resolve
 from tina_lite.policy.plain import load_plain, load_with_peft, next_logits
 from tina_lite.problems import first_prompts, load_problems
-from tina_lite.sampler import Sampler, Sampling
+from tina_lite.recipe.schema import DataSection, RolloutSection
+from tina_lite.sampler import Sampler
 
 PROMPTS = 20
 
@@ -35,9 +36,10 @@ def same_text(model: Any, prompts: list[Any], own: list[list[int]]) -> int:
 def main(run: str, tokens: int) -> None:
     target = resolve(run)
     policy = open_target(target)
-    problems = load_problems("arithmetic", split="test", seed=3)
+    problems = load_problems(DataSection(source="arithmetic", split="test"), seed=3)
     prompts = first_prompts(problems, policy.tokenizer, PROMPTS, max_prompt_length=512, system_prompt=None)
-    rollout = Sampler(policy, Sampling(0.0, tokens), seed=1, kv_tokens=policy.free_kv_tokens()).rollout(prompts, 1, 1)
+    greedy = RolloutSection(max_completion_length=tokens).model_copy(update={"temperature": 0.0})
+    rollout = Sampler(policy, greedy, seed=1, kv_tokens=policy.free_kv_tokens()).rollout(prompts, 1, 1)
     own = [list(group.completions[0].ids) for group in rollout.groups]
     result: dict[str, Any] = {"dtype": str(policy.dtype), "tokens": sum(map(len, own))}
     for name, write in {
@@ -50,7 +52,7 @@ def main(run: str, tokens: int) -> None:
             out = Path(parent) / name
             agreement = write(target, policy, out)
             if name == "adapter":
-                model = load_with_peft(target.model_id, target.quantization, policy.dtype, policy.device, out)
+                model = load_with_peft(target.model, policy.dtype, policy.device, out)
             else:
                 file = None if name == "merged" else f"{target.name}-{name}.gguf"
                 model = load_plain(out, policy.dtype, policy.device, file)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tina_lite.problems import PromptSource, load_problems
+from tina_lite.recipe.schema import DataSection
 from tina_lite.records import Prompt
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "quickstart.yaml"
@@ -30,7 +31,7 @@ CURVES = (
 def prompts_of(recipe: dict[str, Any], tokenizer: Any) -> list[Prompt]:
     """All prompts of a run in the order of the product's own source."""
     source = PromptSource(
-        load_problems(recipe["data"]["source"], seed=recipe["seed"]),
+        load_problems(DataSection(source=recipe["data"]["source"]), seed=recipe["seed"]),
         tokenizer,
         max_prompt_length=recipe["rollout"]["max_prompt_length"],
         system_prompt=None,

@@ -16,8 +16,6 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 for name in ("TINA_LITE_RATE", "NO_COLOR"):
     os.environ.pop(name, None)
 
-PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-
 QUICK_RECIPE = """\
 name: quick
 seed: 1
@@ -55,19 +53,13 @@ def make_policy() -> Callable[..., Any]:
 
     def make(spread: float = 0.0, model_id: str = "builtin:tiny", fp32: bool = False, **changes: Any) -> Any:
         import torch
+        from sections import model_sections
 
         from tina_lite.policy.loading import load_tokenizer
         from tina_lite.policy.portable import PortablePolicy
 
-        settings: dict[str, Any] = {
-            "r": 8,
-            "alpha": 32,
-            "dropout": 0.0,
-            "target_modules": PROJECTIONS,
-            "seed": 1,
-            "dtype": "float32",
-        }
-        policy = PortablePolicy(model_id, load_tokenizer("builtin:tiny"), **{**settings, **changes})
+        model, lora = model_sections(model_id, changes)
+        policy = PortablePolicy(model, lora, load_tokenizer("builtin:tiny"), **{"seed": 1, **changes})
         if fp32:  # bf16 adapters round their gradients
             for tensor in policy.trainable().values():
                 tensor.data = tensor.data.float()
@@ -85,10 +77,12 @@ def make_policy() -> Callable[..., Any]:
 @pytest.fixture
 def make_prompts() -> Callable[..., list[Any]]:
     """The first `count` held-out problems as prompts of a policy."""
-    from tina_lite.problems import first_prompts, load_problems
+    from sections import load
+
+    from tina_lite.problems import first_prompts
 
     def make(policy: Any, count: int) -> list[Any]:
-        problems = load_problems("arithmetic", split="test", seed=3)
+        problems = load("arithmetic", split="test", seed=3)
         return first_prompts(problems, policy.tokenizer, count, max_prompt_length=128, system_prompt=None)
 
     return make

@@ -25,13 +25,13 @@ def stalling(work: Callable[..., Any], dice: random.Random) -> Callable[..., Any
 
 def main() -> None:
     dice = random.Random(int(sys.argv.pop(1)))
-    from tina_lite import learner, sampler, trainer
+    from tina_lite import collector, learner, sampler
     from tina_lite.cli.main import main as command
     from tina_lite.runs import checkpoint
 
     sampler.Sampler.rollout = stalling(sampler.Sampler.rollout, dice)
     learner.Learner.update = stalling(learner.Learner.update, dice)
-    trainer.score = stalling(trainer.score, dice)
+    collector.score = stalling(collector.score, dice)
     checkpoint.save = stalling(checkpoint.save, dice)
     command()
 

@@ -7,10 +7,12 @@ import torch
 from fakes import FakePolicy
 from hypothesis import given
 from hypothesis import strategies as st
+from sections import rollout_section
 
 from tina_lite.chat import CLOSE, OPEN, Chat, parts, pieces, stream, until_stopped
+from tina_lite.drawing import uniforms
 from tina_lite.errors import BadInput
-from tina_lite.sampler import Sampler, Sampling, uniforms
+from tina_lite.sampler import Sampler
 
 
 def joined(found, thinking):
@@ -71,7 +73,7 @@ def table():
 def test_a_stream_is_what_the_sampler_draws_from_the_same_numbers(temperature):
     from fakes import prompt
 
-    policy, sampling = FakePolicy(table()), Sampling(temperature, 12)
+    policy, sampling = FakePolicy(table()), rollout_section(temperature, 12)
     for problem in range(8):
         [group] = Sampler(policy, sampling, seed=4, kv_tokens=100).rollout([prompt(problem, (2,))], 1, 7).groups
         streamed = tuple(stream(policy, (2,), sampling, uniforms(4, 7, problem, 0, 12)))
@@ -86,7 +88,7 @@ def byte_chat(context=100, max_completion_length=10, system=None):
     policy = FakePolicy(rows)
     policy.tokenizer = ByteTokenizer()
     policy.stop_ids = frozenset({ord("e")})
-    return Chat(policy, Sampling(0.0, max_completion_length), 0, system, context)
+    return Chat(policy, rollout_section(0.0, max_completion_length), 0, system, context)
 
 
 def test_what_was_said_is_part_of_the_next_prompt():

@@ -14,7 +14,7 @@ from test_run import adapter, lines, same
 from tina_lite import Recipe, run
 from tina_lite.budget import Limits, Meter, Rate, clock, read_bills
 from tina_lite.errors import BadInput, Interrupted, NothingLeft
-from tina_lite.resuming import refuse_used_up
+from tina_lite.launch.resuming import refuse_used_up
 from tina_lite.runs.events import Evaluated, PhaseChanged
 from tina_lite.runs.folder import RunFolder
 
@@ -142,7 +142,7 @@ def test_two_runs_of_a_name_that_start_together_get_a_folder_each(quick_recipe, 
     """Both find runs/quick free while they check their input; one makes it first."""
     monkeypatch.chdir(tmp_path)
     from tina_lite import launch
-    from tina_lite.prepare import prepare
+    from tina_lite.launch.prepare import prepare
 
     recipe = Recipe.load(quick_recipe, {"stop.max_steps": 1})
     one, other = prepare(recipe), prepare(recipe)

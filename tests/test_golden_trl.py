@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from sections import make_learner
 
-from tina_lite.grpo import LossSettings, advantages
-from tina_lite.learner import Learner, OptimizerSettings, UpdateSettings
+from tina_lite.grpo import advantages
 from tina_lite.policy.portable import PortablePolicy
+from tina_lite.recipe.schema import LoraSection, ModelSection
 from tina_lite.records import Completion, Group, Problem, Prompt, ScoredGroup
 
 pytestmark = pytest.mark.slow
@@ -48,15 +49,12 @@ def folder(golden, tmp_path_factory):
 @pytest.fixture
 def policy(folder):
     return PortablePolicy(
-        str(folder),
+        ModelSection(id=str(folder), quantization="none", compute_dtype="float32"),
+        LoraSection(
+            r=FACTS["adapter"]["r"], alpha=FACTS["adapter"]["lora_alpha"], dropout=0.0, target_modules=PROJECTIONS
+        ),
         SimpleNamespace(eos_token_id=FACTS["eos"]),
-        r=FACTS["adapter"]["r"],
-        alpha=FACTS["adapter"]["lora_alpha"],
-        dropout=0.0,
-        target_modules=PROJECTIONS,
         seed=1,
-        quantization="none",
-        dtype="float32",
     )
 
 
@@ -72,7 +70,7 @@ def loss_settings(peer):
     by_sequence = peer.get("importance_sampling_level") == "sequence"
     names = ("epsilon", "epsilon_high", "delta", "beta", "tis_cap")
     chosen = {name: peer[name] for name in names if name in peer}
-    return LossSettings("gspo" if by_sequence else peer["loss_type"], **chosen)
+    return {"loss_type": "gspo" if by_sequence else peer["loss_type"], **chosen}
 
 
 def scored_groups(case):
@@ -97,15 +95,16 @@ def update_and_gradients(policy, golden, case, monkeypatch):
     peer, new = case["settings"], part(golden, "new")
     iterations = peer.get("num_iterations", 1)
     load_adapter(policy, new if iterations == 1 else part(golden, "old"))
-    settings = UpdateSettings(
+    learner = make_learner(
+        policy,
         mask_truncated_completions=peer.get("mask_truncated_completions", False),
         temperature=peer.get("temperature", 1.0),
         max_completion_length=FACTS["max_completion_length"],
         num_iterations=iterations,
         micro_batch_tokens=64,  # several micro-batches
+        max_grad_norm=1e9,
+        **loss_settings(peer),
     )
-    optimizer = OptimizerSettings(0.9, 0.999, weight_decay=0.0, max_grad_norm=1e9)
-    learner = Learner(policy, loss_settings(peer), settings, optimizer, seed=1)
 
     def step(learning_rate):
         for name, master in learner._masters.items():

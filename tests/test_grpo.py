@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tina_lite.grpo import LossSettings, LossWeights, advantages, k3, learning_rate, token_losses
+from tina_lite.grpo import LossWeights, advantages, k3, learning_rate, token_losses
+from tina_lite.recipe.schema import GrpoSection
 
 rewards = st.floats(-10, 10, allow_nan=False).map(lambda value: round(value, 3))
 groups = st.lists(st.lists(rewards, min_size=4, max_size=4), min_size=1, max_size=4)
@@ -56,36 +57,38 @@ def losses_of(new, advantage, settings, **others):
 
 def test_loss_by_hand():
     # ratios 1 and 1.5 (clipped to 1.2 for a positive advantage)
-    assert losses_of([0.0, math.log(1.5)], 2.0, LossSettings()) == (pytest.approx([-2.0, -2.4]), [False, True])
+    assert losses_of([0.0, math.log(1.5)], 2.0, GrpoSection()) == (pytest.approx([-2.0, -2.4]), [False, True])
     # ratios 0.5 (clipped to 0.8 for a negative advantage) and 1
-    assert losses_of([math.log(0.5), 0.0], -1.0, LossSettings()) == (pytest.approx([0.8, 1.0]), [True, False])
+    assert losses_of([math.log(0.5), 0.0], -1.0, GrpoSection()) == (pytest.approx([0.8, 1.0]), [True, False])
 
 
 def test_a_wider_upper_bound_clips_later():
-    settings = LossSettings(epsilon_high=0.6)
+    settings = GrpoSection(epsilon_high=0.6)
     assert losses_of([math.log(1.5), 0.0], 1.0, settings) == (pytest.approx([-1.5, -1.0]), [False, False])
 
 
 def test_delta_bounds_what_clipping_leaves_free():
     # a negative advantage leaves a large ratio free: 6 x 1 without delta, 4 x 1 with it
-    assert losses_of([math.log(6.0), 0.0], -1.0, LossSettings())[0] == pytest.approx([6.0, 1.0])
-    assert losses_of([math.log(6.0), 0.0], -1.0, LossSettings(delta=4.0))[0] == pytest.approx([4.0, 1.0])
+    assert losses_of([math.log(6.0), 0.0], -1.0, GrpoSection())[0] == pytest.approx([6.0, 1.0])
+    assert losses_of([math.log(6.0), 0.0], -1.0, GrpoSection(delta=4.0))[0] == pytest.approx([4.0, 1.0])
 
 
 def test_gspo_has_one_ratio_for_a_completion():
     # log-ratios 0.4 and 0.0, mean 0.2: both tokens bear exp(0.2) = 1.2214, clipped to 1.2
-    assert losses_of([0.4, 0.0], 1.0, LossSettings("gspo")) == (pytest.approx([-1.2, -1.2]), [True, True])
+    assert losses_of([0.4, 0.0], 1.0, GrpoSection(loss_type="gspo")) == (pytest.approx([-1.2, -1.2]), [True, True])
 
 
 def test_gspo_does_not_see_the_padding():
     mask = torch.tensor([[True, False]])
-    losses, _ = token_losses(torch.tensor([[0.1, 9.0]]), ZERO, torch.tensor([1.0]), mask, LossSettings("gspo"))
+    losses, _ = token_losses(torch.tensor([[0.1, 9.0]]), ZERO, torch.tensor([1.0]), mask, GrpoSection(loss_type="gspo"))
     assert losses[0, 0].item() == pytest.approx(-math.exp(0.1))
 
 
 def test_cispo_weighs_the_score_by_a_bounded_ratio_and_never_drops_a_token():
     new = torch.tensor([[math.log(8.0), 0.0]], requires_grad=True)
-    losses, clipped = token_losses(new, ZERO, torch.tensor([2.0]), MASK, LossSettings("cispo", epsilon_high=5.0))
+    losses, clipped = token_losses(
+        new, ZERO, torch.tensor([2.0]), MASK, GrpoSection(loss_type="cispo", epsilon_high=5.0)
+    )
     losses.sum().backward()
     assert new.grad is not None
     assert new.grad[0].tolist() == pytest.approx([-10.0, -2.0])  # -ratio (at most 5) x advantage
@@ -94,14 +97,14 @@ def test_cispo_weighs_the_score_by_a_bounded_ratio_and_never_drops_a_token():
 
 def test_truncated_importance_sampling_by_hand():
     behaviour = torch.tensor([[-math.log(3.0), math.log(2.0)]])  # old / behaviour: 3, cut to 2; and 0.5
-    settings = LossSettings(tis_cap=2.0)
+    settings = GrpoSection(tis_cap=2.0)
     assert losses_of([0.0, 0.0], 1.0, settings, behaviour_logprobs=behaviour)[0] == pytest.approx([-2.0, -0.5])
 
 
 @pytest.mark.parametrize("loss_type", ["grpo", "bnpo", "dr_grpo", "dapo", "cispo"])
 def test_on_policy_gradient_is_advantage_times_score(loss_type):
     new = torch.tensor([[0.3, -0.7]], requires_grad=True)
-    losses, _ = token_losses(new, new.detach(), torch.tensor([1.7]), MASK, LossSettings(loss_type))
+    losses, _ = token_losses(new, new.detach(), torch.tensor([1.7]), MASK, GrpoSection(loss_type=loss_type))
     losses.sum().backward()
     assert new.grad is not None
     assert new.grad.tolist() == [pytest.approx([-1.7, -1.7])]
@@ -110,7 +113,7 @@ def test_on_policy_gradient_is_advantage_times_score(loss_type):
 def test_kl_term_is_k3():
     new, reference = torch.tensor([[0.0, 0.0]]), torch.tensor([[math.log(2.0), 0.0]])
     assert k3(new, reference)[0].tolist() == pytest.approx([2.0 - math.log(2.0) - 1.0, 0.0])
-    losses, _ = token_losses(new, new, torch.tensor([0.0]), MASK, LossSettings(beta=0.5), reference_logprobs=reference)
+    losses, _ = token_losses(new, new, torch.tensor([0.0]), MASK, GrpoSection(beta=0.5), reference_logprobs=reference)
     assert losses[0].tolist() == pytest.approx([0.5 * (1.0 - math.log(2.0)), 0.0])
 
 

@@ -5,23 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from sections import make_learner
 
-from tina_lite.grpo import LossSettings
-from tina_lite.learner import Learner, OptimizerSettings, UpdateSettings
 from tina_lite.records import Completion, Group, ScoredGroup
 from tina_lite.wall_clock import OutOfTime
 
 pytestmark = pytest.mark.slow
-
-LOSS = LossSettings("dapo")
-SETTINGS = UpdateSettings(
-    mask_truncated_completions=False,
-    temperature=1.0,
-    max_completion_length=24,
-    num_iterations=1,
-    micro_batch_tokens=512,
-)
-OPTIMIZER = OptimizerSettings(0.9, 0.999, 0.0, 1.0)
 
 
 @pytest.fixture
@@ -42,10 +31,9 @@ def scored(make_policy, make_prompts):
     return result
 
 
-def gradients(policy, groups, loss=LOSS, clip=1e9, **settings):
+def gradients(policy, groups, clip=1e9, **fields):
     """The clipped gradient of each master, caught before the optimiser uses it."""
-    chosen = replace(SETTINGS, **{"micro_batch_tokens": 4096, **settings})
-    learner = Learner(policy, loss, chosen, replace(OPTIMIZER, max_grad_norm=clip), seed=1)
+    learner = make_learner(policy, max_grad_norm=clip, **{"micro_batch_tokens": 4096, **fields})
     update = learner.update(groups, learning_rate=0.0, step=1)
     return torch.cat([m.grad.flatten() for m in learner._masters.values()]), update
 
@@ -56,11 +44,11 @@ def close(one, other, tolerance=1e-5):
 
 @pytest.mark.parametrize("loss_type", ["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "gspo"])
 def test_the_gradient_does_not_depend_on_the_token_budget_or_the_order(make_policy, scored, loss_type):
-    policy, loss = make_policy(spread=0.05, fp32=True), replace(LOSS, loss_type=loss_type)
-    whole, update = gradients(policy, scored, loss)
+    policy, loss = make_policy(spread=0.05, fp32=True), {"loss_type": loss_type}
+    whole, update = gradients(policy, scored, **loss)
     for tokens in (64, 200):
-        assert close(gradients(policy, scored, loss, micro_batch_tokens=tokens)[0], whole)
-    assert close(gradients(policy, scored[::-1], loss, micro_batch_tokens=200)[0], whole)
+        assert close(gradients(policy, scored, **loss, micro_batch_tokens=tokens)[0], whole)
+    assert close(gradients(policy, scored[::-1], **loss, micro_batch_tokens=200)[0], whole)
     assert update.grad_norm == pytest.approx(float(whole.norm()), rel=1e-5)
 
 
@@ -71,7 +59,7 @@ def test_a_group_without_variance_is_skipped_and_the_gradient_is_that_of_trainin
     trained = sum(len(c.ids) for s in scored if s.teaches for c in s.group.completions)
     assert update.trained_tokens == trained
     # beta so small that it changes nothing but that every group takes part
-    everything, update = gradients(policy, scored, replace(LOSS, beta=1e-12))
+    everything, update = gradients(policy, scored, beta=1e-12)
     assert update.skipped_groups == 0
     assert close(skipped, everything)
 
@@ -113,7 +101,7 @@ def test_nothing_moves_and_nothing_is_computed_where_no_group_teaches(make_polic
     policy = make_policy(spread=0.05)
     before = {name: tensor.detach().clone() for name, tensor in policy.trainable().items()}
     monkeypatch.setattr(policy, "logprobs", None)  # a call would fail
-    learner = Learner(policy, LOSS, SETTINGS, OPTIMIZER, seed=1)
+    learner = make_learner(policy)
     update = learner.update([scored[1]], learning_rate=1.0, step=1)
     assert (update.skipped_groups, update.trained_tokens, update.grad_norm) == (1, 0, 0.0)
     assert all(torch.equal(tensor, before[name]) for name, tensor in policy.trainable().items())
@@ -122,7 +110,7 @@ def test_nothing_moves_and_nothing_is_computed_where_no_group_teaches(make_polic
 def test_a_step_that_is_not_finite_is_not_taken(make_policy, scored):
     policy = make_policy(spread=0.05)
     before = {name: tensor.detach().clone() for name, tensor in policy.trainable().items()}
-    learner = Learner(policy, LOSS, SETTINGS, OPTIMIZER, seed=1)
+    learner = make_learner(policy)
     poisoned = replace(scored[0], advantages=(float("nan"), 1.0, -1.0))
     assert not learner.update([poisoned], learning_rate=1.0, step=1).finite
     assert all(torch.equal(tensor, before[name]) for name, tensor in policy.trainable().items())
@@ -131,7 +119,7 @@ def test_a_step_that_is_not_finite_is_not_taken(make_policy, scored):
 
 def test_a_step_whose_second_iteration_is_not_finite_is_not_half_taken(make_policy, scored, monkeypatch):
     policy = make_policy(spread=0.05)
-    learner = Learner(policy, LOSS, replace(SETTINGS, num_iterations=3), OPTIMIZER, seed=1)
+    learner = make_learner(policy, num_iterations=3)
     learner.update(scored, 1e-3, 1)
     before = {name: tensor.detach().clone() for name, tensor in everything(learner, policy).items()}
     norms = iter([0.1, float("nan"), 0.1])
@@ -145,7 +133,7 @@ def test_a_step_whose_second_iteration_is_not_finite_is_not_half_taken(make_poli
 def test_small_steps_reach_bf16_adapters_through_fp32_masters(make_policy, scored):
     """lr 1e-6 on a weight near 0.02: the naive bf16 update moves nothing."""
     policy = make_policy(spread=0.05)
-    learner = Learner(policy, LOSS, SETTINGS, OPTIMIZER, seed=1)
+    learner = make_learner(policy)
     start = {name: master.clone() for name, master in learner._masters.items()}
     for step in range(1, 11):
         learner.update(scored, learning_rate=1e-6, step=step)
@@ -162,7 +150,7 @@ def test_200_small_steps_move_bf16_adapters_as_far_as_fp32_ones(make_policy, sco
     """lr 1e-6: the masters go as far as those of fp32 training and the adapter is never more than a rounding away."""
 
     def train(fp32):
-        learner = Learner(make_policy(spread=0.05, fp32=fp32), LOSS, SETTINGS, OPTIMIZER, seed=1)
+        learner = make_learner(make_policy(spread=0.05, fp32=fp32))
         start = torch.cat([master.flatten().clone() for master in learner._masters.values()])
         for step in range(1, 201):
             learner.update(scored, learning_rate=1e-6, step=step)
@@ -179,7 +167,7 @@ def test_200_small_steps_move_bf16_adapters_as_far_as_fp32_ones(make_policy, sco
 
 def test_state_and_load_state_go_on_exactly(make_policy, scored):
     def learner_of(policy):
-        return Learner(policy, LOSS, SETTINGS, OPTIMIZER, seed=1)
+        return make_learner(policy)
 
     straight = make_policy()
     learner = learner_of(straight)
@@ -200,7 +188,7 @@ def test_state_and_load_state_go_on_exactly(make_policy, scored):
 def test_the_base_never_moves(make_policy, scored):
     policy = make_policy()
     frozen = {n: p.detach().clone() for n, p in policy.model.named_parameters() if not p.requires_grad}
-    learner = Learner(policy, LOSS, SETTINGS, OPTIMIZER, seed=1)
+    learner = make_learner(policy)
     learner.update(scored, 1e-2, 1)
     assert len(frozen) > 28
     for name, parameter in policy.model.named_parameters():
@@ -210,8 +198,8 @@ def test_the_base_never_moves(make_policy, scored):
 
 def test_more_iterations_take_more_steps_against_the_same_old_policy(make_policy, scored):
     one, two = make_policy(spread=0.05), make_policy(spread=0.05)
-    once = Learner(one, LOSS, SETTINGS, OPTIMIZER, seed=1).update(scored, 3e-3, 1)
-    twice = Learner(two, LOSS, replace(SETTINGS, num_iterations=2), OPTIMIZER, seed=1).update(scored, 3e-3, 1)
+    once = make_learner(one).update(scored, 3e-3, 1)
+    twice = make_learner(two, num_iterations=2).update(scored, 3e-3, 1)
     assert twice.trained_tokens == 2 * once.trained_tokens
     assert once.clip_fraction == 0.0
     assert twice.clip_fraction > 0.0, "the second pass is measured against the policy that sampled"
@@ -222,7 +210,7 @@ def test_truncated_importance_sampling_weighs_by_the_samplers_logprobs(make_poli
     """The sampler claims log-probs of -1, far above the truth: the weights are small."""
     policy = make_policy(spread=0.05, fp32=True)
     plain, _ = gradients(policy, scored)
-    weighted, _ = gradients(policy, scored, replace(LOSS, tis_cap=0.5))
+    weighted, _ = gradients(policy, scored, tis_cap=0.5)
     assert float(weighted.norm()) < 0.6 * float(plain.norm())
 
 
@@ -240,8 +228,7 @@ def is_as_before(learner, policy, before):
 def test_an_update_that_is_given_up_can_be_taken_back_whole(make_policy, scored, asked):
     """With two micro-batches an iteration, the weights have moved when the third is asked for."""
     policy = make_policy()
-    settings = replace(SETTINGS, num_iterations=3, micro_batch_tokens=100)
-    learner = Learner(policy, LOSS, settings, OPTIMIZER, seed=1)
+    learner = make_learner(policy, num_iterations=3, micro_batch_tokens=100)
     learner.update(scored, 1e-3, 1)
     before = {name: tensor.detach().clone() for name, tensor in everything(learner, policy).items()}
     asks = iter(range(1, 100))
@@ -256,7 +243,7 @@ def test_an_update_that_is_given_up_can_be_taken_back_whole(make_policy, scored,
 
 def test_an_update_can_be_taken_back_after_it_was_done(make_policy, scored):
     policy = make_policy()
-    learner = Learner(policy, LOSS, SETTINGS, OPTIMIZER, seed=1)
+    learner = make_learner(policy)
     before = {name: tensor.detach().clone() for name, tensor in everything(learner, policy).items()}
     learner.update(scored, 1e-3, 1)
     assert not is_as_before(learner, policy, before)
@@ -265,7 +252,7 @@ def test_an_update_can_be_taken_back_after_it_was_done(make_policy, scored):
 
 
 def test_a_time_stamp_can_be_a_seed(make_policy, scored):
-    learner = Learner(make_policy(), LOSS, SETTINGS, OPTIMIZER, seed=20261126101222)
+    learner = make_learner(make_policy(), seed=20261126101222)
     assert learner.update(scored, 1e-3, 1).finite
 
 
@@ -282,7 +269,7 @@ def test_moments_go_to_the_device_of_their_masters():
         def sync(self):
             pass
 
-    learner = Learner(OnACard(), LOSS, SETTINGS, OPTIMIZER, seed=1)
+    learner = make_learner(OnACard())
     ones = torch.ones(2, 3)
     learner.load_state(
         {"master.lora": ones, "step.lora": torch.ones(()), "exp_avg.lora": ones, "exp_avg_sq.lora": ones}
@@ -293,13 +280,13 @@ def test_moments_go_to_the_device_of_their_masters():
 
 def without_noise(policy, scored):
     """The same groups as the sampler would have given them: its log-probs are the policy's."""
-    from tina_lite.learner import _token_batch
+    from tina_lite.micro_batches import token_batch
 
     found = []
     for group in scored:
         rows = [SimpleNamespace(prompt=group.group.prompt, completion=c) for c in group.group.completions]
         with torch.no_grad():
-            logprobs, _ = policy.logprobs(_token_batch(rows), 1.0)
+            logprobs, _ = policy.logprobs(token_batch(rows), 1.0)
         completions = tuple(
             replace(c, logprobs=tuple(row[: len(c.ids)].tolist()))
             for c, row in zip(group.group.completions, logprobs, strict=True)
@@ -313,7 +300,7 @@ def test_importance_weights_do_not_measure_dropout(make_policy, scored):
     plain, weighted = (make_policy(spread=0.3, dropout=0.2, fp32=True) for _ in range(2))
     on_policy = without_noise(plain, scored)
     gradient, update = gradients(plain, on_policy, dropout=0.2)
-    capped, with_tis = gradients(weighted, on_policy, loss=replace(LOSS, tis_cap=2.0), dropout=0.2)
+    capped, with_tis = gradients(weighted, on_policy, tis_cap=2.0, dropout=0.2)
     assert update.logp_difference > 0.01, "dropout makes a difference here"
     assert with_tis.logp_difference < 1e-4
     assert close(capped, gradient)
@@ -322,6 +309,5 @@ def test_importance_weights_do_not_measure_dropout(make_policy, scored):
 def test_ratios_do_not_measure_dropout(make_policy, scored):
     """At a learning rate of 0 every ratio is 1, in every iteration, and nothing is clipped."""
     policy = make_policy(spread=0.3, dropout=0.2, fp32=True)
-    settings = replace(SETTINGS, num_iterations=3, dropout=0.2)
-    update = Learner(policy, replace(LOSS, epsilon=1e-4), settings, OPTIMIZER, seed=1).update(scored, 0.0, 1)
+    update = make_learner(policy, num_iterations=3, dropout=0.2, epsilon=1e-4).update(scored, 0.0, 1)
     assert update.clip_fraction == 0.0

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from sections import rollout_section
 
 from tina_lite import Recipe, run
 from tina_lite.policy import TokenBatch
 from tina_lite.policy.free_memory import free_bytes
 from tina_lite.policy.generic import CachedDecoder
 from tina_lite.runs.peak_memory import PeakMemory
-from tina_lite.sampler import Sampler, Sampling
+from tina_lite.sampler import Sampler
 
 pytestmark = [
     pytest.mark.slow,
@@ -26,7 +27,7 @@ def test_the_dense_copy_computes_on_the_card_what_transformers_computes(make_pol
     policy = make_policy(spread=0.05)
     assert policy.device.type == "cuda"
     prompts = make_prompts(policy, 12)
-    greedy = Sampler(policy, Sampling(0.0, 24), seed=1, kv_tokens=512)
+    greedy = Sampler(policy, rollout_section(0.0, 24), seed=1, kv_tokens=512)
     ours = [group.completions[0].ids for group in greedy.rollout(prompts, 1, 1).groups]
     with torch.no_grad():
         logprobs, _ = policy.logprobs(BATCH, 1.0)

@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sections import rollout_section
 
 from tina_lite.errors import BadInput
 from tina_lite.opened import open_target, resolve
 from tina_lite.recipe import Recipe
-from tina_lite.sampler import Sampler, Sampling
+from tina_lite.sampler import Sampler
 
 GOOD = {"r": 8, "lora_alpha": 32, "target_modules": ["q_proj"], "base_model_name_or_path": "builtin:tiny"}
 
@@ -98,7 +99,7 @@ def opened_in_float32(name, quantization=None):
 
 
 def greedy(policy, prompts):
-    sampler = Sampler(policy, Sampling(0.0, 24), seed=1, kv_tokens=4096)
+    sampler = Sampler(policy, rollout_section(0.0, 24), seed=1, kv_tokens=4096)
     return [group.completions[0].ids for group in sampler.rollout(prompts, 1, 1).groups]
 
 

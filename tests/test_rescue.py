@@ -4,7 +4,6 @@ import errno
 import json
 import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,11 +47,11 @@ def straight(tmp_path_factory) -> Path:
     return folder / "out"
 
 
-def failing_at_step(
-    monkeypatch, owner: object, name: str, step: int, error: Exception, *, after: bool = False
-) -> Callable[[object], None]:
-    """A listener, by which `owner.name` fails once, before or after its work, once so many steps are behind."""
-    real, state = getattr(owner, name), {"steps": 0, "failed": False}
+def failing_at_step(monkeypatch, owner: object, name: str, step: int, error: Exception, *, after: bool = False) -> None:
+    """`owner.name` fails once, before or after its work, once so many steps are whole."""
+    from tina_lite.runs.keeper import Keeper
+
+    real, mark, state = getattr(owner, name), Keeper.mark, {"steps": 0, "failed": False}
 
     def wrapped(*arguments, **others):
         due = state["steps"] == step and not state["failed"]
@@ -65,21 +64,19 @@ def failing_at_step(
             raise error
         return given
 
+    def count(keeper) -> None:
+        mark(keeper)
+        state["steps"] = keeper._session.state.step
+
     monkeypatch.setattr(owner, name, wrapped)
-
-    def count(stamped) -> None:
-        if isinstance(stamped.event, StepDone):
-            state["steps"] = stamped.event.step
-
-    return count
+    monkeypatch.setattr(Keeper, "mark", count)
 
 
 def places() -> list:
     """Every call that the loop makes: where, whether the work was done before it failed, steps that are whole then."""
-    from tina_lite import grpo, trainer
+    from tina_lite import collector, grpo, recorder
     from tina_lite.budget import Meter
     from tina_lite.budget.pace import Pace
-    from tina_lite.collapse import CollapseWatch
     from tina_lite.learner import Learner
     from tina_lite.policy.portable import PortablePolicy
     from tina_lite.problems import PromptSource
@@ -88,12 +85,13 @@ def places() -> list:
     from tina_lite.runs.keeper import Keeper
     from tina_lite.runs.state import RunState
     from tina_lite.sampler import Sampler
+    from tina_lite.watchers.collapse import CollapseSigns
 
     found = [
         (PromptSource, "next", True, 2),
         (Sampler, "rollout", False, 2),
         (Sampler, "rollout", True, 2),
-        (trainer, "score", False, 2),
+        (collector, "score", False, 2),
         (BrokenRewards, "after", True, 2),
         (grpo, "advantages", False, 2),
         (grpo, "learning_rate", False, 2),
@@ -107,13 +105,13 @@ def places() -> list:
         (PortablePolicy, "sync", True, 2),
         (RunState, "count", True, 2),
         (Pace, "step_took", True, 2),
-        (trainer, "step_metrics", False, 2),
-        (CollapseWatch, "after", True, 2),
+        (recorder, "step_metrics", False, 2),
+        (CollapseSigns, "after", True, 2),
         (Pace, "outlook", False, 2),
-        (trainer, "step_samples", False, 2),
+        (recorder, "step_samples", False, 2),
         (RunFolder, "keep_samples", True, 2),
         (Meter, "read", False, 2),
-        (Keeper, "due", False, 2),
+        (Keeper, "save_when_due", False, 2),
         (RunFolder, "asked_to_stop", False, 2),
     ]
     return [pytest.param(*place, id=f"{place[0].__name__}.{place[1]}{'-done' * place[2]}") for place in found]
@@ -138,9 +136,9 @@ def test_a_fault_at_any_call_of_the_loop_costs_its_step_alone(
 ):
     recipe, out = small(quick_recipe), tmp_path / "out"
     with monkeypatch.context() as patch:
-        listener = failing_at_step(patch, owner, name, step, Boom("so much"), after=after)
+        failing_at_step(patch, owner, name, step, Boom("so much"), after=after)
         with pytest.raises(Boom) as caught:
-            run(recipe, out=out, listeners=[listener])
+            run(recipe, out=out)
     assert caught.value.__notes__ == [
         f"the traceback is in {out}/error.txt; step {step} is saved, go on with: tina-lite resume {out}"
     ]
@@ -169,9 +167,9 @@ def test_a_disk_that_fills_up_ends_with_what_was_whole(quick_recipe, tmp_path, s
     recipe, out = small(quick_recipe), tmp_path / "out"
     full = OSError(errno.ENOSPC, "No space left on device")
     with monkeypatch.context() as patch:
-        listener = failing_at_step(patch, checkpoint, "write_file", STEPS, full)
+        failing_at_step(patch, checkpoint, "write_file", STEPS, full)
         with pytest.raises(NoRoom, match="No space left on device") as caught:
-            run(recipe, out=out, listeners=[listener])
+            run(recipe, out=out)
     assert caught.value.exit_code == 3
     goes_on_as_if_nothing_had_happened(recipe, out, straight, STEPS)  # there was room again for the second try
 
@@ -187,13 +185,13 @@ def test_a_disk_that_fills_up_ends_with_what_was_whole(quick_recipe, tmp_path, s
     ],
 )
 def test_what_ends_a_run_is_told_in_a_line(error, kind, code, said, quick_recipe, tmp_path, straight, monkeypatch):
-    from tina_lite import trainer
+    from tina_lite import collector
 
     recipe, out = small(quick_recipe), tmp_path / "out"
     with monkeypatch.context() as patch:
-        listener = failing_at_step(patch, trainer, "score", 2, error)
+        failing_at_step(patch, collector, "score", 2, error)
         with pytest.raises(kind, match=said) as caught:
-            run(recipe, out=out, listeners=[listener])
+            run(recipe, out=out)
     assert caught.value.exit_code == code
     assert "\n" not in str(caught.value)
     goes_on_as_if_nothing_had_happened(recipe, out, straight, 2)

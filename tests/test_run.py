@@ -204,6 +204,23 @@ def test_checkpoints_are_kept_by_number(quick_recipe, tmp_path):
     assert [s.event.step for s in seen if isinstance(s.event, CheckpointSaved)] == [1, 2, 3, 4]
 
 
+def test_the_best_checkpoint_by_pass_at_1_outlives_newer_ones(quick_recipe, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from tina_lite.evaluate.examiner import Examiner
+
+    figures, real = {1: 0.2, 2: 0.9, 3: 0.5, 4: 0.9}, Examiner._again
+    monkeypatch.setattr(
+        Examiner,
+        "_again",
+        lambda self, name, reserve_s: replace(real(self, name, reserve_s), pass_at_1=figures.get(self._step, 0.0)),
+    )
+    evaluated = {"benchmarks": ["held_out"], "problems": 2, "samples": 1, "every": 1}
+    changes = {"stop.max_steps": 5, "checkpoint": {"every_steps": 3, "keep": 1}, "eval": evaluated}
+    run(Recipe.load(quick_recipe, changes), out=tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out" / "checkpoints").iterdir()) == ["step-000002", "step-000005"]
+
+
 def test_a_temperature_of_0_is_refused_as_nothing_could_be_learnt(quick_recipe):
     with pytest.raises(BadInput, match=r"rollout\.temperature"):
         Recipe.load(quick_recipe, {"rollout.temperature": 0.0})

@@ -116,15 +116,15 @@ def test_the_same_problem_twice_in_a_step_gets_two_groups(quick_recipe, tmp_path
     """Two problems, four prompts a step: each step goes through two epochs."""
     rows(tmp_path / "two.jsonl", 2)
 
-    from tina_lite import trainer
+    from tina_lite import collector
 
-    real, seen = trainer.score, []
+    real, seen = collector.score, []
 
     def watched(scored_groups, *others):
         seen.append([tuple(c.ids for c in group.completions) for group in scored_groups])
         return real(scored_groups, *others)
 
-    monkeypatch.setattr(trainer, "score", watched)
+    monkeypatch.setattr(collector, "score", watched)
     run(
         Recipe.load(quick_recipe, {"data": {"source": str(tmp_path / "two.jsonl")}, "stop.max_steps": 2}),
         out=tmp_path / "out",

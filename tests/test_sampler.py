@@ -6,8 +6,10 @@ import torch
 from fakes import FakePolicy, prompt
 from hypothesis import given
 from hypothesis import strategies as st
+from sections import rollout_section
 
-from tina_lite.sampler import Sampler, Sampling, compaction, draw, truncate, uniforms
+from tina_lite.drawing import compaction, draw, truncate, uniforms
+from tina_lite.sampler import Sampler
 
 VOCABULARY = 12
 
@@ -19,7 +21,7 @@ def table(seed: int = 0) -> torch.Tensor:
 def texts(policy, prompts, *, n=3, kv_tokens=10_000, seed=1, step=1, **sampling):
     sampler = Sampler(
         policy,
-        Sampling(**{"temperature": 1.0, "max_completion_length": 20, **sampling}),
+        rollout_section(**{"temperature": 1.0, "max_completion_length": 20, **sampling}),
         seed=seed,
         kv_tokens=kv_tokens,
     )
@@ -46,7 +48,7 @@ def chi_squared(counts, probabilities):
 def test_20000_tokens_follow_the_exact_distribution(sampling, exact):
     logits = table()[3]
     p = exact(logits.double().softmax(-1).numpy())
-    settings = Sampling(**{"temperature": 1.0, "max_completion_length": 1, **sampling})
+    settings = rollout_section(**{"temperature": 1.0, "max_completion_length": 1, **sampling})
     uniform = torch.cat([uniforms(1, 1, problem, 0, 100) for problem in range(200)])
     tokens, logprobs = draw(logits.expand(20_000, -1).clone(), uniform, settings)
     statistic, freedom = chi_squared(np.bincount(tokens.numpy(), minlength=VOCABULARY), p)
@@ -69,13 +71,13 @@ def test_the_chi_squared_test_can_fail():
 
 def test_a_uniform_number_near_one_never_hits_a_token_of_weight_zero():
     logits = torch.tensor([[0.0, 0.0, -torch.inf]])
-    tokens, _ = draw(logits, torch.tensor([1 - 2**-24]), Sampling(1.0, 1))
+    tokens, _ = draw(logits, torch.tensor([1 - 2**-24]), rollout_section(1.0, 1))
     assert tokens.item() == 1
 
 
 def test_greedy_takes_the_most_likely_and_scores_it_at_temperature_one():
     logits = table()[:4]
-    tokens, logprobs = draw(logits, torch.zeros(4), Sampling(0.0, 1))
+    tokens, logprobs = draw(logits, torch.zeros(4), rollout_section(0.0, 1))
     assert tokens.tolist() == logits.argmax(-1).tolist()
     assert torch.allclose(logprobs, logits.log_softmax(-1).amax(-1), atol=1e-6)
 
@@ -83,7 +85,7 @@ def test_greedy_takes_the_most_likely_and_scores_it_at_temperature_one():
 @given(st.integers(0, 10), st.floats(0.05, 1.0), st.floats(0.0, 0.9))
 def test_truncation_always_keeps_the_most_likely_token(top_k, top_p, min_p):
     weights = table(2).softmax(-1)
-    kept = truncate(weights, Sampling(1.0, 1, top_p=top_p, top_k=top_k, min_p=min_p))
+    kept = truncate(weights, rollout_section(1.0, 1, top_p=top_p, top_k=top_k, min_p=min_p))
     assert (kept.gather(1, weights.argmax(-1, keepdim=True)) > 0).all()
     assert ((kept == 0) | (kept == weights)).all()
 
@@ -115,12 +117,12 @@ def test_each_prompt_is_read_once_and_the_cache_budget_is_kept():
 def test_finish_reasons_and_the_stop_token():
     never = table()
     never[:, 0] = -torch.inf
-    sampler = Sampler(FakePolicy(never), Sampling(1.0, 5), seed=1, kv_tokens=1000)
+    sampler = Sampler(FakePolicy(never), rollout_section(1.0, 5), seed=1, kv_tokens=1000)
     (group,) = sampler.rollout([prompt(1)], 2, 1).groups
     assert [(c.finish_reason, len(c.ids), c.truncated) for c in group.completions] == [("length", 5, True)] * 2
     always = torch.full((VOCABULARY, VOCABULARY), -torch.inf)
     always[:, 0] = 0.0
-    sampler = Sampler(FakePolicy(always), Sampling(1.0, 5), seed=1, kv_tokens=1000)
+    sampler = Sampler(FakePolicy(always), rollout_section(1.0, 5), seed=1, kv_tokens=1000)
     (group,) = sampler.rollout([prompt(1)], 2, 1).groups
     assert [(c.finish_reason, c.ids, c.logprobs) for c in group.completions] == [("stop", (0,), (0.0,))] * 2
 
@@ -129,7 +131,7 @@ def test_a_stop_string_ends_a_completion_with_the_token_that_completes_it():
     prompts, policy = [prompt(index) for index in range(4)], FakePolicy(table())
     free = [text for group in texts(policy, prompts, n=8) for text in group]
     wanted = " ".join(free[0].split()[1:3])
-    sampler = Sampler(policy, Sampling(1.0, 20, stop_strings=("never", wanted)), seed=1, kv_tokens=10_000)
+    sampler = Sampler(policy, rollout_section(1.0, 20, stop_strings=("never", wanted)), seed=1, kv_tokens=10_000)
     stopped = [completion for group in sampler.rollout(prompts, 8, 1).groups for completion in group.completions]
     assert sum(wanted in text for text in free) > 1
     for text, completion in zip(free, stopped, strict=True):
@@ -142,19 +144,19 @@ def test_a_stop_string_ends_a_completion_with_the_token_that_completes_it():
 
 def test_a_deadline_drops_unfinished_groups_and_keeps_whole_ones():
     asked = iter(range(1000))
-    sampler = Sampler(FakePolicy(table()), Sampling(1.0, 50), seed=1, kv_tokens=51 * 2)
+    sampler = Sampler(FakePolicy(table()), rollout_section(1.0, 50), seed=1, kv_tokens=51 * 2)
     rollout = sampler.rollout([prompt(index) for index in range(6)], 2, 1, out_of_time=lambda: next(asked) > 30)
     assert 0 < len(rollout.groups) < 6
     assert rollout.unfinished_groups == 6 - len(rollout.groups)
     assert all(len(group.completions) == 2 for group in rollout.groups)
-    whole = Sampler(FakePolicy(table()), Sampling(1.0, 50), seed=1, kv_tokens=51 * 2)
+    whole = Sampler(FakePolicy(table()), rollout_section(1.0, 50), seed=1, kv_tokens=51 * 2)
     everything = {g.prompt.problem.index: g for g in whole.rollout([prompt(i) for i in range(6)], 2, 1).groups}
     assert all(everything[group.prompt.problem.index] == group for group in rollout.groups)
 
 
 def test_progress_counts_completions():
     told = []
-    sampler = Sampler(FakePolicy(table()), Sampling(1.0, 20), seed=1, kv_tokens=1000)
+    sampler = Sampler(FakePolicy(table()), rollout_section(1.0, 20), seed=1, kv_tokens=1000)
     sampler.rollout([prompt(1), prompt(2)], 3, 1, progress=lambda done, total: told.append((done, total)))
     assert told == sorted(told)
     assert told[-1] == (6, 6)
@@ -176,7 +178,7 @@ def test_greedy_equals_transformers_generate(make_policy, make_prompts, kv_token
     assert len({len(p.ids) for p in prompts}) > 10
     ours = [
         g.completions[0].ids
-        for g in Sampler(policy, Sampling(0.0, 16), seed=1, kv_tokens=kv_tokens).rollout(prompts, 1, 1).groups
+        for g in Sampler(policy, rollout_section(0.0, 16), seed=1, kv_tokens=kv_tokens).rollout(prompts, 1, 1).groups
     ]
     model = policy.model.get_base_model()
     for p, ids in zip(prompts, ours, strict=True):

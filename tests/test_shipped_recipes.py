@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tina_lite.preview import dry_run
+from tina_lite.launch.preview import dry_run
 from tina_lite.recipe import Recipe
 from tina_lite.rewards import resolve
 from tina_lite.shipped import headline, shipped_recipes

@@ -38,10 +38,10 @@ eval: {benchmarks: [held_out], problems: 12, samples: 2}
 """
 PLACES = {
     "load": ("tina_lite.policy.portable", "load_base", 1, 0),
-    "before": ("tina_lite.sampler", "draw", 5, 0),
+    "before": ("tina_lite.drawing", "draw", 5, 0),
     "judging before": ("tina_lite.evaluate.passk", "judge_group", 3, 0),
-    "rollout": ("tina_lite.sampler", "draw", 100, 1),
-    "reward": ("tina_lite.trainer", "score", 1, 0),
+    "rollout": ("tina_lite.drawing", "draw", 100, 1),
+    "reward": ("tina_lite.collector", "score", 1, 0),
     "resampling": ("tina_lite.problems.PromptSource", "next", 3, 0),
     "update": ("tina_lite.learner.Learner", "_backward", 2, 0),
     "save": ("tina_lite.runs.checkpoint", "write_file", 5, 3),

@@ -5,10 +5,10 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 from fakes import FakePolicy, prompt
+from sections import rollout_section
 from test_sampler import table
 
 from tina_lite.policy.vllm import Vllm
-from tina_lite.sampler import Sampling
 from tina_lite.vllm_sampler import VllmSampler, request_seed
 
 
@@ -65,7 +65,7 @@ def sampler(llm: FakeLlm) -> VllmSampler:
         return "adapter"
 
     model = SimpleNamespace(vllm_engine=llm, load_lora=load_lora)
-    return VllmSampler(FakePolicy(table()), Vllm(model), Sampling(0.7, 8, stop_strings=("x",)), seed=3)
+    return VllmSampler(FakePolicy(table()), Vllm(model), rollout_section(0.7, 8, stop_strings=("x",)), seed=3)
 
 
 def test_groups_in_the_order_of_their_prompts_with_behaviour_logprobs(llm: FakeLlm) -> None:

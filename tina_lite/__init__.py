@@ -5,7 +5,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from tina_lite.version import VERSION
+
+__version__ = VERSION
 __all__ = ["Recipe", "__version__", "reward", "run"]
 
 if TYPE_CHECKING:

@@ -7,22 +7,23 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tina_lite.drawing import draw, uniforms
 from tina_lite.errors import BadInput
 from tina_lite.problems.prompts import Message, encode, render
-from tina_lite.sampler import Sampling, draw, uniforms
 from tina_lite.text_of import TextOf
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from tina_lite.policy import Policy
+    from tina_lite.recipe.schema import RolloutSection
 
 OPEN, CLOSE = "<think>", "</think>"
 BROKEN = "\ufffd"
 """How a tokenizer decodes the beginning of a character whose end is in the next token."""
 
 
-def stream(policy: "Policy", prompt: Sequence[int], sampling: Sampling, uniform: "Tensor") -> Iterator[int]:
+def stream(policy: "Policy", prompt: Sequence[int], sampling: "RolloutSection", uniform: "Tensor") -> Iterator[int]:
     """The tokens of one completion, each as it is drawn; a stop token is the last.
 
     `uniform` (max_completion_length,) holds the random numbers of the positions.
@@ -119,7 +120,7 @@ class Chat:
     """A conversation with one policy; `ask` streams the answer and keeps it."""
 
     policy: "Policy"
-    sampling: Sampling
+    sampling: "RolloutSection"
     seed: int
     system: str | None
     context: int

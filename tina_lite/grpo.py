@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from tina_lite.recipe.schema import GrpoSection
+
 STD_EPSILON = 1e-4
 """Added to the standard deviation, as in the paper's code and TRL."""
 
@@ -71,28 +73,12 @@ class LossWeights:
         raise AssertionError(f"unknown loss type {self.loss_type}")
 
 
-@dataclass(frozen=True, slots=True)
-class LossSettings:
-    """Which loss, and its constants."""
-
-    loss_type: str = "grpo"
-    """grpo, bnpo, dr_grpo, dapo, cispo, or gspo (grpo with one ratio for a whole completion)."""
-    epsilon: float = 0.2
-    epsilon_high: float | None = None
-    """Upper clip; epsilon where not given. For cispo the largest ratio itself, 5.0 where not given."""
-    delta: float | None = None
-    """Upper bound of the unclipped ratio (INTELLECT-2, arXiv 2505.07291)."""
-    beta: float = 0.0
-    tis_cap: float | None = None
-    """Truncated importance sampling: weight by exp(old - behaviour), at most this."""
-
-
 def token_losses(
     logprobs: "Tensor",
     old_logprobs: "Tensor",
     advantages: "Tensor",
     mask: "Tensor",
-    settings: LossSettings,
+    settings: "GrpoSection",
     *,
     behaviour_logprobs: "Tensor | None" = None,
     reference_logprobs: "Tensor | None" = None,
@@ -134,7 +120,7 @@ def token_losses(
     return losses, clipped
 
 
-def _clipped_surrogate(ratio: "Tensor", scale: "Tensor", settings: LossSettings) -> tuple["Tensor", "Tensor"]:
+def _clipped_surrogate(ratio: "Tensor", scale: "Tensor", settings: "GrpoSection") -> tuple["Tensor", "Tensor"]:
     low = 1.0 - settings.epsilon
     high = 1.0 + (settings.epsilon if settings.epsilon_high is None else settings.epsilon_high)
     free = ratio if settings.delta is None else ratio.clamp(max=settings.delta)

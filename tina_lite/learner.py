@@ -13,61 +13,21 @@ lost to rounding.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from tina_lite.errors import BadInput, NoRoom
-from tina_lite.grpo import LossSettings, LossWeights, token_losses
+from tina_lite.grpo import LossWeights, token_losses
 from tina_lite.memory import with_less_each_time
-from tina_lite.policy.interface import Policy, TokenBatch
-from tina_lite.records import Completion, Prompt, ScoredGroup, Update
+from tina_lite.micro_batches import Old, Packer, Row, Sums, padded, token_batch
+from tina_lite.policy.interface import Policy
+from tina_lite.recipe.schema import GrpoSection, LoraSection, OptimSection, RolloutSection
+from tina_lite.records import Completion, ScoredGroup, Update
 from tina_lite.wall_clock import OutOfTime
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 """What AdamW keeps of each master."""
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateSettings:
-    """What shapes an update beside the loss."""
-
-    mask_truncated_completions: bool
-    temperature: float
-    """At which log-probs are taken: the sampler's."""
-    max_completion_length: int
-    num_iterations: int
-    """Optimiser steps on one rollout."""
-    micro_batch_tokens: int
-    dropout: float = 0.0
-    """Of the adapter."""
-
-
-@dataclass(frozen=True, slots=True)
-class OptimizerSettings:
-    adam_beta1: float
-    adam_beta2: float
-    weight_decay: float
-    max_grad_norm: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A completion that takes a forward and a backward pass."""
-
-    prompt: Prompt
-    completion: Completion
-    advantage: float
-
-    @property
-    def tokens(self) -> int:
-        return len(self.prompt.ids) + len(self.completion.ids)
 
 
 class Learner:
@@ -76,19 +36,21 @@ class Learner:
     def __init__(
         self,
         policy: Policy,
-        loss: LossSettings,
-        settings: UpdateSettings,
-        optimizer: OptimizerSettings,
         *,
+        grpo: GrpoSection,
+        optim: OptimSection,
+        rollout: RolloutSection,
+        lora: LoraSection,
         seed: int,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         """`say` is told where memory did not suffice for a micro-batch, and smaller ones are taken from then on."""
         self._policy = policy
-        self._loss = loss
-        self._settings = settings
-        self.micro_batch_tokens = settings.micro_batch_tokens
-        self._max_grad_norm = optimizer.max_grad_norm
+        self._grpo = grpo
+        self._optim = optim
+        self._rollout = rollout
+        self._dropout = lora.dropout
+        self.micro_batch_tokens = optim.micro_batch_tokens
         self._seed = seed
         self._say = say
         self._before: dict[str, Tensor] | None = None
@@ -100,8 +62,8 @@ class Learner:
         self._masters = {name: tensor.detach().float().clone() for name, tensor in self._adapter.items()}
         self._optimizer = torch.optim.AdamW(
             list(self._masters.values()),
-            betas=(optimizer.adam_beta1, optimizer.adam_beta2),
-            weight_decay=optimizer.weight_decay,
+            betas=(optim.adam_beta1, optim.adam_beta2),
+            weight_decay=optim.weight_decay,
             fused=True,  # one pass over each tensor
         )
 
@@ -122,10 +84,10 @@ class Learner:
         rows = self._rows(groups)
         skipped = sum(not self._takes_part(group) for group in groups)
         weights = self._weights(groups)
-        old = _Old()
+        old = Old()
         trained = 0
         seed = self._seed * 1_000_003 + step
-        for _ in range(self._settings.num_iterations if rows else 1):
+        for _ in range(self._grpo.num_iterations if rows else 1):
             sums = self._accumulate(rows, old, weights, seed, progress)
             norm = float(self._clip_gradients())
             trained += sums.tokens
@@ -149,7 +111,7 @@ class Learner:
         """The memory of an update on these groups: its largest micro-batch, beside the moments. Nothing changes."""
         rows = self._rows(groups)
         moments = [torch.zeros_like(master) for master in self._masters.values() for _ in range(2)]
-        self._accumulate(rows, _Old(), self._weights(groups), self._seed, lambda done, total: None, first_alone=True)
+        self._accumulate(rows, Old(), self._weights(groups), self._seed, lambda done, total: None, first_alone=True)
         self._drop_gradients()
         del moments
 
@@ -158,7 +120,7 @@ class Learner:
         """Of `state` once a step was taken: a master and two moments of each value."""
         return 3 * sum(master.nbytes for master in self._masters.values())
 
-    def state(self) -> dict[str, "Tensor"]:
+    def state(self) -> dict[str, Tensor]:
         """Masters and moments by name, for a checkpoint."""
         tensors = {f"master.{name}": tensor for name, tensor in self._masters.items()}
         for name, master in self._masters.items():
@@ -166,7 +128,7 @@ class Learner:
                 tensors[f"{key}.{name}"] = value
         return tensors
 
-    def load_state(self, tensors: Mapping[str, "Tensor"]) -> None:
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Go on from `state`; the adapter and the sampling weights follow."""
         if not all(self._fits(name, tensors) for name in self._masters):
             raise BadInput(
@@ -174,7 +136,7 @@ class Learner:
             )
         self._set(tensors)
 
-    def _set(self, tensors: Mapping[str, "Tensor"]) -> None:
+    def _set(self, tensors: Mapping[str, Tensor]) -> None:
         with torch.no_grad():
             for name, master in self._masters.items():
                 master.copy_(tensors[f"master.{name}"])
@@ -182,7 +144,7 @@ class Learner:
                 self._optimizer.state[master] = {k: value.to(master.device, copy=True) for k, value in moments.items()}
         self._publish()
 
-    def _fits(self, name: str, tensors: Mapping[str, "Tensor"]) -> bool:
+    def _fits(self, name: str, tensors: Mapping[str, Tensor]) -> bool:
         """Whether tensors hold this master, finite, and its moments: all of them, or none before the first step."""
         master, *moments = (tensors.get(f"{key}.{name}") for key in ("master", "exp_avg", "exp_avg_sq"))
         shape, step = self._masters[name].shape, tensors.get(f"step.{name}")
@@ -193,49 +155,49 @@ class Learner:
         return step is not None and step.numel() == 1 and all(m is not None and m.shape == shape for m in moments)
 
     def _takes_part(self, group: ScoredGroup) -> bool:
-        return group.teaches or self._loss.beta > 0
+        return group.teaches or self._grpo.beta > 0
 
-    def _rows(self, groups: Sequence[ScoredGroup]) -> list[list[_Row]]:
+    def _rows(self, groups: Sequence[ScoredGroup]) -> list[list[Row]]:
         """What is to be trained on, by prompt, longest first, so that a budget that is too large shows at once."""
         chosen = []
         for scored in groups:
             if not self._takes_part(scored):
                 continue
             pairs = zip(scored.group.completions, scored.advantages, strict=True)
-            rows = [_Row(scored.group.prompt, c, advantage) for c, advantage in pairs if not self._masked(c)]
+            rows = [Row(scored.group.prompt, c, advantage) for c, advantage in pairs if not self._masked(c)]
             chosen.append(sorted(rows, key=lambda row: -row.tokens))
         return sorted(filter(None, chosen), key=lambda rows: -rows[0].tokens)
 
     def _masked(self, completion: Completion) -> bool:
-        return self._settings.mask_truncated_completions and completion.truncated
+        return self._grpo.mask_truncated_completions and completion.truncated
 
     def _weights(self, groups: Sequence[ScoredGroup]) -> LossWeights:
         completions = [completion for scored in groups for completion in scored.group.completions]
         tokens = sum(len(completion.ids) for completion in completions if not self._masked(completion))
-        return LossWeights(self._loss.loss_type, len(completions), tokens, self._settings.max_completion_length)
+        return LossWeights(self._grpo.loss_type, len(completions), tokens, self._rollout.max_completion_length)
 
-    def _micro_batches(self, groups: Sequence[Sequence[_Row]]) -> list[list[_Row]]:
+    def _micro_batches(self, groups: Sequence[Sequence[Row]]) -> list[list[Row]]:
         """Consecutive rows whose tokens fit the budget; a row that alone is larger goes alone."""
-        packer = _Packer(self.micro_batch_tokens, self._policy.shares_prompts)
+        packer = Packer(self.micro_batch_tokens, self._policy.shares_prompts)
         for rows in groups:
             packer.add(rows)
         return packer.batches
 
     def _accumulate(
         self,
-        groups: Sequence[Sequence[_Row]],
-        old: "_Old",
+        groups: Sequence[Sequence[Row]],
+        old: Old,
         weights: LossWeights,
         seed: int,
         progress: Callable[[int, int], None],
         first_alone: bool = False,
-    ) -> "_Sums":
+    ) -> Sums:
         """Gradients of one whole pass, or of its first micro-batch alone; fills `old` where it is empty."""
         filled = len(old.logprobs)
 
-        def attempt() -> _Sums:
-            sums, batches = _Sums(), self._micro_batches(groups)
-            if not filled and self._loss.tis_cap and self._settings.dropout:
+        def attempt() -> Sums:
+            sums, batches = Sums(), self._micro_batches(groups)
+            if not filled and self._grpo.tis_cap and self._dropout:
                 old.undropped = self._without_dropout(batches)
             # Dropout: the same masks in every iteration, or ratios would measure the noise between two of them.
             torch.manual_seed(seed % 2**63)
@@ -256,7 +218,7 @@ class Learner:
 
         return with_less_each_time(attempt, less)
 
-    def _halve_budget(self, batches: Sequence[Sequence[_Row]], error: BaseException) -> None:
+    def _halve_budget(self, batches: Sequence[Sequence[Row]], error: BaseException) -> None:
         largest = max(sum(row.tokens for row in batch) for batch in batches)
         if all(len(batch) == 1 for batch in batches):
             raise NoRoom(
@@ -271,20 +233,20 @@ class Learner:
             tensor.grad = None
 
     @torch.no_grad()
-    def _without_dropout(self, batches: Sequence[Sequence[_Row]]) -> "list[Tensor]":
+    def _without_dropout(self, batches: Sequence[Sequence[Row]]) -> list[Tensor]:
         """Log-probs of each row as the sampler's policy has them, which drops nothing."""
         found: list[Tensor] = []
         for rows in batches:
             if self._check_time():
                 raise OutOfTime
-            logprobs, _ = self._policy.logprobs(_token_batch(rows), self._settings.temperature)
+            logprobs, _ = self._policy.logprobs(token_batch(rows), self._rollout.scoring_temperature)
             found.extend(row[: len(own.completion.ids)] for row, own in zip(logprobs, rows, strict=True))
         return found
 
-    def _backward(self, rows: Sequence[_Row], at: int, old: "_Old", weights: LossWeights) -> "_Sums":
+    def _backward(self, rows: Sequence[Row], at: int, old: Old, weights: LossWeights) -> Sums:
         """Forward and backward of one micro-batch, the rows from number `at`; gradients add up in the adapter."""
-        device, temperature = self._policy.device, self._settings.temperature
-        batch = _token_batch(rows)
+        device, temperature = self._policy.device, self._rollout.scoring_temperature
+        batch = token_batch(rows)
         mask = batch.completion_mask().to(device)  # (n, T)
         logprobs, entropies = self._policy.logprobs(batch, temperature)
         if at == len(old.logprobs):  # first iteration: the policy is the one that sampled, the ratio is 1
@@ -293,23 +255,23 @@ class Learner:
         before = old.padded(old.logprobs, at, len(rows))  # (n, T)
         undropped = old.padded(old.undropped, at, len(rows)) if old.undropped else before
         reference = None
-        if self._loss.beta:
+        if self._grpo.beta:
             with torch.no_grad():
                 reference, _ = self._policy.logprobs(batch, temperature, adapter=False)
-        behaviour = _padded([row.completion.logprobs for row in rows], mask.shape[1], device)
+        behaviour = padded([row.completion.logprobs for row in rows], mask.shape[1], device)
         losses, clipped = token_losses(
             logprobs,
             before,
             torch.tensor([row.advantage for row in rows], device=device),
             mask,
-            self._loss,
+            self._grpo,
             behaviour_logprobs=behaviour + (before - undropped),  # so that the weight is exp(undropped - behaviour)
             reference_logprobs=reference,
         )
         scale = weights.per_token(mask.sum(-1).float())
         loss = (losses * mask * scale[:, None]).sum()
         loss.backward()
-        return _Sums(
+        return Sums(
             loss=float(loss.detach()),
             tokens=int(mask.sum()),
             entropy=float(entropies.sum()),
@@ -317,11 +279,11 @@ class Learner:
             clipped=float((clipped & mask).sum()),
         )
 
-    def _clip_gradients(self) -> "Tensor":
+    def _clip_gradients(self) -> Tensor:
         """Move the gradients to the masters in fp32, clipped; returns the norm before clipping."""
         for name, tensor in self._adapter.items():
             self._masters[name].grad = None if tensor.grad is None else tensor.grad.float()
-        return torch.nn.utils.clip_grad_norm_(self._masters.values(), self._max_grad_norm)
+        return torch.nn.utils.clip_grad_norm_(self._masters.values(), self._optim.max_grad_norm)
 
     def _step(self, learning_rate: float) -> None:
         for group in self._optimizer.param_groups:
@@ -335,97 +297,3 @@ class Learner:
             for name, tensor in self._adapter.items():
                 tensor.copy_(self._masters[name])
         self._policy.sync()
-
-
-@dataclass(slots=True)
-class _Old:
-    """Log-probs before the first of the iterations, (T,) for each row."""
-
-    logprobs: "list[Tensor]" = field(default_factory=list)
-    """With the dropout of this step, for ratios."""
-    undropped: "list[Tensor]" = field(default_factory=list)
-    """Without, for importance weights; empty where nothing is dropped or none are taken."""
-
-    def padded(self, rows: "list[Tensor]", at: int, count: int) -> "Tensor":
-        """(count, T)."""
-        return torch.nn.utils.rnn.pad_sequence(rows[at : at + count], batch_first=True)
-
-
-@dataclass(slots=True)
-class _Packer:
-    """Rows into micro-batches under a token budget."""
-
-    budget: int
-    shares_prompts: bool
-    batches: list[list[_Row]] = field(default_factory=list)
-    _tokens: int = 0
-    """Of the last batch."""
-
-    def add(self, rows: Sequence[_Row]) -> None:
-        """The rows of one prompt: together where they fit, or the prompt would be computed twice."""
-        together = self._cost(rows)
-        if not self.batches or self._tokens + together > self.budget:
-            self._open()
-        for row in rows:
-            cost = self._cost([row], known=bool(self.batches[-1]) and self.batches[-1][-1].prompt is row.prompt)
-            if self.batches[-1] and self._tokens + cost > self.budget:
-                self._open()
-                cost = self._cost([row])
-            self.batches[-1].append(row)
-            self._tokens += cost
-
-    def _open(self) -> None:
-        if not self.batches or self.batches[-1]:
-            self.batches.append([])
-        self._tokens = 0
-
-    def _cost(self, rows: Sequence[_Row], known: bool = False) -> int:
-        """Tokens that these rows of one prompt add; `known`: the prompt is there already."""
-        prompts = (0 if known else 1) if self.shares_prompts else len(rows)
-        return prompts * len(rows[0].prompt.ids) + sum(len(row.completion.ids) for row in rows)
-
-
-def _token_batch(rows: Sequence[_Row]) -> TokenBatch:
-    """Consecutive rows of one prompt under that prompt."""
-    groups = [list(group) for _, group in groupby(rows, key=lambda row: id(row.prompt))]
-    return TokenBatch(
-        tuple(group[0].prompt.ids for group in groups),
-        tuple(tuple(row.completion.ids for row in group) for group in groups),
-    )
-
-
-@dataclass(slots=True)
-class _Sums:
-    """What adds up over micro-batches."""
-
-    loss: float = 0.0
-    tokens: int = 0
-    entropy: float = 0.0
-    difference: float = 0.0
-    clipped: float = 0.0
-
-    def update(self, norm: float, learning_rate: float, trained_tokens: int, skipped_groups: int) -> Update:
-        tokens = max(self.tokens, 1)
-        return Update(
-            loss=self.loss,
-            grad_norm=norm,
-            learning_rate=learning_rate,
-            trained_tokens=trained_tokens,
-            skipped_groups=skipped_groups,
-            entropy=self.entropy / tokens,
-            logp_difference=self.difference / tokens,
-            clip_fraction=self.clipped / tokens,
-        )
-
-    def add(self, other: "_Sums") -> None:
-        self.loss += other.loss
-        self.tokens += other.tokens
-        self.entropy += other.entropy
-        self.difference += other.difference
-        self.clipped += other.clipped
-
-
-def _padded(values: Sequence[Sequence[float]], width: int, device: "torch.device") -> "Tensor":
-    """Ragged rows as (n, width) float32, 0 on the right."""
-    rows = [list(row) + [0.0] * (width - len(row)) for row in values]
-    return torch.tensor(rows, dtype=torch.float32, device=device)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tina_lite.errors import BadInput
 from tina_lite.problems.hub import HUB_ID
 from tina_lite.recipe import Recipe
+from tina_lite.recipe.schema import LoraSection, ModelSection
 
 if TYPE_CHECKING:
     from tina_lite.policy.portable import PortablePolicy
@@ -39,6 +40,12 @@ class Target:
     """The run folder that the adapter stands in."""
     recipe: Recipe | None
     """That run's."""
+
+    @property
+    def model(self) -> ModelSection:
+        """The base as a recipe has it."""
+        section = ModelSection(id=self.model_id, quantization=self.quantization)
+        return section.model_copy(update={"compute_dtype": self.compute_dtype})
 
     @property
     def base(self) -> "Target":
@@ -120,21 +127,18 @@ def open_target(target: Target) -> "PortablePolicy":
     from tina_lite.policy.loading import load_tokenizer
     from tina_lite.policy.portable import PortablePolicy
 
-    config: Mapping[str, Any] = {} if target.adapter is None else read_config(target.adapter)
-    policy = PortablePolicy(
-        target.model_id,
-        load_tokenizer(target.model_id, target.recipe.data.chat_template_kwargs if target.recipe else {}),
-        r=int(config.get("r", 1)),
-        alpha=float(config.get("lora_alpha", 1)),
-        dropout=0.0,
-        target_modules=tuple(config.get("target_modules", ())),
-        seed=0,
-        quantization=target.quantization,
-        dtype=target.compute_dtype,
-    )
+    kwargs = target.recipe.data.chat_template_kwargs if target.recipe else {}
+    lora = None if target.adapter is None else _lora_of(read_config(target.adapter))
+    policy = PortablePolicy(target.model, lora, load_tokenizer(target.model_id, kwargs), seed=0)
     if target.adapter is not None:
         _load_adapter(policy, target.adapter)
     return policy
+
+
+def _lora_of(config: Mapping[str, Any]) -> LoraSection:
+    """Of an adapter_config.json."""
+    targets = tuple(config["target_modules"])
+    return LoraSection(r=int(config["r"]), alpha=float(config["lora_alpha"]), dropout=0.0, target_modules=targets)
 
 
 def _load_adapter(policy: "PortablePolicy", adapter: Path) -> None:

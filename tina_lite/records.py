@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 FinishReason = Literal["stop", "length", "deadline"]
+PhaseName = Literal["load", "rollout", "reward", "update", "eval", "save", "other"]
+PHASES: tuple[PhaseName, ...] = ("load", "rollout", "reward", "update", "eval", "save", "other")
+"""What a run spends time and money on."""
 
 
 @dataclass(frozen=True, slots=True)

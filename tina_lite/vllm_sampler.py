@@ -8,19 +8,20 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from tina_lite.policy.vllm import Vllm, Wish
+from tina_lite.policy.vllm import Vllm
 from tina_lite.records import Group, Prompt
-from tina_lite.sampler import Rollout, Sampler, Sampling
+from tina_lite.sampler import Rollout, Sampler
 
 if TYPE_CHECKING:
     from tina_lite.policy.interface import Policy
+    from tina_lite.recipe.schema import RolloutSection
 
 
 class VllmSampler(Sampler):
     """A Sampler whose rollouts vLLM does."""
 
-    def __init__(self, policy: "Policy", vllm: Vllm, sampling: Sampling, *, seed: int) -> None:
-        super().__init__(policy, sampling, seed=seed, kv_tokens=0)  # the cache is vLLM's own
+    def __init__(self, policy: "Policy", vllm: Vllm, rollout: "RolloutSection", *, seed: int) -> None:
+        super().__init__(policy, rollout, seed=seed, kv_tokens=0)  # the cache is vLLM's own
         self._vllm = vllm
 
     def rollout(
@@ -32,17 +33,13 @@ class VllmSampler(Sampler):
         out_of_time: Callable[[], bool] = lambda: False,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Rollout:
-        sampling, total = self._sampling, len(prompts) * num_generations
+        total = len(prompts) * num_generations
         sampled = self._vllm.sample(
             [prompt.ids for prompt in prompts],
             [request_seed(self._seed, step, prompt.problem.index, prompt.epoch) for prompt in prompts],
             num_generations,
-            Wish(
-                sampling.temperature,
-                sampling.max_completion_length,
-                tuple(sorted(self._policy.stop_ids)),
-                sampling.stop_strings,
-            ),
+            self._sampling,
+            sorted(self._policy.stop_ids),
             out_of_time=out_of_time,
             finished=lambda done: progress(done, total),
         )

@@ -19,8 +19,9 @@ Generate = Callable[[int, int], int]
 
 
 def of_engine(engine: str, sizes: Sizes) -> Generate:
+    from tina_lite.recipe.schema import RolloutSection
     from tina_lite.records import Problem, Prompt
-    from tina_lite.sampler import Sampler, Sampling
+    from tina_lite.sampler import Sampler
 
     policy = make_policy(engine, sizes)
 
@@ -30,7 +31,8 @@ def of_engine(engine: str, sizes: Sizes) -> Generate:
             for n, ids in enumerate(prompt_ids(rows // sizes.group, sizes.rollout_prompt))
         ]
         kv_tokens = rows * (sizes.rollout_prompt + tokens)
-        sampler = Sampler(policy, Sampling(1.0, tokens), seed=1, kv_tokens=kv_tokens)
+        rollout = RolloutSection(temperature=1.0, max_completion_length=tokens)
+        sampler = Sampler(policy, rollout, seed=1, kv_tokens=kv_tokens)
         return sampler.rollout(prompts, sizes.group, 1).decoded_tokens
 
     return generate

@@ -1,5 +1,6 @@
 """An engine as the measurements want it: random weights, completions that all run to the limit."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,23 @@ def begin(engine: str) -> None:
     enter(choose_engine(engine, find_facts(), lambda: "qwen2"), local=True)
 
 
-def make_policy(engine: str, sizes: Sizes, **changes: Any) -> Policy:
+def make_policy(
+    engine: str,
+    sizes: Sizes,
+    *,
+    quantization: str = "nf4",
+    compute_dtype: str = "auto",
+    step_bytes: Callable[[Any, int], int] = lambda shape, itemsize: 0,
+) -> Policy:
     from tina_lite.policy.loading import load_tokenizer
     from tina_lite.policy.opening import open_policy
+    from tina_lite.recipe.schema import LoraSection, ModelSection, RolloutSection
 
     folder = make_model(sizes.config, Path("random-model"))
-    settings: dict[str, Any] = {
-        "r": sizes.r,
-        "alpha": 4 * sizes.r,
-        "dropout": 0.0,
-        "target_modules": PROJECTIONS,
-        "seed": 1,
-        "quantization": "nf4",
-        "dtype": "auto",
-        "max_tokens": sizes.step_prompt + sizes.step_completion,
-        "step_bytes": lambda shape, itemsize: 0,
-    }
-    policy = open_policy(engine, folder, load_tokenizer(folder), **{**settings, **changes})  # type: ignore[arg-type]
+    model = ModelSection(id=folder, quantization=quantization, compute_dtype=compute_dtype)  # type: ignore[arg-type]
+    lora = LoraSection(r=sizes.r, alpha=4 * sizes.r, dropout=0.0, target_modules=PROJECTIONS)
+    rollout = RolloutSection(max_prompt_length=sizes.step_prompt, max_completion_length=sizes.step_completion)
+    tokenizer = load_tokenizer(folder)
+    policy = open_policy(engine, model, lora, rollout, tokenizer, seed=1, step_bytes=step_bytes)  # type: ignore[arg-type]
     policy.stop_ids = frozenset()
     return policy

@@ -73,19 +73,19 @@ def main() -> None:
             return
         torch.cuda.set_per_process_memory_fraction(cap_gb * 1e9 / total)
 
-    from tina_lite.grpo import LossSettings, advantages
-    from tina_lite.learner import Learner, OptimizerSettings, UpdateSettings
+    from tina_lite.grpo import advantages
+    from tina_lite.learner import Learner
     from tina_lite.plan.memory import least_step_bytes
     from tina_lite.plan.work import Work
     from tina_lite.policy.shape import ModelShape
     from tina_lite.recipe import Recipe
     from tina_lite.records import Problem, Prompt, ScoredGroup
-    from tina_lite.sampler import Sampler, Sampling
+    from tina_lite.sampler import Sampler
 
     recipe = Recipe.model_validate(
         {
             "model": {"id": SHIPPED, "engine": engine},
-            "lora": {"r": sizes.r, "alpha": 4 * sizes.r},
+            "lora": {"r": sizes.r, "alpha": 4 * sizes.r, "dropout": 0.0},
             "data": {"source": "arithmetic"},
             "rollout": {
                 "prompts_per_step": 1,
@@ -106,13 +106,9 @@ def main() -> None:
                 step_bytes=lambda s, item: least_step_bytes(s, work, item, sizes.r, recipe.lora.target_modules),
             ),
         )  # fmt: skip
-        sampler = Sampler(policy, Sampling(0.7, sizes.step_completion), seed=1, kv_tokens=policy.free_kv_tokens())
+        sampler = Sampler(policy, recipe.rollout, seed=1, kv_tokens=policy.free_kv_tokens())
         learner = Learner(
-            policy,
-            LossSettings("grpo"),
-            UpdateSettings(False, 0.7, sizes.step_completion, 1, recipe.optim.micro_batch_tokens),
-            OptimizerSettings(0.9, 0.999, 0.0, 1.0),
-            seed=1,
+            policy, grpo=recipe.grpo, optim=recipe.optim, rollout=recipe.rollout, lora=recipe.lora, seed=1
         )
         prompt = Prompt(Problem(0, "", "", {}), "", prompt_ids(1, sizes.step_prompt)[0])
         groups = phases.measure("rollout", lambda: sampler.rollout([prompt], sizes.group, 1).groups)

@@ -42,7 +42,7 @@ def test_it_lets_a_run_be_that_ends_in_time(limits):
 
 HANGS = """
 import sys, time
-from tina_lite import assemble
+from tina_lite.launch import assemble
 assemble.assemble = lambda *arguments: time.sleep(600)
 from tina_lite.cli.main import main
 main()

@@ -41,7 +41,7 @@ def test_many_iterations_keep_back_many_updates():
 
 def test_a_later_rollout_keeps_back_what_was_measured():
     session = Session()
-    session.pace.restore(Timings(steps=[40.0], reward=10.0, update=20.0, save=1.0, eval=8.0))
+    session.pace.load_state(Timings(steps=[40.0], reward=10.0, update=20.0, save=1.0, eval=8.0).state())
     rest = 10.0 + 20.0 + EVAL_RESERVE * 8.0 + SAVE_RESERVE_S
     assert session.stops_at(session.pace.out_of_time_for_rollout(), 0.1) == pytest.approx(100 - rest, abs=0.25)
     assert session.pace.step_s == pytest.approx(44.0)

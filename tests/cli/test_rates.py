@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tina_lite import prepare
 from tina_lite.cli.main import main
+from tina_lite.launch import prepare
 
 CARD = "NVIDIA GeForce RTX 4090"
 BAD = ["-1", "-0.01", "nan", "inf", "abc"]
@@ -77,7 +77,7 @@ def test_billing_by_the_day_is_unknown(refused) -> None:
 
 @pytest.mark.parametrize("rate", ["0", "0.0", "-0"])
 def test_a_rate_of_nothing_is_allowed_and_said(quick_recipe: Path, rate: str) -> None:
-    from tina_lite.preview import dry_run
+    from tina_lite.launch.preview import dry_run
     from tina_lite.recipe import Recipe
 
     lines = dry_run(Recipe.load(quick_recipe), out=quick_recipe.parent / "out", rate=rate)

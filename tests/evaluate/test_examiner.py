@@ -6,11 +6,12 @@ import pytest
 from fakes import FakeClock
 
 from tina_lite.budget import Limits, Meter, Rate, StopRules
-from tina_lite.budget.pace import EVAL_SHARE, SAVE_RESERVE_S, Pace
+from tina_lite.budget.pace import EVAL_SHARE, SAVE_RESERVE_S
 from tina_lite.evaluate.examiner import FORECAST_CAUTION, LEAST_PROBLEMS, Examiner
+from tina_lite.recipe.schema import EvalSection
 from tina_lite.records import Completion, Group, Problem, Prompt
 from tina_lite.runs.events import Evaluated, EventStream, Notice
-from tina_lite.runs.phases import Phases
+from tina_lite.runs.session import Session
 from tina_lite.runs.signals import StopRequest
 from tina_lite.sampler import Rollout
 
@@ -45,23 +46,14 @@ class Exam:
         self.clock = FakeClock()
         self.stop = StopRequest()
         meter = Meter.in_memory(Rate(3600.0, "test"), self.clock)
-        rules = StopRules(Limits(max_usd=worth_s))
-        self.pace = Pace(meter, rules, lambda: bool(self.stop))
         self.sampler = TimedSampler(self.clock, problem_s)
         self.events = []
         stream = EventStream(meter.elapsed_s, meter.usd)
         stream.subscribe(lambda stamped: self.events.append(stamped.event))
+        session = Session.begin(None, meter, StopRules(Limits(max_usd=worth_s)), stream, self.stop, 1)
+        self.pace = session.pace
         prompts = [Prompt(Problem(i, f"q{i}", ANSWERS[i], {}), "", (1,)) for i in range(PROBLEMS)]
-        self.examiner = Examiner(
-            self.sampler,
-            dict.fromkeys(names, prompts),
-            2,
-            pace=self.pace,
-            meter=meter,
-            phases=Phases(meter, stream),
-            events=stream,
-            stop=self.stop,
-        )
+        self.examiner = Examiner(session, self.sampler, dict.fromkeys(names, prompts), EvalSection(samples=2))
 
     def said(self) -> list[str]:
         return [event.text for event in self.events if isinstance(event, Notice)]

@@ -10,14 +10,16 @@ from fakes import FakeClock
 
 from tina_lite.budget import Rate
 from tina_lite.errors import BadInput, NoRoom
-from tina_lite.evaluate import session
-from tina_lite.evaluate.session import Asking, run_evaluation
+from tina_lite.evaluate import settled
+from tina_lite.evaluate.session import run_evaluation
+from tina_lite.evaluate.settled import Asking
 from tina_lite.opened import resolve
 from tina_lite.problems.benchmarks import Benchmark, load_benchmark
+from tina_lite.recipe.schema import RolloutSection
 
 pytestmark = pytest.mark.slow
 
-ASKING = Asking(samples=2, temperature=1.0, top_p=0.95, max_completion_length=40)
+ASKING = Asking(2, RolloutSection(temperature=1.0, top_p=0.95, max_completion_length=40))
 TINY = replace(resolve("builtin:tiny"), compute_dtype="float32")
 RATE = Rate(0.20, "--rate")
 
@@ -26,12 +28,14 @@ import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
 from tina_lite.budget import Rate
-from tina_lite.evaluate import session
-from tina_lite.evaluate.session import Asking, run_evaluation
+from tina_lite.evaluate import settled
+from tina_lite.evaluate.session import run_evaluation
+from tina_lite.evaluate.settled import Asking
+from tina_lite.recipe.schema import RolloutSection
 from tina_lite.opened import resolve
 from tina_lite.problems.benchmarks import load_benchmark
 
-session.MOST_ROWS = 4
+settled.MOST_ROWS = 4
 seen = set()
 
 def watch(model, benchmark, done, total, usd):
@@ -41,7 +45,7 @@ def watch(model, benchmark, done, total, usd):
 run_evaluation(
     [replace(resolve("builtin:tiny"), compute_dtype="float32")],
     [load_benchmark("arithmetic", limit=14)],
-    Asking(samples=2, temperature=1.0, top_p=0.95, max_completion_length=40),
+    Asking(2, RolloutSection(temperature=1.0, top_p=0.95, max_completion_length=40)),
     folder=Path(sys.argv[1]), rate=Rate(0.20, "--rate"), watch=watch,
 )
 """
@@ -50,7 +54,7 @@ run_evaluation(
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Four problems a chunk."""
-    monkeypatch.setattr(session, "MOST_ROWS", 4)
+    monkeypatch.setattr(settled, "MOST_ROWS", 4)
 
 
 @pytest.fixture
@@ -60,6 +64,10 @@ def sums():
 
 def evaluate(folder, *benchmarks, asking=ASKING, targets=(TINY,), **others):
     return run_evaluation(targets, benchmarks, asking, folder=folder, rate=RATE, **others)
+
+
+def asking(**changes):
+    return replace(ASKING, rollout=ASKING.rollout.model_copy(update=changes))
 
 
 def completions(folder, name="builtin-tiny/arithmetic.jsonl"):
@@ -89,7 +97,7 @@ def test_killed_and_resumed_is_the_same_as_never_stopped(tmp_path, sums):
 
 def test_a_finished_evaluation_is_scored_again_without_a_model(tmp_path, sums, monkeypatch):
     first = evaluate(tmp_path, sums)
-    monkeypatch.setattr(session, "open_target", lambda target: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("tina_lite.evaluate.session.open_target", lambda target: pytest.fail("a model was loaded"))
     again = evaluate(tmp_path, sums)
     assert again.results == first.results
     assert again.stop_reason == "finished"
@@ -119,7 +127,7 @@ def test_a_budget_that_pays_for_nothing_is_refused(tmp_path, sums):
 def test_what_was_sampled_otherwise_is_not_mixed(tmp_path, sums):
     evaluate(tmp_path, sums)
     with pytest.raises(BadInput, match=r"holds completions with temperature 1.0, now it is 0.6; choose another --out"):
-        evaluate(tmp_path, sums, asking=replace(ASKING, temperature=0.6))
+        evaluate(tmp_path, sums, asking=asking(temperature=0.6))
     other = [replace(problem, question="What is 1+1?") for problem in sums.problems]
     with pytest.raises(BadInput, match="the data has changed"):
         evaluate(tmp_path, Benchmark("arithmetic", other, "math"))
@@ -149,4 +157,4 @@ def test_prompts_that_do_not_fit_are_left_out_and_counted(tmp_path, sums):
     assert (report.results[0].problems, report.results[0].asked, report.results[0].too_long) == (13, 13, 1)
     assert report.stop_reason == "finished"
     with pytest.raises(BadInput, match="reads 256 tokens in all"):
-        evaluate(tmp_path / "no", sums, asking=replace(ASKING, max_completion_length=256))
+        evaluate(tmp_path / "no", sums, asking=asking(max_completion_length=256))

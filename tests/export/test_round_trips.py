@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from sections import rollout_section
 
 from tina_lite.export.adapter import export_adapter
 from tina_lite.export.gguf import export_gguf
 from tina_lite.export.merged import export_merged
 from tina_lite.opened import Target, resolve
 from tina_lite.policy.plain import load_plain, load_with_peft
-from tina_lite.sampler import Sampler, Sampling
+from tina_lite.sampler import Sampler
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +27,7 @@ def own_run(make_run: Callable[..., Any], make_prompts: Callable[..., Any]) -> t
     """A run, its policy, prompts and the greedy ids of the run's own sampler."""
     run, policy = make_run()
     prompts = make_prompts(policy, PROMPTS)
-    sampler = Sampler(policy, Sampling(0.0, LENGTH), seed=1, kv_tokens=8192)
+    sampler = Sampler(policy, rollout_section(0.0, LENGTH), seed=1, kv_tokens=8192)
     return resolve(str(run)), policy, prompts, [g.completions[0].ids for g in sampler.rollout(prompts, 1, 1).groups]
 
 
@@ -75,7 +76,7 @@ def test_adapter(own_run, tmp_path):
     target, policy, prompts, own = own_run
     found = export_adapter(target, policy, tmp_path / "copy")
     assert found.same == found.tokens
-    model = load_with_peft(target.model_id, "nf4", torch.float32, CPU, tmp_path / "copy")
+    model = load_with_peft(target.model, torch.float32, CPU, tmp_path / "copy")
     assert same_text(model, policy, prompts, own) == PROMPTS
 
 

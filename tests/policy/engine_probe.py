@@ -14,7 +14,6 @@ from pathlib import Path
 
 from tina_lite.policy.engine import choose_engine, enter, find_facts
 
-PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 PROMPTS, GENERATIONS, TRAINED = 32, 4, 6
 LONGEST_PROMPT = 96
 
@@ -30,22 +29,19 @@ def main() -> None:
     from tina_lite.policy.loading import load_tokenizer
     from tina_lite.policy.opening import open_policy
     from tina_lite.problems import make_prompt
+    from tina_lite.recipe.schema import LoraSection, ModelSection, RolloutSection
     from tina_lite.records import Problem
-    from tina_lite.sampler import Sampler, Sampling
+    from tina_lite.sampler import Sampler
 
+    rollout = RolloutSection(max_prompt_length=LONGEST_PROMPT, max_completion_length=tokens)
     tokenizer = load_tokenizer(model)
     policy = open_policy(
         name,  # type: ignore[arg-type]
-        model,
+        ModelSection(id=model, compute_dtype="float32"),
+        LoraSection(r=8, alpha=32, dropout=0.0),
+        rollout,
         tokenizer,
-        r=8,
-        alpha=32,
-        dropout=0.0,
-        target_modules=PROJECTIONS,
         seed=1,
-        quantization="nf4",
-        dtype="float32",
-        max_tokens=LONGEST_PROMPT + tokens,
         step_bytes=lambda shape, itemsize: 0,
     )
     drawn = {name: tensor.detach().float().norm().item() for name, tensor in policy.trainable().items()}
@@ -61,7 +57,9 @@ def main() -> None:
     prompts = [make_prompt(Problem(n, f"What is {q}?", "0", {}), tokenizer, None) for n, q in enumerate(questions)]
     longest = max(len(prompt.ids) for prompt in prompts)
     assert longest <= LONGEST_PROMPT
-    sampler = Sampler(policy, Sampling(0.0, tokens), seed=1, kv_tokens=20 * (longest + tokens))
+    sampler = Sampler(
+        policy, rollout.model_copy(update={"temperature": 0.0}), seed=1, kv_tokens=20 * (longest + tokens)
+    )
     groups = sampler.rollout(prompts, GENERATIONS, 1).groups
     completions = [[list(c.ids) for c in group.completions] for group in groups]
 

@@ -168,7 +168,7 @@ def test_a_step_of_1e_5_reaches_the_sampler_as_it_reaches_the_learner(dtype, tmp
     torch.manual_seed(0)
     sizes = {**SIZES, "hidden_size": 576, "intermediate_size": 1536, "num_attention_heads": 9, "num_key_value_heads": 3}
     AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **sizes)).save_pretrained(tmp_path)
-    policy = make_policy(model_id=str(tmp_path), dtype=dtype, quantization="none", r=16, alpha=32)
+    policy = make_policy(model_id=str(tmp_path), compute_dtype=dtype, quantization="none", r=16, alpha=32)
     linear = policy._dense.layers[0].qkv
     x = torch.randn(1024, 576, generator=torch.Generator().manual_seed(2)).to(linear.weight.dtype)
     before = linear(x).double(), adapted_linear(x, linear).double()
@@ -187,9 +187,9 @@ def test_a_step_of_1e_5_reaches_the_sampler_as_it_reaches_the_learner(dtype, tmp
 def test_a_processor_without_instructions_for_16_bits_does_without_the_packed_layout(make_policy, monkeypatch):
     from tina_lite.policy import packing
 
-    expected = make_policy(dtype="bfloat16", spread=0.05).logprobs(BATCH, 1.0)[0]
+    expected = make_policy(compute_dtype="bfloat16", spread=0.05).logprobs(BATCH, 1.0)[0]
     monkeypatch.setattr(packing, "_is_known", lambda dtype: False)
-    policy = make_policy(dtype="bfloat16", spread=0.05)
+    policy = make_policy(compute_dtype="bfloat16", spread=0.05)
     assert all(linear._packed is None for layer in policy._dense.layers for linear in layer.linears)
     mask = BATCH.completion_mask()
     assert torch.allclose(policy.logprobs(BATCH, 1.0)[0], expected)
@@ -210,4 +210,4 @@ def test_what_the_library_refuses_is_found_out_by_trying(monkeypatch):
 
 def test_what_bfloat16_rounds_is_no_disagreement(tmp_path, make_policy):
     """A deep model with sharp logits and an unlikely text: SmolLM2 was 0.17 nats off, of 16."""
-    make_policy(model_id=random_model("llama", tmp_path, num_hidden_layers=16), dtype="bfloat16")
+    make_policy(model_id=random_model("llama", tmp_path, num_hidden_layers=16), compute_dtype="bfloat16")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from sections import rollout_section
 
 from tina_lite.errors import BadInput
 from tina_lite.policy import TokenBatch
@@ -16,7 +17,7 @@ from tina_lite.policy.head import Head
 from tina_lite.policy.loading import load_tokenizer
 from tina_lite.policy.logprobs import token_logprobs
 from tina_lite.policy.model_folder import model_folder
-from tina_lite.sampler import Sampler, Sampling
+from tina_lite.sampler import Sampler
 
 pytestmark = pytest.mark.slow
 
@@ -197,7 +198,7 @@ def test_the_saved_adapter_gives_the_same_greedy_text_in_another_process(make_po
     policy = make_policy(spread=0.05)
     prompts = make_prompts(policy, 6)
     policy.save_adapter(tmp_path)
-    sampler = Sampler(policy, Sampling(0.0, 24), seed=1, kv_tokens=4096)
+    sampler = Sampler(policy, rollout_section(0.0, 24), seed=1, kv_tokens=4096)
     ours = [group.completions[0].text for group in sampler.rollout(prompts, 1, 1).groups]
     command = [sys.executable, "-c", ELSEWHERE, str(tmp_path), json.dumps([prompt.text for prompt in prompts])]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -14,14 +14,16 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from tina_lite.policy import TokenBatch
 from tina_lite.policy.loading import load_tokenizer
 from tina_lite.policy.portable import PortablePolicy
+from tina_lite.recipe.schema import LoraSection, ModelSection
 
 torch.manual_seed(0)
 folder, vocabulary = sys.argv[1], int(sys.argv[2])
 sizes = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1)
 config = AutoConfig.for_model("llama", vocab_size=vocabulary, tie_word_embeddings=True, **sizes)
 AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-policy = PortablePolicy(folder, load_tokenizer("builtin:tiny"), r=4, alpha=8, dropout=0.0,
-                        target_modules=("q_proj", "down_proj"), seed=1, dtype="float32")
+policy = PortablePolicy(ModelSection(id=folder, compute_dtype="float32"),
+                        LoraSection(r=4, alpha=8, dropout=0.0, target_modules=("q_proj", "down_proj")),
+                        load_tokenizer("builtin:tiny"), seed=1)
 completion = tuple(range(5, 69))
 logprobs, _ = policy.logprobs(TokenBatch(((1, 2, 3),) * 4, ((completion,) * 16,) * 4), 1.0)
 logprobs.sum().backward()

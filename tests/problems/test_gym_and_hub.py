@@ -5,12 +5,13 @@ import subprocess
 import sys
 
 import pytest
+from sections import load
 
 from tina_lite.errors import BadInput
-from tina_lite.problems import load_problems
 from tina_lite.problems.files import load_rows
 from tina_lite.problems.readers import Table
 from tina_lite.problems.rows import Selection
+from tina_lite.recipe.schema import DataSection
 
 # Others of its modules warn about themselves while they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::SyntaxWarning", "ignore::FutureWarning")
@@ -19,15 +20,15 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::S
 def test_a_gym_task_with_its_parameters() -> None:
     pytest.importorskip("reasoning_gym")
     params = {"size": 5, "min_terms": 2, "max_terms": 2}
-    problems = load_problems("reasoning_gym:chain_sum", params=params, seed=1)
-    again = load_problems("reasoning_gym:chain_sum", params=params, seed=1, limit=3)
+    problems = load("reasoning_gym:chain_sum", params=params, seed=1)
+    again = load("reasoning_gym:chain_sum", params=params, seed=1, limit=3)
     assert (len(problems), len(again), problems.name) == (5, 3, "chain_sum")
     assert [problem.question for problem in again] == [problem.question for problem in problems[:3]]
     assert problems[0].columns["metadata"]["num_terms"] == 2
     assert int(problems[0].answer) == sum(
         map(int, problems[0].columns["metadata"]["expression"].replace("- ", "-").replace("+ ", "").split())
     )
-    other = load_problems("reasoning_gym:chain_sum", params=params, seed=2)
+    other = load("reasoning_gym:chain_sum", params=params, seed=2)
     assert [problem.question for problem in other] != [problem.question for problem in problems]
 
 
@@ -44,22 +45,25 @@ def test_a_gym_task_with_its_parameters() -> None:
 def test_bad_gym_input(task: str, params: dict[str, object], message: str) -> None:
     pytest.importorskip("reasoning_gym")
     with pytest.raises(BadInput, match=message):
-        load_problems(f"reasoning_gym:{task}", params=params)
+        load(f"reasoning_gym:{task}", params=params)
 
 
 def test_a_data_set_as_the_hub_gives_it() -> None:
     datasets = pytest.importorskip("datasets")
     rows = [{"problem": "a?", "solution": "so \\boxed{3}", "level": 2}, {"problem": "b?", "solution": "", "level": 1}]
     table = Table(datasets.Dataset.from_list(rows))
-    problems = load_rows(table, "sums", "them/sums", Selection())
+    problems = load_rows(table, "sums", "them/sums", Selection(DataSection(source="them/sums")))
     assert (problems.name, len(problems), problems.skipped) == ("sums", 1, {"no answer": 1})
     assert (problems[0].question, problems[0].answer, problems[0].columns["level"]) == ("a?", "3", 2)
     with pytest.raises(BadInput, match=r"no column 'gold' in them/sums \(columns: problem, solution, level\)"):
-        load_rows(table, "sums", "them/sums", Selection(answer="gold"))
+        load_rows(table, "sums", "them/sums", Selection(DataSection(source="them/sums", answer="gold")))
 
 
 def test_no_hub_gives_one_line_that_says_what_to_do() -> None:
-    program = "from tina_lite.problems import load_problems; load_problems('GAIR/LIMR', split='train')"
+    program = (
+        "from tina_lite.problems import DataSection, load_problems\n"
+        "load_problems(DataSection(source='GAIR/LIMR', split='train'))"
+    )
     offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run([sys.executable, "-c", program], env=offline, capture_output=True, text=True, check=False)
     message = done.stderr.strip().splitlines()[-1]

@@ -12,8 +12,8 @@ MOST_BYTES = 90e6
 """The file has 53 MB, its rows as Python objects some 120; an interpreter with this package 25."""
 
 PROGRAM = """
-from tina_lite.problems import hold_out, load_problems
-train, held = hold_out(load_problems("big.jsonl"), 0.05)
+from tina_lite.problems import DataSection, hold_out, load_problems
+train, held = hold_out(load_problems(DataSection(source="big.jsonl")), 0.05)
 assert len(train) + len(held) == 100_000
 assert train[len(train) // 2].answer
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))

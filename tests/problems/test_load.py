@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from problem_files import pairs, write
+from sections import load
 
 from tina_lite.errors import BadInput
-from tina_lite.problems import load_problems
 from tina_lite.problems.arithmetic import arithmetic
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -17,18 +17,18 @@ SIZES = {"gsm8k-train": 7473, "gsm8k-test": 1319, "limr-train": 1389, "math500":
 
 
 def test_arithmetic() -> None:
-    problems = load_problems("arithmetic", seed=3, params={"size": 10})
+    problems = load("arithmetic", seed=3, params={"size": 10})
     assert pairs(problems) == [arithmetic(3, "train", index) for index in range(10)]
     assert [problem.index for problem in problems] == list(range(10))
-    assert (len(load_problems("arithmetic")), len(load_problems("arithmetic", split="test"))) == (100_000, 2_000)
-    assert len(load_problems("arithmetic", limit=7)) == 7
+    assert (len(load("arithmetic")), len(load("arithmetic", split="test"))) == (100_000, 2_000)
+    assert len(load("arithmetic", limit=7)) == 7
 
 
 @pytest.mark.parametrize("question", ["prompt", "problem", "question"])
 @pytest.mark.parametrize("answer", ["answer", "solution", "final_answer", "ground_truth"])
 def test_columns_by_their_usual_names(folder: Path, question: str, answer: str) -> None:
     source = write(folder / "x.jsonl", {"id": 5, question: "1+1?", answer: "2"})
-    problems = load_problems(source)
+    problems = load(source)
     assert pairs(problems) == [("1+1?", "2")]
     assert problems.name == "x"
     assert problems[0].columns["id"] == 5
@@ -37,7 +37,7 @@ def test_columns_by_their_usual_names(folder: Path, question: str, answer: str) 
 
 def test_named_columns_win(folder: Path) -> None:
     source = write(folder / "x.jsonl", {"question": "no", "ask": "yes?", "answer": "0", "gold": {"value": "7"}})
-    problems = load_problems(source, prompt="ask", answer="gold.value")
+    problems = load(source, prompt="ask", answer="gold.value")
     assert pairs(problems) == [("yes?", "7")]
     assert problems[0].columns == {"question": "no", "gold": {"value": "7"}}
 
@@ -56,7 +56,7 @@ def test_named_columns_win(folder: Path) -> None:
     ],
 )
 def test_the_gold_in_an_answer(folder: Path, raw: object, gold: str) -> None:
-    assert load_problems(write(folder / "x.jsonl", {"problem": "?", "solution": raw}))[0].answer == gold
+    assert load(write(folder / "x.jsonl", {"problem": "?", "solution": raw}))[0].answer == gold
 
 
 def test_chats(folder: Path) -> None:
@@ -66,15 +66,15 @@ def test_chats(folder: Path) -> None:
         {"role": "assistant", "content": "b"},
     ]
     verl = {"prompt": [*chat, {"role": "user", "content": "c?"}], "reward_model": {"ground_truth": "9"}}
-    assert pairs(load_problems(write(folder / "verl.jsonl", verl))) == [("c?", "9")]
-    assert pairs(load_problems(write(folder / "other.jsonl", {"talk": chat, "answer": "9"}))) == [("a?", "9")]
+    assert pairs(load(write(folder / "verl.jsonl", verl))) == [("c?", "9")]
+    assert pairs(load(write(folder / "other.jsonl", {"talk": chat, "answer": "9"}))) == [("a?", "9")]
 
 
 def test_rows_that_cannot_be_used_are_counted(folder: Path) -> None:
     rows = [{"question": "a?", "answer": "1"}, {"question": "b?"}, {"question": "c?", "answer": None}]
     rows += [{"question": "", "answer": "1"}, {"answer": "1"}, {"question": "d?", "answer": "\\frac{1"}]
     rows += [{"question": "e?", "answer": " "}, {"question": "f?", "answer": []}, {"question": "g?", "answer": "2"}]
-    problems = load_problems(write(folder / "x.jsonl", *rows))
+    problems = load(write(folder / "x.jsonl", *rows))
     assert problems.skipped == {"no answer": 4, "no question": 2, "gold does not parse": 1}
     assert [problem.index for problem in problems] == [0, 8]
     assert pairs(problems) == [("a?", "1"), ("g?", "2")]
@@ -84,34 +84,34 @@ def test_rows_that_cannot_be_used_are_counted(folder: Path) -> None:
 
 def test_limit_counts_usable_rows(folder: Path) -> None:
     rows = [{"question": "a?"}, {"question": "b?", "answer": "1"}, {"question": "c?", "answer": "2"}]
-    assert pairs(load_problems(write(folder / "x.jsonl", *rows), limit=1)) == [("b?", "1")]
+    assert pairs(load(write(folder / "x.jsonl", *rows), limit=1)) == [("b?", "1")]
 
 
 def test_a_file_as_other_programs_write_it(folder: Path) -> None:
     text = '\ufeff{"question": "ä?", "answer": "1"}\r\n\r\n   \n{"question": "\\ud800b?", "answer": "2"}'
     (folder / "x.jsonl").write_bytes(text.encode())
-    assert pairs(load_problems("x.jsonl")) == [("ä?", "1"), ("?b?", "2")]
+    assert pairs(load("x.jsonl")) == [("ä?", "1"), ("?b?", "2")]
 
 
 def test_a_json_list(folder: Path) -> None:
     (folder / "x.json").write_text('[{"question": "a?", "answer": 1},\n {"question": "b?", "answer": 2}]')
-    assert pairs(load_problems("x.json")) == [("a?", "1"), ("b?", "2")]
+    assert pairs(load("x.json")) == [("a?", "1"), ("b?", "2")]
 
 
 def test_a_file_beside_the_recipe(folder: Path) -> None:
     (folder / "recipes").mkdir()
     write(folder / "recipes" / "x.jsonl", {"question": "a?", "answer": "1"})
-    assert len(load_problems("x.jsonl", base_folder=folder / "recipes")) == 1
-    assert len(load_problems(str(folder / "recipes" / "x.jsonl"))) == 1
+    assert len(load("x.jsonl", base_folder=folder / "recipes")) == 1
+    assert len(load(str(folder / "recipes" / "x.jsonl"))) == 1
     with pytest.raises(BadInput, match=r"data\.source: no file x\.jsonl in "):
-        load_problems("x.jsonl")
+        load("x.jsonl")
 
 
 @pytest.mark.parametrize("name", SIZES)
 def test_real_data(name: str) -> None:
     if not (DATA / f"{name}.jsonl").exists():
         pytest.skip(f"needs the data set {name}")
-    problems = load_problems(str(DATA / f"{name}.jsonl"))
+    problems = load(str(DATA / f"{name}.jsonl"))
     assert (len(problems), problems.skipped) == (SIZES[name], {})
     assert all(problem.question and problem.answer for problem in problems[:20])
 
@@ -161,7 +161,7 @@ GOOD = '{"question": "a?", "answer": "1"}\n'
 def test_bad_files(folder: Path, name: str, content: str | bytes, options: dict[str, object], message: str) -> None:
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(BadInput, match=message) as caught:
-        load_problems(name, **options)
+        load(name, **options)
     assert "\n" not in str(caught.value)
 
 
@@ -180,11 +180,11 @@ def test_bad_files(folder: Path, name: str, content: str | bytes, options: dict[
 )
 def test_bad_sources(source: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        load_problems(source, **options)
+        load(source, **options)
 
 
 def test_a_file_that_changes_under_the_run(folder: Path) -> None:
-    problems = load_problems(write(folder / "x.jsonl", {"question": "a?", "answer": "1"}))
+    problems = load(write(folder / "x.jsonl", {"question": "a?", "answer": "1"}))
     (folder / "x.jsonl").write_text("{")
     with pytest.raises(BadInput, match="did the file change"):
         problems[0]
@@ -192,7 +192,7 @@ def test_a_file_that_changes_under_the_run(folder: Path) -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     program = (
-        "import sys, tina_lite.problems as p; p.load_problems('arithmetic')[0]; "
+        "import sys, tina_lite.problems as p; p.load_problems(p.DataSection(source='arithmetic'))[0]; "
         "heavy = {'torch', 'datasets', 'transformers', 'reasoning_gym', 'sympy'} & set(sys.modules); assert not heavy"
     )
     assert subprocess.run([sys.executable, "-c", program], env=dict(os.environ), check=False).returncode == 0

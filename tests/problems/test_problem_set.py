@@ -7,9 +7,10 @@ import pytest
 from character_tokenizer import CharacterTokenizer
 from hypothesis import given
 from hypothesis import strategies as st
+from sections import load
 
 from tina_lite.errors import BadInput
-from tina_lite.problems import ProblemSet, PromptSource, first_prompts, hold_out, load_problems, render
+from tina_lite.problems import ProblemSet, PromptSource, first_prompts, hold_out, render
 from tina_lite.problems.prompts import messages_for
 from tina_lite.records import Problem
 
@@ -53,7 +54,7 @@ def test_the_split_depends_on_the_question_alone() -> None:
 def test_keys_from_loading_and_keys_on_demand_agree(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text("".join(json.dumps({"question": f" Q{n}? ", "answer": n}) + "\n" for n in range(50)))
-    loaded = load_problems(str(path))
+    loaded = load(str(path))
     assert loaded.keys() == problem_set(*(problem.question for problem in loaded)).keys()
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from problem_files import pairs, write
+from sections import load
 
 from tina_lite.errors import BadInput
-from tina_lite.problems import load_problems
 from tina_lite.problems.readers import Csv
 
 CELLS = st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"], include_characters='\n,"'), max_size=8)
@@ -20,11 +20,11 @@ CELLS = st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"], include_
 def test_csv_as_spreadsheets_write_it(folder: Path) -> None:
     text = '\ufeffquestion,answer,level\r\n"a, or\r\nb?",1,3\r\n\r\n"say ""c""?",2,5\r\nd?,,1\r\n'
     (folder / "x.csv").write_bytes(text.encode())
-    problems = load_problems("x.csv")
+    problems = load("x.csv")
     assert pairs(problems) == [("a, or\r\nb?", "1"), ('say "c"?', "2")]
     assert problems.skipped_rows["no answer"].tolist() == [2]
     assert problems[1].columns == {"level": "5"}
-    assert pairs(load_problems("x.csv", where="level > 4")) == [('say "c"?', "2")]
+    assert pairs(load("x.csv", where="level > 4")) == [('say "c"?', "2")]
 
 
 @given(st.lists(st.tuples(CELLS, CELLS), max_size=8), st.randoms())
@@ -45,7 +45,7 @@ def test_parquet(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chat = [{"role": "system", "content": "s"}, {"role": "user", "content": "a?"}]
     rows = [{"prompt": chat, "reward_model": {"ground_truth": str(n), "style": "rule"}, "n": n} for n in range(3)]
     datasets.Dataset.from_list(rows).to_parquet(folder / "x.parquet")
-    problems = load_problems("x.parquet", where="n != 1")
+    problems = load("x.parquet", where="n != 1")
     assert pairs(problems) == [("a?", "0"), ("a?", "2")]
     assert problems[1].columns["reward_model"] == {"ground_truth": "2", "style": "rule"}
     assert problems[1].turns == ({"role": "system", "content": "s"},)
@@ -57,7 +57,7 @@ def test_a_folder_is_its_files_in_the_order_of_their_names(folder: Path) -> None
     (folder / "data" / "a.json").write_text('[{"question": "a?", "answer": 1}, {"question": "b?", "answer": 2}]')
     (folder / "data" / "c.csv").write_text("question,answer\ne?,5\n")
     (folder / "data" / "README.md").write_text("no data")
-    problems = load_problems("data")
+    problems = load("data")
     assert pairs(problems) == [("a?", "1"), ("b?", "2"), ("c?", "3"), ("e?", "5")]
     assert problems[3].index == 4
     assert problems.name == "data"
@@ -65,7 +65,7 @@ def test_a_folder_is_its_files_in_the_order_of_their_names(folder: Path) -> None
     with pytest.raises(
         BadInput, match=r"data\.source: the folder empty holds no \.jsonl, \.ndjson, \.json, \.csv, \.parquet file"
     ):
-        load_problems("empty")
+        load("empty")
 
 
 SOURCE = """
@@ -85,9 +85,9 @@ def broken():
 
 def test_a_function_gives_rows(folder: Path) -> None:
     (folder / "mine.py").write_text(SOURCE)
-    assert pairs(load_problems("mine.py:rows", params={"count": 3})) == [("0?", "0"), ("1?", "1"), ("2?", "2")]
-    assert len(load_problems("mine.py:rows", where="answer > 0")) == 1
-    assert load_problems("mine.py:rows").name == "rows"
+    assert pairs(load("mine.py:rows", params={"count": 3})) == [("0?", "0"), ("1?", "1"), ("2?", "2")]
+    assert len(load("mine.py:rows", where="answer > 0")) == 1
+    assert load("mine.py:rows").name == "rows"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_function_gives_rows(folder: Path) -> None:
 def test_a_function_that_does_not(folder: Path, source: str, params: dict[str, object], message: str) -> None:
     (folder / "mine.py").write_text(SOURCE)
     with pytest.raises(BadInput, match=message) as caught:
-        load_problems(source, params=params)
+        load(source, params=params)
     assert "\n" not in str(caught.value)
 
 
@@ -133,14 +133,14 @@ def test_a_function_that_does_not(folder: Path, source: str, params: dict[str, o
 def test_bad_files(folder: Path, name: str, content: str | bytes, options: dict[str, object], message: str) -> None:
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(BadInput, match=message) as caught:
-        load_problems(name, **options)
+        load(name, **options)
     assert "\n" not in str(caught.value)
 
 
 def test_the_skipped_rows_are_named(folder: Path) -> None:
     rows = [{"question": "a?", "answer": "1", "level": 1}, {"question": "b?", "level": 5}, {"answer": "1", "level": 5}]
     rows += [{"question": "c?", "answer": "\\frac{1", "level": 4}, {"question": "d?", "answer": "2", "level": 3}]
-    problems = load_problems(write(folder / "x.jsonl", *rows), where="level >= 3")
+    problems = load(write(folder / "x.jsonl", *rows), where="level >= 3")
     assert pairs(problems) == [("d?", "2")]
     assert {reason: list(skipped) for reason, skipped in problems.skipped_rows.items()} == {
         "not chosen by where": [0],
@@ -174,12 +174,12 @@ PAPER = {
 
 @pytest.mark.parametrize("name", PAPER)
 def test_the_papers_data_sets_by_their_own_columns(folder: Path, name: str) -> None:
-    assert pairs(load_problems(write(folder / "x.jsonl", PAPER[name]))) == [("a?", "9")]
+    assert pairs(load(write(folder / "x.jsonl", PAPER[name]))) == [("a?", "9")]
 
 
 def test_sharegpt_chats(folder: Path) -> None:
     talk = [{"from": "system", "value": "s"}, {"from": "human", "value": "a?"}, {"from": "gpt", "value": "b"}]
-    (problem,) = load_problems(write(folder / "x.jsonl", {"conversations": talk, "answer": "9"}))
+    (problem,) = load(write(folder / "x.jsonl", {"conversations": talk, "answer": "9"}))
     assert (problem.question, problem.turns) == ("a?", ({"role": "system", "content": "s"},))
 
 
@@ -190,12 +190,12 @@ gym = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::SyntaxWa
 def test_a_mixture_of_tasks_by_weight() -> None:
     pytest.importorskip("reasoning_gym")
     params = {"size": 400, "chain_sum": {"max_terms": 2}}
-    problems = load_problems("reasoning_gym:chain_sum=3,gcd", params=params, seed=5)
+    problems = load("reasoning_gym:chain_sum=3,gcd", params=params, seed=5)
     tasks = [problem.columns["task"] for problem in problems]
     assert len(problems) == 400
     assert 260 <= tasks.count("chain_sum") <= 340
     assert all(problem.columns["metadata"]["num_terms"] == 2 for problem, task in zip(problems, tasks) if task != "gcd")
-    again = load_problems("reasoning_gym:chain_sum=3,gcd", params=params, seed=5, limit=40)
+    again = load("reasoning_gym:chain_sum=3,gcd", params=params, seed=5, limit=40)
     assert pairs(again) == pairs(problems[:40])
     assert again[31] == problems[31]
 
@@ -220,13 +220,14 @@ def test_a_mixture_of_tasks_by_weight() -> None:
 def test_bad_mixtures(source: str, params: dict[str, object], message: str) -> None:
     pytest.importorskip("reasoning_gym")
     with pytest.raises(BadInput, match=message):
-        load_problems(f"reasoning_gym:{source}", params=params)
+        load(f"reasoning_gym:{source}", params=params)
 
 
 def test_a_stream_gives_no_more_rows_than_are_needed() -> None:
     from tina_lite.problems.files import load_rows
     from tina_lite.problems.hub import Stream
     from tina_lite.problems.rows import Selection
+    from tina_lite.recipe.schema import DataSection
 
     given: list[int] = []
 
@@ -235,7 +236,7 @@ def test_a_stream_gives_no_more_rows_than_are_needed() -> None:
             given.append(n)
             yield {"question": f"{n}?", "answer": str(n) if n % 2 else ""}
 
-    problems = load_rows(Stream(rows()), "odd", "them/odd", Selection(limit=80))
+    problems = load_rows(Stream(rows()), "odd", "them/odd", Selection(DataSection(source="them/odd", limit=80)))
     assert pairs(problems)[-1] == ("159?", "159")
     assert problems[0].question == "1?"
     assert len(given) == 160

@@ -9,16 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from problem_files import pairs, write
+from sections import load
 
 from tina_lite.errors import BadInput
-from tina_lite.problems import load_problems
 from tina_lite.problems.benchmarks import load_benchmark
 from tina_lite.problems.values import answers_of
+from tina_lite.recipe.schema import DataSection
 from tina_lite.rewards.accuracy import accuracy
 from tina_lite.rewards.completions import chat
 from tina_lite.rewards.stated import choice, exact_match, numeric
 
 ASK = {"question": "What is 2+3?"}
+LIKE = DataSection(source="x", prompt="query", answer="target")
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,7 @@ ASK = {"question": "What is 2+3?"}
     ],
 )
 def test_an_answer_of_any_type_is_read(folder: Path, value: object, golds: object) -> None:
-    problems = load_problems(write(folder / "x.jsonl", {**ASK, "answer": value}))
+    problems = load(write(folder / "x.jsonl", {**ASK, "answer": value}))
     assert problems[0].gold == golds
 
 
@@ -57,7 +59,7 @@ def test_a_number_is_written_in_digits_and_keeps_its_value(number: float | int |
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "NaN", "nan"])
 def test_what_is_no_number_is_no_gold(folder: Path, value: object) -> None:
-    problems = load_problems(write(folder / "x.jsonl", {**ASK, "answer": value}, {**ASK, "answer": 5}))
+    problems = load(write(folder / "x.jsonl", {**ASK, "answer": value}, {**ASK, "answer": 5}))
     assert pairs(problems) == [("What is 2+3?", "5")]
     assert problems.skipped == {"answer is not finite": 1}
 
@@ -77,7 +79,7 @@ def test_what_is_no_number_is_no_gold(folder: Path, value: object) -> None:
 )
 def test_what_cannot_be_read_is_named_and_not_called_missing(folder: Path, row: object, reason: str) -> None:
     with pytest.raises(BadInput) as error:
-        load_problems(write(folder / "x.jsonl", row))
+        load(write(folder / "x.jsonl", row))
     assert reason in str(error.value)
     assert "no answer" not in str(error.value)
     assert "no question" not in str(error.value)
@@ -91,7 +93,7 @@ def test_of_two_columns_the_one_that_is_filled(folder: Path) -> None:
         {"prompt": None, "problem": "d?", "answer": math.nan, "solution": "#### 9"},
         {"prompt": [{"role": "user", "content": "e?"}], "problem": "no", "answer": "\\frac{1", "solution": "10"},
     ]
-    problems = load_problems(write(folder / "x.jsonl", *rows))
+    problems = load(write(folder / "x.jsonl", *rows))
     assert pairs(problems) == [("a?", "5"), ("b?", "6"), ("c?", "7"), ("d?", "9"), ("e?", "10")]
     assert not problems.skipped
 
@@ -100,7 +102,7 @@ def test_a_named_column_has_no_stand_in(folder: Path) -> None:
     source = write(
         folder / "x.jsonl", {"problem": "a?", "answer": "", "solution": "5"}, {"problem": "b?", "answer": "6"}
     )
-    problems = load_problems(source, answer="answer")
+    problems = load(source, answer="answer")
     assert pairs(problems) == [("b?", "6")]
     assert problems.skipped == {"no answer": 1}
 
@@ -125,14 +127,14 @@ ASKED = {"role": "user", "content": "What is 2+3?"}
     ],
 )
 def test_a_chat_is_read_whole_however_it_is_stored(folder: Path, prompt: object) -> None:
-    (problem,) = load_problems(write(folder / "x.jsonl", {"prompt": prompt, "answer": "5"}))
+    (problem,) = load(write(folder / "x.jsonl", {"prompt": prompt, "answer": "5"}))
     assert problem.question == "What is 2+3?"
     assert list(problem.turns) == [SYSTEM, *SHOT]
 
 
 def test_what_follows_the_last_question_is_left_out_and_said(folder: Path) -> None:
     chats = [[ASKED, {"role": "assistant", "content": "5"}], [ASKED]]
-    problems = load_problems(write(folder / "x.jsonl", *({"messages": chat, "answer": "5"} for chat in chats)))
+    problems = load(write(folder / "x.jsonl", *({"messages": chat, "answer": "5"} for chat in chats)))
     assert len(problems) == 2
     assert (
         problems[:1].notes
@@ -143,7 +145,7 @@ def test_what_follows_the_last_question_is_left_out_and_said(folder: Path) -> No
 
 def test_a_text_that_looks_like_a_chat_stays_a_text(folder: Path) -> None:
     texts = ['[{"a": 1}] has how many keys?', '[{"a": 1}]', "[", '{"role": "user"}']
-    problems = load_problems(write(folder / "x.jsonl", *({"question": text, "answer": "1"} for text in texts)))
+    problems = load(write(folder / "x.jsonl", *({"question": text, "answer": "1"} for text in texts)))
     assert [problem.question for problem in problems] == texts
 
 
@@ -176,7 +178,7 @@ LINES = "".join(json.dumps(row) + "\n" for row in ROWS)
 )
 def test_the_content_says_what_a_file_is(folder: Path, name: str, content: str) -> None:
     (folder / name).write_text(content)
-    assert pairs(load_problems(name)) == [("What is 2+3?", "5"), ("What is 2+3?", "6")]
+    assert pairs(load(name)) == [("What is 2+3?", "5"), ("What is 2+3?", "6")]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +192,7 @@ def test_the_content_says_what_a_file_is(folder: Path, name: str, content: str) 
 def test_what_is_no_data_yet_says_what_to_do(folder: Path, content: bytes, said: str) -> None:
     (folder / "x.jsonl").write_bytes(content)
     with pytest.raises(BadInput, match=said):
-        load_problems("x.jsonl")
+        load("x.jsonl")
 
 
 def test_a_link_is_followed_by_content_and_named_as_given(folder: Path) -> None:
@@ -198,13 +200,13 @@ def test_a_link_is_followed_by_content_and_named_as_given(folder: Path) -> None:
     (folder / "snap").mkdir()
     (folder / "blobs" / "3f2a9c").write_text(LINES)
     (folder / "snap" / "train.jsonl").symlink_to("../blobs/3f2a9c")
-    assert load_problems("snap/train.jsonl").name == "train"
+    assert load("snap/train.jsonl").name == "train"
 
 
 def test_an_evaluation_file_is_read_with_the_columns_of_the_training_set(folder: Path) -> None:
     source = write(folder / "query_test.jsonl", {"query": "a?", "target": "5", "answer": "0"})
-    assert pairs(load_benchmark(source, prompt="query", answer="target").problems) == [("a?", "5")]
+    assert pairs(load_benchmark(source, like=LIKE).problems) == [("a?", "5")]
     usual = write(folder / "usual_test.jsonl", {"question": "b?", "answer": "6"})
-    assert pairs(load_benchmark(usual, prompt="query", answer="target").problems) == [("b?", "6")]
+    assert pairs(load_benchmark(usual, like=LIKE).problems) == [("b?", "6")]
     known = write(folder / "aime24.jsonl", {"query": "c?", "target": "7"})
-    assert load_benchmark(known, prompt="query", answer="target").problems[0].answer == "7"
+    assert load_benchmark(known, like=LIKE).problems[0].answer == "7"

@@ -31,7 +31,7 @@ def test_without_one_the_run_ends_as_well(
     quick_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, said: str
 ) -> None:
     if fault == "no money":
-        monkeypatch.setattr("tina_lite.launch.REPORT_S", 1e9)
+        monkeypatch.setattr("tina_lite.launch.close.REPORT_S", 1e9)
     if fault == "no package":
         monkeypatch.setattr("tina_lite.report.page.find_spec", lambda name: None)
     if fault == "a bug":

@@ -12,7 +12,7 @@ import pytest
 
 from tina_lite import Recipe, run
 from tina_lite.errors import TinaError
-from tina_lite.recipe import RewardSection
+from tina_lite.recipe.schema import RewardSection
 from tina_lite.records import Completion, Group, Problem, Prompt
 from tina_lite.rewards import StepScores, WeightedReward, resolve, score, weighted_rewards
 from tina_lite.rewards.calling import MOST_HANGS, Failure, call_each

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sections import load
 
-from tina_lite.problems import load_problems
 from tina_lite.rewards.accuracy import verdicts
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -21,7 +21,7 @@ def golds_of(name: str) -> list[str]:
     path = DATA / f"{name}.jsonl"
     if not path.exists():
         pytest.skip(f"needs the data set {name}")
-    problems = load_problems(str(path))
+    problems = load(str(path))
     assert (len(problems), dict(problems.skipped)) == (SIZES[name], {})
     return [problem.answer for problem in problems]
 

@@ -6,8 +6,8 @@ import pytest
 
 from tina_lite import Recipe
 from tina_lite.errors import BadInput
-from tina_lite.prepare import prepare
-from tina_lite.preview import dry_run
+from tina_lite.launch.prepare import prepare
+from tina_lite.launch.preview import dry_run
 from tina_lite.records import Problem
 from tina_lite.rewards import WeightedReward, known_rewards, resolve, try_rewards
 from tina_lite.rewards import trial as trial_module

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tina_lite.disk import JsonLines, cut_back
 from tina_lite.runs.events import Notice, PhaseChanged, Stamped
-from tina_lite.runs.files import JsonLines, cut_back
 from tina_lite.runs.folder import RunFolder
 from tina_lite.runs.look import EventLog, owner_of, records
 

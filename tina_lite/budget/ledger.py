@@ -18,8 +18,8 @@ from typing import Any
 
 from tina_lite.budget.billing import billed_s
 from tina_lite.budget.power import dollars
+from tina_lite.disk import APPEND, append_line, sync_folder
 from tina_lite.errors import BadInput
-from tina_lite.runs.files import APPEND, append_line, sync_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from tina_lite.budget.ledger import Ledger, SessionBill, mean_rate, read_bills
 from tina_lite.budget.power import SAMPLE_S, EnergyMeter, dollars
 from tina_lite.budget.rates import Rate
 from tina_lite.errors import NoRoom
-from tina_lite.runs.events import PHASES, PhaseName
+from tina_lite.records import PHASES, PhaseName
 
 HEARTBEAT_S = 5.0
 PACE = 0.8

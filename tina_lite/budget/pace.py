@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from tina_lite.budget.forecast import Outlook, StepForecast, outlook
 from tina_lite.budget.meter import Meter
 from tina_lite.budget.stops import StopRules
+from tina_lite.stateful import Fields
 
 Seconds = Annotated[float, Field(ge=0)]
 
@@ -27,7 +28,7 @@ EVAL_SHARE = 0.15
 
 
 @dataclass(slots=True)
-class Timings:
+class Timings(Fields):
     """Seconds that the parts of a run took; a checkpoint keeps them, so that a resumed run knows what to expect."""
 
     steps: list[Seconds] = field(default_factory=list)
@@ -64,12 +65,17 @@ class Pace:
         self._rules = rules
         self._stop = stop
         self._iterations = iterations
-        self.restore(Timings())
+        self.timings = Timings()
+        self._forecast = StepForecast(self.timings.steps)
 
-    def restore(self, timings: Timings) -> None:
+    def state(self) -> Any:
+        """What was measured."""
+        return self.timings.state()
+
+    def load_state(self, state: Any) -> None:
         """Go on with what earlier sessions measured."""
-        self.timings = timings
-        self._forecast = StepForecast(timings.steps)
+        self.timings.load_state(state)
+        self._forecast = StepForecast(self.timings.steps)
 
     def step_took(self, seconds: float) -> None:
         self._forecast.add(seconds)

@@ -10,7 +10,7 @@ from tina_lite.errors import BadInput
 if TYPE_CHECKING:
     from tina_lite.chat import Chat
     from tina_lite.opened import Target
-    from tina_lite.sampler import Sampling
+    from tina_lite.recipe.schema import RolloutSection
 
 
 @click.command()
@@ -69,23 +69,16 @@ def _next_line() -> str:
 
 def _sampling(
     target: "Target", temperature: float | None, top_p: float | None, max_completion_length: int | None
-) -> "Sampling":
+) -> "RolloutSection":
     """The run's, or a recipe's defaults; what was asked for wins."""
-    from tina_lite.recipe import RolloutSection
-    from tina_lite.sampler import Sampling
+    from tina_lite.recipe.schema import RolloutSection
 
     rollout = target.recipe.rollout if target.recipe is not None else RolloutSection()
-    return Sampling(
-        rollout.temperature if temperature is None else temperature,
-        max_completion_length or rollout.max_completion_length,
-        rollout.top_p if top_p is None else top_p,
-        rollout.top_k,
-        rollout.min_p,
-        rollout.stop_strings,
-    )
+    asked = {"temperature": temperature, "top_p": top_p, "max_completion_length": max_completion_length}
+    return rollout.model_copy(update={name: value for name, value in asked.items() if value is not None})
 
 
-def _open(target: "Target", sampling: "Sampling", seed: int, system: str | None) -> "Chat":
+def _open(target: "Target", sampling: "RolloutSection", seed: int, system: str | None) -> "Chat":
     from tina_lite.chat import Chat
     from tina_lite.opened import open_target
 

@@ -64,9 +64,10 @@ def eval_command(
 
     Every completion is kept in DIR. The same command goes on where it was stopped.
     """
-    from tina_lite.evaluate.session import Asking, run_evaluation
+    from tina_lite.evaluate.session import run_evaluation
+    from tina_lite.evaluate.settled import Asking
     from tina_lite.opened import resolve
-    from tina_lite.recipe import RolloutSection
+    from tina_lite.recipe.schema import RolloutSection
 
     target = resolve(model, quantization)  # type: ignore[arg-type]
     others = [target.base if base == OWN_BASE else resolve(base, quantization) for base in bases]  # type: ignore[arg-type]
@@ -74,14 +75,12 @@ def eval_command(
     benchmarks = [_benchmark(name, target, limit) for name in names]
     _refuse_twice([one.name for one in benchmarks], "--benchmark")
     rollout = target.recipe.rollout if target.recipe else RolloutSection()
-    asking = Asking(
-        samples=samples,
-        temperature=temperature,
-        top_p=top_p,
-        max_completion_length=max_completion_length or rollout.max_completion_length,
-        stop_strings=rollout.stop_strings,
-        system_prompt=target.recipe.data.system_prompt if target.recipe else None,
-    )
+    # The run's own top_k and min_p are for training; a figure is of the whole distribution, or of top_p's.
+    sampled = {"temperature": temperature, "top_p": top_p, "top_k": 0, "min_p": 0.0}
+    if max_completion_length is not None:
+        sampled["max_completion_length"] = max_completion_length
+    system_prompt = target.recipe.data.system_prompt if target.recipe else None
+    asking = Asking(samples, rollout.model_copy(update=sampled), system_prompt)
     folder = out or (target.run / "eval" if target.run else EVALS / target.name)
     report = run_evaluation(
         [target, *others],
@@ -121,7 +120,7 @@ def _rate(target: "Target", flag: str | None, budget_is_set: bool) -> "Rate":
     """As for a run: the flag, else the run's own rate, else what is known of the card."""
     from tina_lite.budget import resolve_rate
     from tina_lite.device import usable_card
-    from tina_lite.recipe import Electricity
+    from tina_lite.recipe.schema import Electricity
 
     wanted = target.recipe.budget.rate if target.recipe else "auto"
     given = wanted.model_dump() if isinstance(wanted, Electricity) else None if wanted == "auto" else wanted

@@ -8,9 +8,9 @@ from io import TextIOWrapper
 
 import click
 
-from tina_lite import __version__
 from tina_lite.cli.leave import leave
 from tina_lite.errors import TinaError
+from tina_lite.version import VERSION
 
 COMMANDS = {
     "run": "Train as a recipe says, inside its budget.",
@@ -50,7 +50,7 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="tina-lite")
+@click.version_option(VERSION, prog_name="tina-lite")
 def cli() -> None:
     """Teach a small language model to reason on one GPU, for a price that you set."""
 

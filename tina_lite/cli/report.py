@@ -31,8 +31,8 @@ def report(runs: tuple[Path, ...], out: Path | None, show: bool, as_markdown: bo
 
 
 def _write(path: Path, text: str) -> None:
+    from tina_lite.disk import write_atomically
     from tina_lite.errors import NoRoom
-    from tina_lite.runs.files import write_atomically
 
     try:
         write_atomically(path, text)

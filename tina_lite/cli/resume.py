@@ -31,7 +31,7 @@ def resume(
     as_json: bool,
 ) -> None:
     """Go on with RUN, a run folder, from its newest whole checkpoint: same recipe, same bill, same random numbers."""
-    from tina_lite.resuming import recipe_of
+    from tina_lite.launch.resuming import recipe_of
 
     flags = {"budget.max_usd": max_usd, "stop.max_steps": max_steps}
     recipe = load_recipe(recipe_of(folder), settings, flags)

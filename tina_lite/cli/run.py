@@ -66,7 +66,7 @@ def run(
         _show_plan(loaded, out, rate)
         return
     if resume:
-        from tina_lite.prepare import RUNS
+        from tina_lite.launch.prepare import RUNS
         from tina_lite.runs.folder import newest_folder
 
         found = out or newest_folder(RUNS, loaded.name)
@@ -78,7 +78,7 @@ def run(
 def go_on(recipe: "Recipe", out: Path, rate: str | None, plain: bool, as_json: bool, **forced: bool) -> None:
     """Resume the run in `out`, or say that there is nothing left to do."""
     from tina_lite.console.text import clean
-    from tina_lite.resuming import finished, recipe_of
+    from tina_lite.launch.resuming import finished, recipe_of
 
     recipe_of(out)
     summary = finished(out, recipe)
@@ -96,7 +96,7 @@ def _train(recipe: "Recipe", out: Path | None, rate: str | None, plain: bool, as
     from tina_lite.cli.leave import drop_everything, leave
     from tina_lite.console import choose
     from tina_lite.launch import train
-    from tina_lite.prepare import prepare
+    from tina_lite.launch.prepare import prepare
 
     # Refused here, the screen stays as it was.
     prepared = prepare(recipe, out=out, rate=rate, **resuming)
@@ -114,7 +114,7 @@ def _train(recipe: "Recipe", out: Path | None, rate: str | None, plain: bool, as
 
 
 def _show_plan(recipe: "Recipe", out: Path | None, rate: str | None) -> None:
-    from tina_lite.preview import dry_run
+    from tina_lite.launch.preview import dry_run
 
     for line in dry_run(recipe, out=out, rate=rate):
         print(line, file=sys.stdout)

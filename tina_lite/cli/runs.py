@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def runs(folder: Path | None, as_json: bool) -> None:
     """Runs in FOLDER, default runs/: state, steps, dollars, best result; the newest first."""
     from tina_lite.errors import BadInput
-    from tina_lite.prepare import RUNS
+    from tina_lite.launch.prepare import RUNS
     from tina_lite.runs.listing import runs_in
 
     if folder is not None and not folder.is_dir():

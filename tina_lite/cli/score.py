@@ -16,7 +16,7 @@ from tina_lite.console.text import clean, one_line
 from tina_lite.errors import BadInput
 
 if TYPE_CHECKING:
-    from tina_lite.recipe import RewardSection
+    from tina_lite.recipe.schema import RewardSection
     from tina_lite.rewards import WeightedReward
     from tina_lite.score_file import Encode, ScoredRow
 
@@ -69,7 +69,8 @@ def _section(text: str) -> "RewardSection":
     """A reward as in a recipe: a name, or a mapping in braces."""
     from pydantic import ValidationError
 
-    from tina_lite.recipe import RewardSection, parse_override
+    from tina_lite.recipe import parse_override
+    from tina_lite.recipe.schema import RewardSection
 
     try:
         value = parse_override(f"reward={text}")[1] if text.lstrip().startswith("{") else text

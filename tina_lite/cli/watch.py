@@ -39,7 +39,7 @@ def watch(run: Path, replay: float | None, plain: bool) -> None:
 def run_folder(run: Path) -> Path:
     """The folder given, else the newest run of that name. BadInput where there is none."""
     from tina_lite.errors import BadInput
-    from tina_lite.prepare import RUNS
+    from tina_lite.launch.prepare import RUNS
     from tina_lite.runs.folder import newest_folder
 
     if (run / "events.jsonl").is_file() or (run / "ledger.jsonl").is_file():

@@ -9,7 +9,7 @@ from tina_lite.budget.money import format_price, format_usd
 from tina_lite.console.frame import DIM, FRAME_CELLS, Row, framed
 from tina_lite.console.state import Forecast, RunState
 from tina_lite.console.text import bar, format_duration, one_line
-from tina_lite.runs.events import PHASES
+from tina_lite.records import PHASES
 
 LABEL_CELLS = 14
 PHASE_STYLES = dict(zip(PHASES, ("blue", "cyan", "magenta", "green", "yellow", "white", "bright_black"), strict=True))

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from tina_lite.budget.billing import affordable_s, billed_s
 from tina_lite.health import Alarm, alarms
+from tina_lite.records import PhaseName
 from tina_lite.runs.events import (
     CheckpointSaved,
     Evaluated,
     Notice,
     PhaseChanged,
-    PhaseName,
     Progress,
     RunFinished,
     RunStarted,

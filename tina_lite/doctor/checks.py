@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from tina_lite import __version__
 from tina_lite.budget import format_price, resolve_rate
 from tina_lite.budget.prices import user_file
 from tina_lite.errors import BadInput, one_line
 from tina_lite.policy.engine import INSTALL, Facts, choose_engine
+from tina_lite.version import VERSION
 
 GIB = 1024**3
 MEMORY_GIB = 1.5
@@ -65,7 +65,7 @@ class Torch:
 def check_packages(requirements: Sequence[str], version_of: Callable[[str], str | None]) -> Finding:
     """Every package that tina-lite needs is there, and new enough."""
     found = ", ".join(f"{name} {version_of(name)}" for name in OUR_STACK)
-    text = f"tina-lite {__version__}, Python {platform.python_version()}, {found}"
+    text = f"tina-lite {VERSION}, Python {platform.python_version()}, {found}"
     clashes, mend = _clashes(requirements, version_of)
     return Finding("packages", "fault", clashes, mend) if clashes else Finding("packages", "ok", text)
 

@@ -3,16 +3,17 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
-from tina_lite.budget.meter import Meter
-from tina_lite.budget.pace import OutOfTimeCheck, Pace
+from tina_lite.budget.pace import OutOfTimeCheck
 from tina_lite.evaluate.passk import Asked, ask, judge
 from tina_lite.problems.from_recipe import EVAL_SEED
+from tina_lite.recipe.schema import EvalSection
 from tina_lite.records import EvalResult, Prompt
-from tina_lite.runs.events import Evaluated, EventStream, Notice
-from tina_lite.runs.phases import Phases
-from tina_lite.runs.signals import StopRequest
+from tina_lite.runs.events import Evaluated
+from tina_lite.runs.session import Session
 from tina_lite.sampler import Sampler
+from tina_lite.stateful import adapter
 from tina_lite.wall_clock import OutOfTime
 
 LEAST_PROBLEMS = 8
@@ -29,28 +30,23 @@ class Examiner:
     """Asks each benchmark, and keeps the figures of before and after, which are of the same problems."""
 
     def __init__(
-        self,
-        sampler: Sampler,
-        benchmarks: Mapping[str, Sequence[Prompt]],
-        samples: int,
-        *,
-        pace: Pace,
-        meter: Meter,
-        phases: Phases,
-        events: EventStream,
-        stop: StopRequest,
+        self, session: Session, sampler: Sampler, benchmarks: Mapping[str, Sequence[Prompt]], settings: EvalSection
     ) -> None:
         # A cut takes the first ones, so they are in no order that means something.
         self._benchmarks = {name: _shuffled(prompts) for name, prompts in benchmarks.items()}
+        self._session = session
         self._sampler = sampler
-        self._samples = samples
-        self._pace = pace
-        self._meter = meter
-        self._phases = phases
-        self._events = events
-        self._stop = stop
+        self._settings = settings
+        self._pace, self._meter = session.pace, session.meter
         self.results: Results = {}
         self._step = 0
+
+    def state(self) -> Any:
+        """The figures of before and after."""
+        return adapter(Results).dump_python(self.results, mode="json")
+
+    def load_state(self, state: Any) -> None:
+        self.results = adapter(Results).validate_python(state)
 
     def before(self) -> None:
         """Every benchmark that has no figure yet; one that would take too much of the budget asks fewer problems."""
@@ -58,32 +54,46 @@ class Examiner:
         each_s = None if share_s is None else share_s / max(1, len(self._benchmarks))
         self._measure("before", 0, list(self._benchmarks), lambda name: self._first(name, each_s))
 
-    def during(self, step: int) -> None:
-        """Where it leaves enough for the last evaluation."""
+    def is_due(self, step: int) -> bool:
+        """Whether a step of the run is followed by an evaluation; the last one is, in any case."""
+        every = self._settings.every
+        return every is not None and step % every == 0 and step != self._session.rules.limits.max_steps
+
+    def during(self, step: int) -> bool:
+        """Where it leaves enough for the last evaluation. Whether the first benchmark was never as good."""
         expected_s, left_s = FORECAST_CAUTION * self._pace.timings.eval, self._pace.left_s()
         if left_s is not None and expected_s + self._pace.reserve_s > left_s:
             self._say(
                 f"no evaluation after step {step}: it may take {expected_s:.0f} s, which the end of the run needs"
             )
-            return
-        self._measure("step", step, self._measured(), lambda name: self._again(name, self._pace.reserve_s))
+            return False
+        names, state = self._measured(), self._session.state
+        found = self._measure("step", step, names, lambda name: self._again(name, self._pace.reserve_s))
+        best = next((found[name].pass_at_1 for name in names[:1] if name in found), -1.0)
+        if best <= state.best_pass_at_1:
+            return False
+        state.best_pass_at_1, state.best_eval_step = best, step
+        return True
 
     def after(self, step: int) -> None:
         """The problems of before, once more."""
         self._measure("after", step, self._measured(), lambda name: self._again(name, self._pace.save_reserve_s))
 
-    def _measure(self, when: str, step: int, names: Sequence[str], figure: Callable[[str], EvalResult | None]) -> None:
-        """Those of `names` that have no figure yet, until a signal comes."""
+    def _measure(
+        self, when: str, step: int, names: Sequence[str], figure: Callable[[str], EvalResult | None]
+    ) -> dict[str, EvalResult]:
+        """Figures of `names`, those included that were there already, until a signal comes."""
         self._step, started = step, self._meter.elapsed_s()
         found = {} if when == "step" else self.results.setdefault(when, {})
         for name in names:
-            result = None if name in found or self._stop else figure(name)
+            result = None if name in found or self._session.stop else figure(name)
             if result is not None:
                 found[name] = result
                 fields = {field: getattr(result, field) for field in EvalResult.__slots__}
-                self._events.emit(Evaluated(when=when, step=step, **fields))
+                self._session.events.emit(Evaluated(when=when, step=step, **fields))
         if found:
             self._pace.timings.eval = max(self._pace.timings.eval, self._meter.elapsed_s() - started)
+        return found
 
     def _measured(self) -> list[str]:
         """Benchmarks that have a figure to be compared with."""
@@ -125,7 +135,7 @@ class Examiner:
             self._say(
                 f"evaluation on {name}: {asked.undecided} completions could not be judged in time, and count as wrong"
             )
-        return asked.result(name, self._samples)
+        return asked.result(name, self._settings.samples)
 
     def _ask(
         self, prompts: Sequence[Prompt], out_of_time: OutOfTimeCheck, behind: int = 0, of: int | None = None
@@ -133,25 +143,28 @@ class Examiner:
         """Sampled and judged, or None where a limit or a signal came first; `behind` were asked before, `of` in all."""
         if not prompts:
             return Asked()
-        in_all, done_before = self._samples * (of or len(prompts)), self._samples * behind
-        tell = self._phases.progress("eval", self._step, "completions")
-        with self._phases("eval", self._step), suppress(OutOfTime):
+        in_all, done_before = self._settings.samples * (of or len(prompts)), self._settings.samples * behind
+        tell = self._session.phases.progress("eval", self._step, "completions")
+        with self._session.phases("eval", self._step), suppress(OutOfTime):
             groups = ask(
                 self._sampler,
                 prompts,
-                self._samples,
+                self._settings.samples,
                 out_of_time=out_of_time,
                 progress=lambda done, total: tell(done_before + done, in_all),
             )
             if groups is not None:
-                left_s = self._pace.left_s()
-                with self._stop.limited(None if left_s is None else max(0.0, left_s - self._pace.save_reserve_s)):
+                with self._session.stop.limited(self._judging_may_take_s()):
                     return judge(groups)
         return None
 
+    def _judging_may_take_s(self) -> float | None:
+        left_s = self._pace.left_s()
+        return None if left_s is None else max(0.0, left_s - self._pace.save_reserve_s)
+
     def _say(self, text: str) -> None:
-        if not self._stop:
-            self._events.emit(Notice("warning", text))
+        if not self._session.stop:
+            self._session.notice(text)
 
 
 def _shuffled(prompts: Sequence[Prompt]) -> list[Prompt]:

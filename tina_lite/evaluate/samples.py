@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tina_lite.disk import sync_folder
 from tina_lite.errors import BadInput, NoRoom
 from tina_lite.records import Group, Problem
-from tina_lite.runs.files import sync_folder
 
 TOO_LONG = "prompt too long"
 

@@ -10,33 +10,27 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from hashlib import file_digest
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tina_lite.budget import Limits, Meter, Rate, StopRules
 from tina_lite.budget.clock import Clock
+from tina_lite.disk import write_atomically
 from tina_lite.errors import BadInput, NoRoom
 from tina_lite.evaluate.passk import EVAL_STEP
 from tina_lite.evaluate.samples import SampleFile
 from tina_lite.evaluate.scoring import Comparison, Judged, Result, compared, judged, result_of
-from tina_lite.opened import TENSORS, Target, open_target
+from tina_lite.evaluate.settled import Asking, Settled
+from tina_lite.opened import Target, open_target
 from tina_lite.problems import make_prompt
 from tina_lite.problems.benchmarks import Benchmark
 from tina_lite.problems.from_recipe import EVAL_SEED
 from tina_lite.records import Problem, Prompt
-from tina_lite.runs.files import write_atomically
 from tina_lite.runs.folder import lock_folder
 from tina_lite.runs.signals import StopRequest
-from tina_lite.sampler import Sampler, Sampling
+from tina_lite.sampler import Sampler
 
-MOST_ROWS = 256
-"""Completions that are decoded at once: more make no machine faster that was measured, and take memory."""
-CHUNK_BATCHES = 2
-"""A chunk is so many full batches: more keep the batch full longer, fewer are lost in a kill."""
-SETTLED_LATER = ("compute_dtype", "kv_tokens", "chunk_problems")
-"""What the first session settled on this machine, and later ones keep to."""
 LOADING_S = 6.0
 """No model is loaded and asked in less."""
 CLOSING_S = 5.0
@@ -45,18 +39,6 @@ JUDGING_S = 0.02
 
 Watch = Callable[[str, str, int, int, float], None]
 """Told (model, benchmark, completions done, completions in all, dollars so far)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """How completions are sampled: the same for every model, with the same random numbers."""
-
-    samples: int
-    temperature: float
-    top_p: float
-    max_completion_length: int
-    stop_strings: tuple[str, ...] = ()
-    system_prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +93,14 @@ class Evaluation:
         if missing and not self._out_of_time(LOADING_S):
             own.mkdir(parents=True, exist_ok=True)
             with self._meter.phase("load"):
-                settings = _Settled.of(own / "settings.json", target, self._asking)
+                settings = Settled.of(own / "settings.json", target, self._asking)
                 model = _Model(settings.target, self._asking)
-                settings.keep(model)
+                settings.keep(model.policy.free_kv_tokens())
             for benchmark in missing:
                 with self._meter.phase("eval"):
                     self._sample(model, settings, target.name, benchmark, files[benchmark.name])
         elif (own / "settings.json").exists():
-            _Settled.of(own / "settings.json", target, self._asking)  # refuses what was sampled otherwise
+            Settled.of(own / "settings.json", target, self._asking)  # refuses what was sampled otherwise
         self.unfinished |= any(files[one.name].missing(one.problems, self._asking.samples) for one in self._benchmarks)
         with self._meter.phase("reward"):
             results = [self._judge(target.name, one, files[one.name]) for one in self._benchmarks]
@@ -138,7 +120,7 @@ class Evaluation:
             return "finished"
         return "interrupted" if self._stop else "max_usd"
 
-    def _sample(self, model: "_Model", settings: "_Settled", name: str, benchmark: Benchmark, file: SampleFile) -> None:
+    def _sample(self, model: "_Model", settings: "Settled", name: str, benchmark: Benchmark, file: SampleFile) -> None:
         total, samples = len(benchmark.problems) * self._asking.samples, self._asking.samples
         for chunk in _chunks(benchmark.problems, settings.chunk_problems):
             prompts = []
@@ -188,11 +170,11 @@ class _Model:
         self._asking = asking
         self.policy = open_target(target)
         context = getattr(read_config(target.model_id), "max_position_embeddings", None)
-        self._longest_prompt = None if context is None else context - asking.max_completion_length
+        self._longest_prompt = None if context is None else context - asking.rollout.max_completion_length
         if self._longest_prompt is not None and self._longest_prompt < 1:
             raise BadInput(
-                f"--max-completion-length {asking.max_completion_length}: {target.name} reads {context} tokens in all, "
-                "prompt included; choose fewer"
+                f"--max-completion-length {asking.rollout.max_completion_length}: {target.name} reads {context} tokens "
+                "in all, prompt included; choose fewer"
             )
 
     def prompt(self, problem: Problem) -> Prompt | None:
@@ -202,82 +184,7 @@ class _Model:
         return prompt if fits else None
 
     def sampler(self, kv_tokens: int) -> Sampler:
-        asking = self._asking
-        sampling = Sampling(
-            asking.temperature, asking.max_completion_length, top_p=asking.top_p, stop_strings=asking.stop_strings
-        )
-        return Sampler(self.policy, sampling, seed=EVAL_SEED, kv_tokens=kv_tokens)
-
-
-class _Settled:
-    """settings.json: what the completions of a model were sampled with. BadInput where it is not what is asked now."""
-
-    def __init__(self, path: Path, target: Target, fields: dict[str, Any]) -> None:
-        self._path = path
-        self.target = target
-        self._fields = fields
-
-    @classmethod
-    def of(cls, path: Path, target: Target, asking: Asking) -> "_Settled":
-        wanted: dict[str, Any] = {
-            "model": target.model_id,
-            "adapter_sha256": None if target.adapter is None else _digest(target.adapter / TENSORS),
-            "quantization": target.quantization,
-            **json.loads(json.dumps(asdict(asking))),
-            "seed": EVAL_SEED,
-        }
-        if not path.exists():
-            dtype = _dtype_of(target)
-            return cls(path, replace(target, compute_dtype=dtype), {**wanted, "compute_dtype": dtype})
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            settled = {name: kept[name] for name in SETTLED_LATER}
-        except (ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"{path}: cannot be read ({error}); restore it, or choose another --out") from error
-        changed = next((name for name in wanted if kept.get(name) != wanted[name]), None)
-        if changed is not None:
-            was, now = kept.get(changed), wanted[changed]
-            raise BadInput(
-                f"{path.parent}: holds completions with {changed} {was}, now it is {now}; choose another --out"
-            )
-        return cls(path, replace(target, compute_dtype=settled["compute_dtype"]), {**wanted, **settled})
-
-    def keep(self, model: _Model) -> None:
-        """Settle the sizes of batch and chunk, and write all down before the first completion."""
-        if "chunk_problems" in self._fields:
-            return
-        row = self._fields["max_completion_length"] + 512
-        kv_tokens = min(model.policy.free_kv_tokens(), MOST_ROWS * row)
-        rows = CHUNK_BATCHES * max(1, kv_tokens // row)
-        self._fields |= {"kv_tokens": kv_tokens, "chunk_problems": max(1, rows // self._fields["samples"])}
-        write_atomically(self._path, json.dumps(self._fields, indent=2) + "\n")
-
-    @property
-    def kv_tokens(self) -> int:
-        return int(self._fields["kv_tokens"])
-
-    @property
-    def chunk_problems(self) -> int:
-        return int(self._fields["chunk_problems"])
-
-
-def _dtype_of(target: Target) -> str:
-    """What `auto` comes to on this machine: a later session must not choose anew."""
-    import torch
-
-    from tina_lite.policy.loading import DTYPES, compute_dtype, read_config
-
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = compute_dtype(target.compute_dtype, device, read_config(target.model_id))
-    return next(name for name, dtype in DTYPES.items() if dtype == chosen)
-
-
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror}); copy the whole adapter folder") from error
+        return Sampler(self.policy, self._asking.rollout, seed=EVAL_SEED, kv_tokens=kv_tokens)
 
 
 def _chunks(problems: Sequence[Problem], size: int) -> Iterator[list[Problem]]:

@@ -22,5 +22,5 @@ def export_adapter(target: Target, policy: "PortablePolicy", out: Path) -> Agree
     with new_folder(out, sum(path.stat().st_size for path in files)) as folder:
         for path in files:
             shutil.copyfile(path, folder / path.name)
-    model = load_with_peft(target.model_id, target.quantization, policy.dtype, policy.device, out)
+    model = load_with_peft(target.model, policy.dtype, policy.device, out)
     return agreement(expected, lambda ids: next_logits(model, ids))

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tina_lite.disk import replace_folder
 from tina_lite.errors import BadInput, NoRoom
-from tina_lite.runs.files import replace_folder
 
 SPARE_BYTES = 64 * 1024**2
 """For what is not weights, and so that the disk is not full to the last byte."""

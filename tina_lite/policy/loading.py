@@ -17,6 +17,7 @@ from tina_lite.hub import REACH_LIMIT_S, unreachable
 from tina_lite.memory import is_out_of_memory
 from tina_lite.policy.model_folder import model_folder, refuse_broken
 from tina_lite.policy.shape import ALL_LINEAR
+from tina_lite.recipe.schema import LoraSection, ModelSection
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 PROBE_ROWS = 512
@@ -185,21 +186,21 @@ def refuse_other_weights(model_id: str, found: Mapping[str, Any]) -> None:
             )
 
 
-def load_base(model_id: str, quantization: str, dtype: torch.dtype, device: torch.device) -> Any:
+def load_base(section: ModelSection, dtype: torch.dtype, device: torch.device) -> Any:
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     quiet_loading()
     config = None
-    if quantization == "nf4":
+    if section.quantization == "nf4":
         config = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=dtype,
         )
-    with loading(model_id):
+    with loading(section.id):
         model, found = AutoModelForCausalLM.from_pretrained(
-            model_folder(model_id),
+            model_folder(section.id),
             quantization_config=config,
             dtype=dtype,
             device_map={"": device},
@@ -207,7 +208,7 @@ def load_base(model_id: str, quantization: str, dtype: torch.dtype, device: torc
             output_loading_info=True,
             trust_remote_code=False,
         )
-    refuse_other_weights(model_id, found)
+    refuse_other_weights(section.id, found)
     _keep_gradients_right(model)
     return model.eval().requires_grad_(False)
 
@@ -231,11 +232,16 @@ def _keep_gradients_right(model: Any) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def attach_lora(base: Any, r: int, alpha: float, dropout: float, target_modules: tuple[str, ...]) -> Any:
+def attach_lora(base: Any, lora: LoraSection) -> Any:
     from peft import LoraConfig, get_peft_model
 
-    targets = list(chosen_targets(base, target_modules))
-    config = LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets, task_type="CAUSAL_LM")
+    config = LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(chosen_targets(base, lora.target_modules)),
+        task_type="CAUSAL_LM",
+    )
     model = get_peft_model(base, config)
     for parameter in model.parameters():
         if parameter.requires_grad:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from tina_lite.policy.dense import base_weight
 from tina_lite.policy.loading import load_base
+from tina_lite.recipe.schema import ModelSection
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +81,11 @@ def save_merged(causal_lm: Any, weights: Sequence[Weight], dtype: torch.dtype, f
     model.save_pretrained(str(folder))
 
 
-def load_with_peft(model_id: str, quantization: str, dtype: torch.dtype, device: torch.device, adapter: Path) -> Any:
+def load_with_peft(model: ModelSection, dtype: torch.dtype, device: torch.device, adapter: Path) -> Any:
     """Base and adapter as peft reads them."""
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(load_base(model_id, quantization, dtype, device), str(adapter)).eval()
+    return PeftModel.from_pretrained(load_base(model, dtype, device), str(adapter)).eval()
 
 
 def load_plain(folder: Path, dtype: torch.dtype, device: torch.device, gguf_file: str | None = None) -> Any:

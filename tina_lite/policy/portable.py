@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,6 +30,7 @@ from tina_lite.policy.model_folder import model_folder
 from tina_lite.policy.shape import ModelShape
 from tina_lite.policy.shares import ACTIVATION_SHARE, dense_copies, keeps_dense_copy
 from tina_lite.policy.vllm import Vllm
+from tina_lite.recipe.schema import LoraSection, ModelSection
 
 
 class PortablePolicy:
@@ -39,41 +40,36 @@ class PortablePolicy:
 
     def __init__(
         self,
-        model_id: str,
+        model: ModelSection,
+        lora: LoraSection | None,
         tokenizer: Any,
         *,
-        r: int,
-        alpha: float,
-        dropout: float,
-        target_modules: tuple[str, ...],
         seed: int,
-        quantization: Literal["nf4", "none"] = "nf4",
-        dtype: str = "auto",
         step_bytes: Callable[[ModelShape, int], int] = lambda shape, itemsize: 0,
         resident: bool | None = None,
         max_tokens: int = 0,
     ) -> None:
-        """Without target modules it is the base alone, to be sampled.
+        """Without `lora` it is the base alone, to be sampled.
 
         `step_bytes` says, of a shape and the bytes of an activation, what a step needs at least beside the base.
         `resident`: whether a dense copy of the base is kept; where not given, free memory decides.
         `max_tokens` is the longest row, prompt included, where that is known.
         """
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        config = read_config(model_id)
+        config = read_config(model.id)
         refuse_changing_rope(config, max_tokens)
-        self._dtype = compute_dtype(dtype, self.device, config)
+        self._dtype = compute_dtype(model.compute_dtype, self.device, config)
         self.tokenizer = tokenizer
-        self.base_name = model_folder(model_id)
-        base = load_base(model_id, quantization, self._dtype, self.device)
+        self.base_name = model_folder(model.id)
+        base = load_base(model, self._dtype, self.device)
         torch.manual_seed(seed)  # peft draws lora_A
-        self.model = attach_lora(base, r, alpha, dropout, target_modules) if target_modules else base
-        self._causal_lm = self.model.get_base_model() if target_modules else base
+        self.model = base if lora is None else attach_lora(base, lora)
+        self._causal_lm = base if lora is None else self.model.get_base_model()
         self.stop_ids = stop_ids(self._causal_lm, self.tokenizer)
         self._head = Head.of(self._causal_lm)
         self._dense: DenseModel | None = None
         if fits(self._causal_lm):
-            self._shape = ModelShape.from_config(self._causal_lm.config.to_dict(), model_id)
+            self._shape = ModelShape.from_config(self._causal_lm.config.to_dict(), model.id)
             copies = dense_copies(self.device.type == "cuda")
             copy_bytes = copies * self._causal_lm.num_parameters() * self._dtype.itemsize
             least = step_bytes(self._shape, self._dtype.itemsize)

@@ -8,7 +8,7 @@ they are dropped whenever the rows change. Without a card Unsloth runs transform
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,6 +32,7 @@ from tina_lite.policy.loading import (
 from tina_lite.policy.model_folder import model_folder
 from tina_lite.policy.unsloth_import import quiet
 from tina_lite.policy.vllm import Vllm
+from tina_lite.recipe.schema import LoraSection, ModelSection
 
 DECODE_BUFFERS = ("paged_attention", "paged_attention_K", "paged_attention_V")
 
@@ -44,47 +45,42 @@ class UnslothPolicy:
 
     def __init__(
         self,
-        model_id: str,
+        model: ModelSection,
+        lora: LoraSection,
         tokenizer: Any,
         *,
-        r: int,
-        alpha: float,
-        dropout: float,
-        target_modules: tuple[str, ...],
         seed: int,
         max_tokens: int,
-        quantization: Literal["nf4", "none"] = "nf4",
-        dtype: str = "auto",
         vllm: bool = False,
     ) -> None:
         """`max_tokens` is the longest row, prompt included; `vllm` loads vLLM's engine on the same weights."""
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        config = read_config(model_id)
+        config = read_config(model.id)
         refuse_changing_rope(config, max_tokens)
-        self._dtype = compute_dtype(dtype, self.device, config)
+        self._dtype = compute_dtype(model.compute_dtype, self.device, config)
         self.dtype_name = NAMES[self._dtype]
         self.tokenizer = tokenizer
-        self.base_name = model_folder(model_id)
+        self.base_name = model_folder(model.id)
         quiet_loading()
-        with loading(model_id), quiet():
+        with loading(model.id), quiet():
             base, _ = FastLanguageModel.from_pretrained(
                 self.base_name,
                 max_seq_length=max_tokens,
                 dtype=self._dtype,
-                load_in_4bit=quantization == "nf4",
+                load_in_4bit=model.quantization == "nf4",
                 use_exact_model_name=True,
                 offload_embedding=False,
                 fast_inference=vllm,
-                max_lora_rank=r,
+                max_lora_rank=lora.r,
                 trust_remote_code=False,
             )
-        targets = chosen_targets(base, target_modules)
+        targets = chosen_targets(base, lora.target_modules)
         with quiet():
             self.model = FastLanguageModel.get_peft_model(
                 base,
-                r=r,
-                lora_alpha=alpha,
-                lora_dropout=dropout,
+                r=lora.r,
+                lora_alpha=lora.alpha,
+                lora_dropout=lora.dropout,
                 target_modules=list(targets),
                 random_state=seed,
                 use_gradient_checkpointing="unsloth",

@@ -4,21 +4,13 @@ Written to the documented interfaces of both (vLLM's LLMEngine, Unsloth's load_l
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tina_lite.recipe.schema import RolloutSection
 
 Sampled = tuple[list[int], list[float]]
 """Tokens, and their log-probs in nats at the sampling temperature."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """How every completion is drawn."""
-
-    temperature: float
-    max_tokens: int
-    stop_ids: tuple[int, ...]
-    stop_strings: tuple[str, ...]
 
 
 class Vllm:
@@ -32,7 +24,8 @@ class Vllm:
         prompts: Sequence[Sequence[int]],
         seeds: Sequence[int],
         num_generations: int,
-        wish: Wish,
+        rollout: "RolloutSection",
+        stop_ids: Sequence[int],
         *,
         out_of_time: Callable[[], bool],
         finished: Callable[[int], None],
@@ -50,7 +43,7 @@ class Vllm:
         adapter = self._model.load_lora("tina-lite", load_tensors=True)  # the tensors as they are now
         engine, done = llm.llm_engine, {}
         for number, (ids, seed) in enumerate(zip(prompts, seeds, strict=True)):
-            parameters = _parameters(wish, num_generations, seed)
+            parameters = _parameters(rollout, stop_ids, num_generations, seed)
             engine.add_request(str(number), {"prompt_token_ids": list(ids)}, parameters, lora_request=adapter)
         while engine.has_unfinished_requests() and not out_of_time():
             for output in engine.step():
@@ -62,18 +55,18 @@ class Vllm:
         return done
 
 
-def _parameters(wish: Wish, num_generations: int, seed: int) -> Any:
+def _parameters(rollout: "RolloutSection", stop_ids: Sequence[int], num_generations: int, seed: int) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
     return SamplingParams(
         n=num_generations,
-        temperature=wish.temperature,
-        max_tokens=wish.max_tokens,
+        temperature=rollout.temperature,
+        max_tokens=rollout.max_completion_length,
         seed=seed,
         logprobs=0,  # of the drawn token alone
-        stop_token_ids=list(wish.stop_ids),
-        stop=list(wish.stop_strings),
+        stop_token_ids=list(stop_ids),
+        stop=list(rollout.stop_strings),
         include_stop_str_in_output=True,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )

@@ -1,13 +1,12 @@
 """Where problems come from: the built-in arithmetic, local files, reasoning-gym tasks, hub data sets, functions.
 
->>> load_problems("arithmetic", seed=1)[0].question
+>>> load_problems(DataSection(source="arithmetic"), seed=1)[0].question
 'What is 17+28+43?'
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 
 from tina_lite.answers import comparable
 from tina_lite.errors import BadInput, nearest
@@ -17,9 +16,10 @@ from tina_lite.problems.problem_set import ProblemSet, hold_out
 from tina_lite.problems.prompts import PromptSource, Tokenizer, first_prompts, make_prompt, render
 from tina_lite.problems.rows import Selection
 from tina_lite.problems.tasks import GYM_PREFIX, load_arithmetic, load_function_rows, load_gym, refuse_unknown
-from tina_lite.where import Where
+from tina_lite.recipe.schema import DataSection
 
 __all__ = [
+    "DataSection",
     "ProblemSet",
     "PromptSource",
     "Tokenizer",
@@ -31,75 +31,60 @@ __all__ = [
     "render",
 ]
 
-NOTHING: Mapping[str, object] = MappingProxyType({})
 FUNCTION = re.compile(r".+\.py:\w+|[A-Za-z_][\w.]*:\w+")
 
 
 def load_problems(
-    source: str,
+    data: DataSection,
     *,
-    split: str | None = None,
-    config: str | None = None,
-    prompt: str | None = None,
-    answer: str | None = None,
-    or_usual: bool = False,
-    where: str | None = None,
-    params: Mapping[str, object] = NOTHING,
     seed: int = 42,
-    limit: int | None = None,
-    streaming: bool = False,
     base_folder: Path | None = None,
+    or_usual: bool = False,
     gold_parses: Callable[[str], bool] = comparable,
     watch: Callable[[int, str], None] | None = None,
 ) -> ProblemSet:
-    """The problems of a source.
+    """The problems of a source; `base_folder` is where it is looked for beside the working directory.
 
-    Args:
-        source: `arithmetic`, a .jsonl, .json, .csv or .parquet file, a folder of them, `reasoning_gym:TASK`,
-            `module:function` or `file.py:function` that gives rows, or a hub data set's id.
-        split: of a hub data set or of arithmetic; default train.
-        config: of a hub data set.
-        prompt: column of the question, else found by its usual names; `answer` likewise.
-        or_usual: these were named for another source: where they are not there, the usual names will do.
-        where: which rows are taken, such as `level >= 3`.
-        params: of a generated task, or the arguments of a function.
-        limit: keeps the first usable problems.
-        streaming: fetch no more of a hub data set than `limit` needs.
-        gold_parses: rows without question or answer, or whose answer it refuses, are skipped and counted.
-        watch: told the row and the question of each problem of a file, function or hub data set.
+    `or_usual`, `gold_parses` and `watch` are of rows that are read, as `Selection` has them.
     """
+    source, limit = data.source, data.limit
     if limit is not None and limit < 1:
         raise BadInput(f"data.limit: {limit} problems are none; give 1 or more")
-    if streaming and limit is None:
+    if data.streaming and limit is None:
         raise BadInput("data.streaming: keeps the rows in memory; say how many with data.limit")
     if source == "arithmetic" or source.startswith(GYM_PREFIX):
-        _refuse_columns(source, prompt=prompt, answer=answer, config=config, where=where)
+        _refuse_columns(data)
         if source == "arithmetic":
-            return load_arithmetic(split, params, seed, limit)
-        _refuse_split(source, split)
-        return load_gym(source, params, seed, limit)
-    selection = Selection(prompt, answer, or_usual, Where(where) if where else None, limit, gold_parses, watch)
+            return load_arithmetic(data, seed)
+        _refuse_split(data)
+        return load_gym(data, seed)
+    selection = Selection(data, or_usual=or_usual, gold_parses=gold_parses, watch=watch)
     if is_local(source, base_folder):
-        refuse_unknown(params, [], source)
-        _refuse_split(source, split)
+        refuse_unknown(data.params, [], source)
+        _refuse_split(data)
         return load_file(find_file(source, base_folder), selection)
     if FUNCTION.fullmatch(source) and not _misspelt(source):
-        _refuse_split(source, split)
-        return load_function_rows(source, params, base_folder, selection)
-    refuse_unknown(params, [], source)
+        _refuse_split(data)
+        return load_function_rows(selection, base_folder)
+    refuse_unknown(data.params, [], source)
     _refuse_unless_hub_id(source)
-    return load_hub(source, split or "train", config, selection, streaming=streaming)
+    return load_hub(selection)
 
 
-def _refuse_columns(source: str, **given: str | None) -> None:
-    for field, value in given.items():
+def _refuse_columns(data: DataSection) -> None:
+    for field in ("prompt", "answer", "config", "where"):
+        value = getattr(data, field)
         if value is not None:
-            raise BadInput(f"data.{field}: {source} makes its own problems, it has no {field} {value!r}; leave it out")
+            raise BadInput(
+                f"data.{field}: {data.source} makes its own problems, it has no {field} {value!r}; leave it out"
+            )
 
 
-def _refuse_split(source: str, split: str | None) -> None:
-    if split not in (None, "train"):
-        raise BadInput(f"data.split: {source} has no split {split!r}, it is one set; leave it out or say train")
+def _refuse_split(data: DataSection) -> None:
+    if data.split not in (None, "train"):
+        raise BadInput(
+            f"data.split: {data.source} has no split {data.split!r}, it is one set; leave it out or say train"
+        )
 
 
 def _misspelt(source: str) -> str:

@@ -15,6 +15,7 @@ from tina_lite.problems import load_problems
 from tina_lite.problems.files import is_local
 from tina_lite.problems.problem_set import ProblemSet, question_key
 from tina_lite.problems.tasks import GYM_PREFIX
+from tina_lite.recipe.schema import DataSection
 from tina_lite.records import Problem
 
 AnswerForm = Literal["math", "choice"]
@@ -67,40 +68,31 @@ def known_name(word: str) -> str | None:
 
 
 def load_benchmark(
-    word: str,
-    *,
-    base_folder: Path | None = None,
-    limit: int | None = None,
-    prompt: str | None = None,
-    answer: str | None = None,
+    word: str, *, base_folder: Path | None = None, limit: int | None = None, like: DataSection | None = None
 ) -> Benchmark:
     """A known benchmark, from the hub or a local copy, or any source of `load_problems`.
 
-    `prompt` and `answer` are the columns of the training set, which a file of the user's may have too.
+    `like` names the columns of the training set, which a file of the user's may have too.
     """
     name = known_name(word)
+    data = DataSection(source=word).model_copy(update={"limit": limit})
+    columns = {} if like is None else {"prompt": like.prompt, "answer": like.answer}
     if name is None:
-        made = word == "arithmetic" or word.startswith(GYM_PREFIX)
-        problems = load_problems(
-            word,
-            split="test" if word == "arithmetic" else None,
-            prompt=None if made else prompt,
-            answer=None if made else answer,
-            or_usual=True,
-            base_folder=base_folder,
-            limit=limit,
-        )
+        if word == "arithmetic":
+            data = data.model_copy(update={"split": "test"})
+        elif not word.startswith(GYM_PREFIX):
+            data = data.model_copy(update=columns)
+        problems = load_problems(data, base_folder=base_folder, or_usual=True)
         return Benchmark(problems.name, problems, "math")
-    known, local = KNOWN[name], is_local(word, base_folder)
+    known = KNOWN[name]
+    if not is_local(word, base_folder):
+        data = data.model_copy(update={"source": known.hub_id, "split": known.split, "config": known.config})
+    if known.form == "choice":
+        columns = {"prompt": "Question", "answer": "Correct Answer"}
     problems = load_problems(
-        word if local else known.hub_id,
-        split=None if local else known.split,
-        config=None if local else known.config,
-        prompt="Question" if known.form == "choice" else prompt,
-        answer="Correct Answer" if known.form == "choice" else answer,
-        or_usual=known.form != "choice",
-        limit=limit,
+        data.model_copy(update=columns),
         base_folder=base_folder,
+        or_usual=known.form != "choice",
         gold_parses=bool if known.form == "choice" else comparable,
     )
     return Benchmark(name, _asked(problems, known.form), known.form)

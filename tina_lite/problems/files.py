@@ -101,7 +101,7 @@ def load_rows(reader: Reader, name: str, source: str, selection: Selection) -> P
         if question is not None:
             usable.append(index)
             keys.append(question_key(question))
-        if len(usable) == selection.limit:
+        if len(usable) == selection.data.limit:
             break
     refuse_if_empty(len(usable), sieve.skipped, source)
     return ProblemSet(name, _Fetch(reader, columns, selection), usable, sieve.skipped, keys, sieve.notes())

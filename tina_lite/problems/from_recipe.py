@@ -38,13 +38,7 @@ def _read(recipe: Recipe) -> RecipeProblems:
     """Benchmarks first: while the training set is read, each question is compared with theirs."""
     names = [name for name in recipe.eval.benchmarks if name != HELD_OUT]
     benchmarks = {
-        name: load_benchmark(
-            name,
-            base_folder=recipe.folder,
-            limit=recipe.eval.problems,
-            prompt=recipe.data.prompt,
-            answer=recipe.data.answer,
-        ).problems
+        name: load_benchmark(name, base_folder=recipe.folder, limit=recipe.eval.problems, like=recipe.data).problems
         for name in names
     }
     overlap = Overlap({one.name: [problem.question for problem in one] for one in benchmarks.values()})
@@ -98,21 +92,8 @@ def _held_out(recipe: Recipe, train: ProblemSet) -> tuple[ProblemSet, ProblemSet
 
 
 def _source(recipe: Recipe, split: str | None, seed: int, limit: int | None, overlap: Overlap) -> ProblemSet:
-    data = recipe.data
-    return load_problems(
-        data.source,
-        split=split,
-        config=data.config,
-        prompt=data.prompt,
-        answer=data.answer,
-        where=data.where,
-        params=data.params,
-        seed=seed,
-        limit=limit,
-        streaming=data.streaming,
-        base_folder=recipe.folder,
-        watch=overlap.see,
-    )
+    data = recipe.data.model_copy(update={"split": split, "limit": limit})
+    return load_problems(data, seed=seed, base_folder=recipe.folder, watch=overlap.see)
 
 
 def prompts_of(recipe: Recipe, train: ProblemSet, tokenizer: Tokenizer) -> PromptSource:

@@ -19,11 +19,12 @@ class Unreachable(BadInput):
     """The hub cannot be reached, and what was wanted is not in its cache."""
 
 
-def load_hub(source: str, split: str, config: str | None, selection: Selection, *, streaming: bool) -> ProblemSet:
+def load_hub(selection: Selection) -> ProblemSet:
     """`streaming` fetches only as many rows as `limit` needs, and keeps them in memory instead of in the cache."""
-    dataset = download(source, config, split, streaming)
-    reader = Stream(dataset) if streaming else Table(dataset)
-    return load_rows(reader, source.rpartition("/")[2], source, selection)
+    data = selection.data
+    dataset = download(data.source, data.config, data.split or "train", data.streaming)
+    reader = Stream(dataset) if data.streaming else Table(dataset)
+    return load_rows(reader, data.source.rpartition("/")[2], data.source, selection)
 
 
 class Stream:

@@ -17,6 +17,7 @@ from tina_lite.problems.values import (
     why_no_answer,
     why_no_question,
 )
+from tina_lite.recipe.schema import DataSection
 from tina_lite.records import Problem
 from tina_lite.where import Where, look_up
 
@@ -35,21 +36,28 @@ NOT_CHOSEN = "not chosen by where"
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows of a source become problems, and from which columns."""
+    """Which rows of a source become problems, and from which columns: what the recipe says, and who asks."""
 
-    prompt: str | None = None
-    """Column of the question; found by its usual names where not given."""
-    answer: str | None = None
-    or_usual: bool = False
-    """Whether the usual names will do where a named column is not there: it was named for another source."""
-    where: Where | None = None
-    limit: int | None = None
-    """The first usable rows."""
-    gold_parses: Callable[[str], bool] = comparable
-    watch: Callable[[int, str], None] | None = None
-    """Told the row and the question of every problem that is taken."""
+    def __init__(
+        self,
+        data: DataSection,
+        *,
+        or_usual: bool = False,
+        gold_parses: Callable[[str], bool] = comparable,
+        watch: Callable[[int, str], None] | None = None,
+    ) -> None:
+        """
+        Args:
+            or_usual: the named columns were named for another source: where they are not there, the usual ones will do.
+            gold_parses: rows without question or answer, or whose answer it refuses, are skipped and counted.
+            watch: told the row and the question of every problem that is taken.
+        """
+        self.data = data
+        self.where = Where(data.where) if data.where else None
+        self.or_usual = or_usual
+        self.gold_parses = gold_parses
+        self.watch = watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +73,8 @@ def find_columns(first_rows: Iterable[Row], source: str, selection: Selection) -
     rows = list(first_rows)
     chats = [name for row in rows for name, value in row.items() if messages_of(value)]
     columns = Columns(
-        _present(selection.prompt, [*QUESTION_NAMES, *chats], rows, source, "prompt", selection.or_usual),
-        _present(selection.answer, ANSWER_NAMES, rows, source, "answer", selection.or_usual),
+        _present(selection.data.prompt, [*QUESTION_NAMES, *chats], rows, source, "prompt", selection.or_usual),
+        _present(selection.data.answer, ANSWER_NAMES, rows, source, "answer", selection.or_usual),
     )
     for name in selection.where.columns if selection.where else ():
         _present(name, (), rows, source, "where")

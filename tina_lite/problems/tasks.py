@@ -15,6 +15,7 @@ from tina_lite.problems.problem_set import ProblemSet
 from tina_lite.problems.readers import Listed
 from tina_lite.problems.rows import Selection
 from tina_lite.problems.values import answers_of, clean
+from tina_lite.recipe.schema import DataSection
 from tina_lite.records import Problem
 from tina_lite.user_code import load_function
 
@@ -26,9 +27,9 @@ ROWS_TRIED = 8
 """Gym tasks without a gold have none anywhere: a few rows tell."""
 
 
-def load_arithmetic(split: str | None, params: Mapping[str, object], seed: int, limit: int | None) -> ProblemSet:
+def load_arithmetic(data: DataSection, seed: int) -> ProblemSet:
     """The quickstart's task; nothing is stored, each problem is made from seed, split and index."""
-    split = split or "train"
+    split, params = data.split or "train", data.params
     if split not in ARITHMETIC_SIZES:
         hint = nearest(split, list(ARITHMETIC_SIZES))
         raise BadInput(f"data.split: arithmetic has no split {split!r}{hint} (train, test)")
@@ -39,15 +40,16 @@ def load_arithmetic(split: str | None, params: Mapping[str, object], seed: int, 
         question, answer = arithmetic(seed, split, index)
         return Problem(index, question, answer, {})
 
-    return ProblemSet("arithmetic", fetch, range(size)[:limit], {})
+    return ProblemSet("arithmetic", fetch, range(size)[: data.limit], {})
 
 
-def load_gym(source: str, params: Mapping[str, object], seed: int, limit: int | None) -> ProblemSet:
+def load_gym(data: DataSection, seed: int) -> ProblemSet:
     """A task of reasoning-gym, or a mixture such as `reasoning_gym:chain_sum=2,gcd`: twice as many sums.
 
     A task's own parameters are `params`, those of a mixture's tasks are under their names. Problem `index` is made
     when it is asked for, from the seed and the index alone; its gold is compared by the accuracy reward.
     """
+    source, params = data.source, data.params
     weights = mixture(source)
     if len(weights) == 1:
         (task,) = weights
@@ -65,7 +67,7 @@ def load_gym(source: str, params: Mapping[str, object], seed: int, limit: int | 
         first, *also = answers_of(entry["answer"]) or ("",)
         return Problem(index, clean(entry["question"]), first, columns, also=tuple(also))
 
-    return ProblemSet("+".join(weights), fetch, range(size)[:limit], {})
+    return ProblemSet("+".join(weights), fetch, range(size)[: data.limit], {})
 
 
 def mixture(source: str) -> dict[str, float]:
@@ -128,10 +130,9 @@ def _create(task: str, params: Mapping[str, object]) -> Sequence[dict[str, Any]]
     return dataset
 
 
-def load_function_rows(
-    source: str, params: Mapping[str, object], base_folder: Path | None, selection: Selection
-) -> ProblemSet:
+def load_function_rows(selection: Selection, base_folder: Path | None) -> ProblemSet:
     """The rows that `module:function` or `file.py:function` gives: `function(**params)`, a list of objects."""
+    source, params = selection.data.source, selection.data.params
     function = load_function(source, base_folder, "data.source")
     try:
         given = function(**params)

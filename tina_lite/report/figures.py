@@ -10,19 +10,15 @@ from typing import Any
 
 from tina_lite.budget.money import format_usd
 from tina_lite.console.text import format_number
+from tina_lite.records import PHASES
 from tina_lite.report.curves import smoothed
 from tina_lite.report.reading import Run
-from tina_lite.runs.events import PHASES
+from tina_lite.report.traces import SERIES, SYMBOLS, Trace, axes, axis, colour, curve, lines, note, plain, upright
 
-SERIES = 7
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "4px,2px")
-SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "x")
 TABLE_ROWS = 20
 FORMAT = "format"
 CLIPPED = "completions/clipped_ratio"
 LENGTH = "completions/mean_length"
-
-Trace = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +59,11 @@ def rewards(runs: Sequence[tuple[str, Run]]) -> Figure | None:
     traces: list[Trace] = []
     for place, (label, run) in enumerate(runs):
         name = "total, weighted" if alone else label
-        traces += _curve(run.series("reward"), name, place, f"total{place}", dots=alone)
+        traces += curve(run.series("reward"), name, place, f"total{place}", dots=alone)
     names = runs[0][1].reward_names() if alone else []
     if len(names) > 1:
         for place, name in enumerate(names, start=1):
-            traces += _curve(runs[0][1].series(f"rewards/{name}/mean"), name, place, name, band=False, dots=False)
+            traces += curve(runs[0][1].series(f"rewards/{name}/mean"), name, place, name, band=False, dots=False)
     if not traces:
         return None
     longest = max((run.series("reward") for _, run in runs), key=len)
@@ -79,7 +75,7 @@ def rewards(runs: Sequence[tuple[str, Run]]) -> Figure | None:
         + ("; dots are single steps." if alone else "."),
         _told("The mean reward", runs, "reward"),
         tuple(traces),
-        _layout("step", "mean reward"),
+        axes("step", "mean reward"),
         _by_step(runs, {"reward": "reward", **{f"rewards/{name}/mean": name for name in names}}),
     )
 
@@ -90,13 +86,13 @@ def against_dollars(runs: Sequence[tuple[str, Run]]) -> Figure | None:
     rows: list[tuple[str, ...]] = []
     for place, (label, run) in enumerate(runs):
         points = [(row["usd"], row["reward"]) for row in run.metrics if _finite(row.get("usd"), row.get("reward"))]
-        traces += _curve(
+        traces += curve(
             points, label if len(runs) > 1 else "reward", place, f"usd{place}", dots=False, hover="$%{x:.4f}"
         )
         rows += [(label, format_usd(usd), format_number(reward)) for usd, reward in _thin(points)]
     if not traces:
         return None
-    layout = _layout("US dollars spent", "mean reward")
+    layout = axes("US dollars spent", "mean reward")
     layout["xaxis"] |= {"tickprefix": "$", "rangemode": "tozero"}
     return Figure(
         "dollars",
@@ -127,13 +123,13 @@ def evaluations(runs: Sequence[tuple[str, Run]]) -> Figure | None:
                     "x": shares,
                     "y": names,
                     "name": label,
-                    "marker": {"size": 11, "symbol": SYMBOLS[place % SERIES], "color": _colour(place)},
+                    "marker": {"size": 11, "symbol": SYMBOLS[place % SERIES], "color": colour(place)},
                     "error_x": {
                         "type": "data",
                         "symmetric": False,
                         "array": above,
                         "arrayminus": below,
-                        "color": _colour(place),
+                        "color": colour(place),
                         "thickness": 2,
                         "width": 6,
                     },
@@ -147,7 +143,7 @@ def evaluations(runs: Sequence[tuple[str, Run]]) -> Figure | None:
         ]
     if not traces:
         return None
-    layout = _layout("Pass@1, percent", "")
+    layout = axes("Pass@1, percent", "")
     layout["xaxis"] |= {"range": [-2, 102], "ticksuffix": "%"}
     layout["yaxis"] |= {"range": [len(rows) - 0.4, -0.6]}  # the first on top
     layout["height"] = 90 + 40 * len(rows)
@@ -170,26 +166,26 @@ def length_and_format(runs: Sequence[tuple[str, Run]]) -> Figure | None:
     shapes, notes = [], []
     for place, (label, run) in enumerate(runs):
         name = "mean length" if alone else label
-        traces += _curve(run.series(LENGTH), name, place, f"length{place}", dots=alone)
+        traces += curve(run.series(LENGTH), name, place, f"length{place}", dots=alone)
         below = [(f"rewards/{FORMAT}/mean", "format reward"), (CLIPPED, "cut off")] if alone else []
         if not alone:
             below = [(f"rewards/{FORMAT}/mean", f"{label}, format")]
         for offset, (metric, text) in enumerate(below, start=1):
             colour = place + offset if alone else place
-            lower = _curve(run.series(metric), text, colour, f"{metric}{place}", dots=False, band=alone)
+            lower = curve(run.series(metric), text, colour, f"{metric}{place}", dots=False, band=alone)
             traces += [
                 {**trace, "yaxis": "y2", "showlegend": alone and trace.get("showlegend", True)} for trace in lower
             ]
         if run.turning_point is not None:
-            shapes.append(_upright(run.turning_point, place))
+            shapes.append(upright(run.turning_point, place))
             text = f"turning point, step {run.turning_point}" if alone else f"{label}: step {run.turning_point}"
-            notes.append(_note(run.turning_point, text, place))
+            notes.append(note(run.turning_point, text, place))
     if not traces:
         return None
-    layout = _layout("step", "tokens")
+    layout = axes("step", "tokens")
     layout["xaxis"] |= {"anchor": "y2"}
     layout["yaxis"] |= {"domain": [0.46, 1.0]}
-    layout["yaxis2"] = {**_axis("share"), "domain": [0.0, 0.36], "range": [-0.04, 1.06]}
+    layout["yaxis2"] = {**axis("share"), "domain": [0.0, 0.36], "range": [-0.04, 1.06]}
     layout |= {"shapes": shapes, "annotations": notes, "height": 470}
     turned = any(run.turning_point is not None for _, run in runs)
     return Figure(
@@ -221,16 +217,16 @@ def money(runs: Sequence[tuple[str, Run]]) -> Figure | None:
         ]
         minutes = [60 * spent.hours for spent in run.spent]
         if len(runs) > 1:
-            traces += _lines(minutes, [spent.usd for spent in run.spent], label, place)
+            traces += lines(minutes, [spent.usd for spent in run.spent], label, place)
             continue
         for at, name in enumerate(phases):
             usd = [spent.usd_by_phase.get(name, 0.0) for spent in run.spent]
-            for trace in _lines(minutes, usd, name, at):
-                outline = {"color": _colour(at), "width": 1}
-                traces.append({**trace, "stackgroup": "bill", "fillcolor": _colour(at, 0.6), "line": outline})
+            for trace in lines(minutes, usd, name, at):
+                outline = {"color": colour(at), "width": 1}
+                traces.append({**trace, "stackgroup": "bill", "fillcolor": colour(at, 0.6), "line": outline})
     if not rows:
         return None
-    layout = _layout("minutes, of all sessions", "US dollars")
+    layout = axes("minutes, of all sessions", "US dollars")
     layout["yaxis"] |= {"tickprefix": "$", "rangemode": "tozero"}
     return Figure(
         "money",
@@ -241,101 +237,6 @@ def money(runs: Sequence[tuple[str, Run]]) -> Figure | None:
         layout,
         Table(("run", "spent on", "dollars", "share"), tuple(rows)),
     )
-
-
-def _curve(
-    points: Sequence[tuple[float, float]],
-    name: str,
-    place: int,
-    group: str,
-    *,
-    dots: bool,
-    band: bool = True,
-    hover: str = "step %{x}",
-) -> list[Trace]:
-    """A moving mean, its band below it, and the single values as dots; nothing for no points."""
-    if not points:
-        return []
-    x = [at for at, _ in points]
-    smooth = smoothed([value for _, value in points])
-    shared = {"type": "scatter", "legendgroup": group, "name": name, "x": x}
-    traces: list[Trace] = []
-    if band and len(points) > 2:
-        unseen = {**shared, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-        traces.append({**unseen, "y": list(smooth.low)})
-        traces.append({**unseen, "y": list(smooth.high), "fill": "tonexty", "fillcolor": _colour(place, 0.2)})
-    if dots:
-        marker = {"size": 3.5, "color": _colour(place, 0.5)}
-        values = [value for _, value in points]
-        traces.append(
-            {**shared, "mode": "markers", "y": values, "marker": marker, "hoverinfo": "skip", "showlegend": False}
-        )
-    line = {"color": _colour(place), "width": 2.5, "dash": DASHES[place % SERIES]}
-    mode = "lines" if len(points) > 1 else "markers"
-    template = f"{hover}: %{{y:.3g}}<extra>{_plain(name)}</extra>"
-    shown = {**shared, "mode": mode, "y": list(smooth.mean), "line": line, "hovertemplate": template}
-    return [*traces, {**shown, "marker": {"color": _colour(place)}}]
-
-
-def _lines(x: Sequence[float], y: Sequence[float], name: str, place: int) -> list[Trace]:
-    if not x:
-        return []
-    line = {"color": _colour(place), "width": 1.5, "dash": DASHES[place % SERIES]}
-    template = f"minute %{{x:.1f}}: $%{{y:.4f}}<extra>{_plain(name)}</extra>"
-    return [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "x": list(x),
-            "y": list(y),
-            "name": name,
-            "line": line,
-            "hovertemplate": template,
-        }
-    ]
-
-
-def _layout(x: str, y: str) -> dict[str, Any]:
-    return {
-        "xaxis": _axis(x),
-        "yaxis": _axis(y),
-        "height": 360,
-        "margin": {"l": 56, "r": 14, "t": 34, "b": 44},
-        "legend": {"orientation": "h", "y": 1.01, "x": 0, "yanchor": "bottom"},
-        "hovermode": "closest",
-        "dragmode": False,
-    }
-
-
-def _axis(title: str) -> dict[str, Any]:
-    return {"title": {"text": title, "font": {"size": 13}}, "zeroline": False, "fixedrange": True, "automargin": True}
-
-
-def _upright(step: int, place: int) -> dict[str, Any]:
-    line = {"color": _colour(place), "width": 2, "dash": "dot"}
-    return {"type": "line", "x0": step, "x1": step, "xref": "x", "y0": 0, "y1": 1, "yref": "paper", "line": line}
-
-
-def _note(step: int, text: str, place: int) -> dict[str, Any]:
-    where = {
-        "x": step,
-        "xref": "x",
-        "y": 1,
-        "yref": "paper",
-        "yanchor": "top",
-        "xanchor": "left",
-        "yshift": -14 * place,
-    }
-    return {**where, "text": _plain(text), "showarrow": False, "xshift": 4, "bgcolor": "--surface"}
-
-
-def _colour(place: int, opacity: float = 1.0) -> str:
-    return f"--series-{place % SERIES + 1}" + (f"/{opacity}" if opacity < 1 else "")
-
-
-def _plain(text: str) -> str:
-    """plotly.js reads some HTML and its own placeholders in text."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("%{", "%\u200b{")
 
 
 def _by_step(runs: Sequence[tuple[str, Run]], metrics: dict[str, str]) -> Table:
@@ -371,9 +272,7 @@ def _ends(what: str, label: str, points: Sequence[tuple[int, float]]) -> str:
     if not points:
         return f"{what} of {label} is not known"
     mean = smoothed([value for _, value in points]).mean
-    ends = [
-        f"{format_number(value)} at step {step}" for value, (step, _) in ((mean[0], points[0]), (mean[-1], points[-1]))
-    ]
+    ends = [f"{format_number(mean[place])} at step {points[place][0]}" for place in (0, -1)]
     return f"{what} of {label} goes from {' to '.join(ends)}"
 
 
@@ -382,7 +281,7 @@ def _when(when: str, step: int) -> str:
 
 
 def _eval_name(label: str, result: Any) -> str:
-    return _plain(" ".join(part for part in (label, result.benchmark, _when(result.when, result.step)) if part))
+    return plain(" ".join(part for part in (label, result.benchmark, _when(result.when, result.step)) if part))
 
 
 def _share(share: float, ci95: tuple[float, float]) -> str:

@@ -8,7 +8,7 @@ from tina_lite.budget import read_bills
 from tina_lite.budget.ledger import mean_rate
 from tina_lite.budget.power import dollars
 from tina_lite.errors import BadInput
-from tina_lite.runs.events import PHASES
+from tina_lite.records import PHASES
 
 MOST_POINTS = 240
 """A curve of more would only make the page larger."""

@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tina_lite import __version__
 from tina_lite.console.text import clean
 from tina_lite.errors import BadInput
 from tina_lite.health import alarms
@@ -17,6 +16,7 @@ from tina_lite.report.figures import figures
 from tina_lite.report.paper import beside_the_paper
 from tina_lite.report.reading import Run
 from tina_lite.report.words import bought, comparison, facts, labels, other_cards, outcome, repeat, versions
+from tina_lite.version import VERSION
 
 NEEDED = ("plotly", "jinja2")
 WARNINGS_SHOWN = 20
@@ -48,7 +48,7 @@ def html_page(runs: Sequence[Run]) -> str:
         paper=beside_the_paper(labelled),
         plotly=_plotly_js(),
         made=date.today().isoformat(),
-        version=__version__,
+        version=VERSION,
         clean=clean,
         clean_lines=lambda text: "\n".join(map(clean, text.splitlines())),  # a long recipe stays whole
     )

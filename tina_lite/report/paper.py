@@ -7,11 +7,10 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-import tina_lite
 from tina_lite.report.figures import Table
 from tina_lite.report.reading import Run
 
-RESULTS = Path(tina_lite.__file__).parent / "evaluate" / "paper_results.csv"
+RESULTS = Path(__file__).parents[1] / "evaluate" / "paper_results.csv"
 KINDS = ("base", "main")
 """Of its models; the ablations are left out."""
 

@@ -10,7 +10,7 @@ from reprlib import repr
 from typing import Any
 
 from tina_lite.errors import BadInput
-from tina_lite.recipe import RewardSection
+from tina_lite.recipe.schema import RewardSection
 from tina_lite.records import Group
 from tina_lite.rewards.calling import Columns, Failure
 from tina_lite.rewards.completions import chat

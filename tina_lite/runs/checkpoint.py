@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tina_lite.runs.files import remove_folder, replace_folder, write_file
+from tina_lite.disk import remove_folder, replace_folder, write_file
 
 if TYPE_CHECKING:
     from torch import Tensor

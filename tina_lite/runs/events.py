@@ -10,9 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from tina_lite.errors import BadInput
-
-PhaseName = Literal["load", "rollout", "reward", "update", "eval", "save", "other"]
-PHASES: tuple[PhaseName, ...] = ("load", "rollout", "reward", "update", "eval", "save", "other")
+from tina_lite.records import PhaseName
 
 
 @dataclass(frozen=True, slots=True)

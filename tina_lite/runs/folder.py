@@ -16,9 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tina_lite.errors import BadInput, NoRoom
-from tina_lite.runs.events import Progress, Stamped, StepDone
-from tina_lite.runs.files import (
+from tina_lite.disk import (
     JsonLines,
     cut_back,
     disk_faults,
@@ -27,6 +25,8 @@ from tina_lite.runs.files import (
     sync_file,
     write_atomically,
 )
+from tina_lite.errors import BadInput, NoRoom
+from tina_lite.runs.events import Progress, Stamped, StepDone
 
 HELD_BY_ANOTHER = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 LOCK_WAITS_S = (0.02, 0.1, 0.0)

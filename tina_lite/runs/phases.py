@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tina_lite.budget.meter import Meter
-from tina_lite.runs.events import EventStream, PhaseChanged, PhaseName, Progress
+from tina_lite.records import PhaseName
+from tina_lite.runs.events import EventStream, PhaseChanged, Progress
 from tina_lite.runs.peak_memory import PeakMemory
 
 

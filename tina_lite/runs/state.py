@@ -1,24 +1,23 @@
 """What a run has come to so far: all that changes from step to step, beside the learner's tensors."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 from statistics import fmean
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
-from tina_lite.budget.pace import Timings
-from tina_lite.collapse import CollapseWatch
 from tina_lite.errors import BadInput
-from tina_lite.records import EvalResult, ScoredGroup
+from tina_lite.records import ScoredGroup
 from tina_lite.runs.identity import Identity
+from tina_lite.stateful import Fields, Stateful, adapter
 
 Count = Annotated[int, Field(ge=0)]
 
 
 @dataclass(slots=True)
-class RunState:
+class RunState(Fields):
     """A checkpoint keeps all of it."""
 
     step: Count = 0
@@ -31,6 +30,9 @@ class RunState:
     reward_last: float | None = None
     reward_best: float | None = None
     best_step: Count = 0
+    best_pass_at_1: float = -1.0
+    """Of evaluations between the steps, on the first benchmark; -1 before there is one."""
+    best_eval_step: Count = 0
     bad_steps: Count = 0
     """Steps in a row that were skipped, as a number was not finite."""
     skipped_steps: Count = 0
@@ -49,6 +51,7 @@ class RunState:
     """Over which it is laid out, once that is known; it stays so."""
 
     def count(self, step: int, position: int, rollout_tokens: int, groups: Sequence[ScoredGroup], trained: int) -> None:
+        """A step that is done; `position` is the prompt source's behind it."""
         reward = fmean(total for scored in groups for total in scored.totals)
         self.step, self.position = step, position
         prompt_tokens = sum(len(scored.group.prompt.ids) for scored in groups)
@@ -79,40 +82,57 @@ class MachineChoices:
     micro_batch_tokens: Annotated[int, Field(ge=1)]
 
 
-@dataclass(frozen=True, slots=True)
+class Machine:
+    """Its choices, of which two may become smaller as memory runs out; a part of every checkpoint."""
+
+    def __init__(
+        self, first: MachineChoices, kv_tokens: Callable[[], int], micro_batch_tokens: Callable[[], int]
+    ) -> None:
+        self._first = first
+        self._kv_tokens = kv_tokens
+        self._micro_batch_tokens = micro_batch_tokens
+
+    def state(self) -> dict[str, Any]:
+        now = replace(self._first, kv_tokens=self._kv_tokens(), micro_batch_tokens=self._micro_batch_tokens())
+        return asdict(now)
+
+    def load_state(self, state: Any) -> None:
+        """They were read before anything was loaded (`Kept`)."""
+
+
 class Kept:
-    """What a checkpoint holds beside tensors."""
+    """What a checkpoint holds beside tensors: the state of each part by its name."""
 
-    state: RunState
-    evals: dict[str, dict[str, EvalResult]]
-    """By "before" and "after", results by benchmark."""
-    timings: Timings
-    choices: MachineChoices
-    collapse: CollapseWatch
-    log_sizes: dict[str, Count]
-    """Bytes of each log of the run folder when the checkpoint was made."""
-    identity: Identity = field(default_factory=Identity)
+    def __init__(self, parts: Mapping[str, Any], step: int) -> None:
+        """BadInput where these are not what a keeper writes: another version wrote them, or someone did."""
+        self.step = step
+        self.parts = parts
+        self.choices: MachineChoices = self.read("choices", MachineChoices)
+        self.identity: Identity = self.read("identity", Identity) if "identity" in parts else Identity()
+        self.log_sizes: dict[str, int] = self.read("log_sizes", dict[str, Count])
+        found = self.read("state", RunState).step
+        if found != step:
+            raise self._foreign(f"state.step: is {found}")
 
-    def to_json(self) -> dict[str, Any]:
-        fields: dict[str, Any] = _KEPT.dump_python(self, mode="json")
-        return fields
+    def read(self, name: str, kind: Any) -> Any:
+        """One part as a type."""
+        return self._checked(name, lambda state: adapter(kind).validate_python(state))
 
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any], step: int) -> "Kept":
-        """BadInput where a checkpoint's JSON is not what `to_json` makes: another version wrote it, or someone did."""
+    def hand_to(self, name: str, part: Stateful) -> None:
+        self._checked(name, part.load_state)
+
+    def _checked(self, name: str, take: Callable[[Any], Any]) -> Any:
+        if name not in self.parts:
+            raise self._foreign(f"{name}: is missing")
         try:
-            kept = _KEPT.validate_python(dict(fields))
+            return take(self.parts[name])
         except ValidationError as error:
             fault = error.errors()[0]
-            what = f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-        else:
-            if kept.state.step == step:
-                return kept
-            what = f"state.step: is {kept.state.step}"
-        raise BadInput(
-            f"checkpoint of step {step} was not written by this version of tina-lite ({what}); remove that checkpoint "
-            "to go on from an earlier one, or start again with --out"
+            where = ".".join(map(str, (name, *fault["loc"])))
+            raise self._foreign(f"{where}: {fault['msg']}") from None
+
+    def _foreign(self, what: str) -> BadInput:
+        return BadInput(
+            f"checkpoint of step {self.step} was not written by this version of tina-lite ({what}); remove that "
+            "checkpoint to go on from an earlier one, or start again with --out"
         )
-
-
-_KEPT: TypeAdapter[Kept] = TypeAdapter(Kept)

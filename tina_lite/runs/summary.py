@@ -6,13 +6,12 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from tina_lite import __version__
-from tina_lite.budget import Rate, Reading, mean_rate
+from tina_lite.budget import Rate, mean_rate
 from tina_lite.recipe import Recipe
 from tina_lite.records import EvalResult
-from tina_lite.runs.folder import RunFolder
 from tina_lite.runs.gain import gained
-from tina_lite.runs.state import RunState
+from tina_lite.runs.session import Session
+from tina_lite.version import VERSION
 
 PACKAGES = ("torch", "transformers", "tokenizers", "peft", "bitsandbytes", "math-verify")
 
@@ -20,14 +19,12 @@ PACKAGES = ("torch", "transformers", "tokenizers", "peft", "bitsandbytes", "math
 def summary_of(
     recipe: Recipe,
     rate: Rate,
-    state: RunState,
+    session: Session,
     evals: Mapping[str, Mapping[str, EvalResult]],
     stop_reason: str,
-    reading: Reading,
-    folder: RunFolder,
-    session: int,
 ) -> dict[str, Any]:
-    """The whole file; `evals` has results by benchmark under "before" and "after"."""
+    """The whole file, now; `evals` has results by benchmark under "before" and "after"."""
+    folder, state, reading = session.folder, session.state, session.meter.read()
     return {
         "name": recipe.name,
         "stop_reason": stop_reason,
@@ -53,11 +50,11 @@ def summary_of(
         "warnings": folder.warnings(),
         "eval": {when: eval_fields(evals.get(when, {})) for when in ("before", "after")},
         "adapter": str(folder.adapter) if folder.adapter.exists() else None,
-        "version": __version__,
+        "version": VERSION,
         "packages": package_versions(),
         "seed": recipe.seed,
         "folder": str(folder.path),
-        "session": session,
+        "session": session.meter.session,
     }
 
 

@@ -24,8 +24,10 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+import tina_lite
 from tina_lite.problems.arithmetic import LARGEST_VALUE, Sum, ask, draw_sum
 
+BASE = Path(tina_lite.__file__).parent / "base"
 VOCABULARY = 448
 POSITIONS = 256
 BATCH = 128
@@ -191,7 +193,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--out", type=Path, default=BASE)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     pretrain(options.seed, options.out, options.steps)

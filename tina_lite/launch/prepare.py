@@ -13,12 +13,13 @@ from tina_lite.budget import Limits, Meter, Rate, StopRules, read_bills, resolve
 from tina_lite.budget.clock import ProcessClock, begin_run
 from tina_lite.condition import Condition
 from tina_lite.device import usable_card
+from tina_lite.launch.resuming import refuse_changed_recipe, refuse_used_up
 from tina_lite.plan.model_config import read_model_type
 from tina_lite.policy.engine import Engine, choose_engine, find_facts, refuse_vllm
 from tina_lite.problems import ProblemSet
 from tina_lite.problems.from_recipe import problems_of
-from tina_lite.recipe import Electricity, Recipe
-from tina_lite.resuming import refuse_changed_recipe, refuse_used_up
+from tina_lite.recipe import Recipe
+from tina_lite.recipe.schema import Electricity
 from tina_lite.rewards import WeightedReward, try_rewards, weighted_rewards
 from tina_lite.runs.folder import free_folder, refuse_taken
 from tina_lite.runs.identity import Identity, code_digests

@@ -12,6 +12,11 @@ One step proves nothing: a sign counts once it has held for several in a row.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from tina_lite.recorder import StepRecord
+from tina_lite.runs.session import Session
+from tina_lite.stateful import Fields
 
 IN_A_ROW = 5
 LEAST_ENTROPY = 0.01
@@ -26,7 +31,7 @@ SETTLED = 10
 
 
 @dataclass(slots=True)
-class CollapseWatch:
+class CollapseSigns(Fields):
     """Follows a run from step to step; a checkpoint keeps all of it."""
 
     held: dict[str, int] = field(default_factory=dict)
@@ -66,3 +71,26 @@ class CollapseWatch:
         if self.steps >= SETTLED and self.reward < FALLEN * self.best:
             found["reward"] = f"the reward has fallen to {self.reward:.3g} from {self.best:.3g}, both smoothed"
         return found
+
+
+@dataclass(slots=True)
+class CollapseWatch:
+    """Says which signs count, and ends the run where the recipe wants that."""
+
+    session: Session
+    ends_run: bool
+    _signs: CollapseSigns = field(default_factory=CollapseSigns)
+
+    def look(self, record: StepRecord) -> None:
+        for sign in self._signs.after(record.metrics):
+            self.session.notice(f"step {record.step}: {sign}")
+
+    @property
+    def stop_reason(self) -> str | None:
+        return "collapse" if self.ends_run and self._signs.collapsed else None
+
+    def state(self) -> Any:
+        return self._signs.state()
+
+    def load_state(self, state: Any) -> None:
+        self._signs.load_state(state)

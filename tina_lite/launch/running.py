@@ -4,48 +4,42 @@ The order is the point: the run folder is made once nothing that a person typed 
 """
 
 import errno
-import math
 import shutil
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tina_lite import __version__
 from tina_lite.budget import Meter
 from tina_lite.budget.clock import end_run
 from tina_lite.budget.hard_stop import HardStop
 from tina_lite.errors import BadInput, Interrupted, NoRoom, TinaError, one_line
+from tina_lite.launch.close import close, spare_s
+from tina_lite.launch.prepare import RUNS, Prepared, prepare
+from tina_lite.launch.preview import FREE
+from tina_lite.launch.resuming import finished
 from tina_lite.memory import is_out_of_memory
-from tina_lite.plan import elsewhere
 from tina_lite.policy.engine import enter
-from tina_lite.prepare import RUNS, Prepared, prepare
-from tina_lite.preview import FREE
 from tina_lite.problems.rows import NOT_CHOSEN
 from tina_lite.recipe import Recipe
-from tina_lite.resuming import UNFINISHED, finished
 from tina_lite.runs import checkpoint
-from tina_lite.runs.card import model_card
-from tina_lite.runs.events import EventStream, Listener, Notice, PhaseChanged, RunFinished, RunStarted
-from tina_lite.runs.files import write_atomically
+from tina_lite.runs.events import EventStream, Listener, Notice, PhaseChanged, RunStarted
 from tina_lite.runs.folder import RunFolder, free_folder
+from tina_lite.runs.session import Session
 from tina_lite.runs.signals import StopRequest
 from tina_lite.runs.state import Kept
-from tina_lite.runs.summary import per_dollar, summary_of
-from tina_lite.track import Listening, trackers
+from tina_lite.track import trackers
+from tina_lite.version import VERSION
 from tina_lite.wall_clock import OutOfTime
 
 if TYPE_CHECKING:
     from tina_lite.policy import Policy
+    from tina_lite.runs.keeper import Keeper
     from tina_lite.trainer import Trainer
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
-LAST_S = 1.0
-"""Seconds that are never given away: the last line of the ledger may have to wait for the disk."""
-REPORT_S = 10.0
-"""Seconds that must be left for the report, which takes less than one on a machine with nothing else to do."""
 
 
 def run(
@@ -92,10 +86,10 @@ def train(
     `end_at_once` is called from a thread of its own, with the reason, where a limit of time or money is reached and
     the run has not ended by itself; the bill is closed then. It must end the process.
     """
-    return _Session(prepared, listeners, end_at_once).run()
+    return _Run(prepared, listeners, end_at_once).run()
 
 
-class _Session:
+class _Run:
     """One process's share of a run."""
 
     def __init__(
@@ -111,7 +105,7 @@ class _Session:
             stop = stack.enter_context(StopRequest())
             try:
                 with stop.limited(None):  # nothing is there yet that would have to be saved
-                    trainer, policy, folder, meter, events = self._begin(stack, stop)
+                    session, trainer, policy = self._begin(stack, stop)
             except OutOfTime:
                 assert stop.signal_number is not None, "there is no other limit"
                 on = f"; go on with: tina-lite resume {self._p.path}" if (self._p.path / "recipe.yaml").exists() else ""
@@ -119,16 +113,16 @@ class _Session:
             try:
                 trainer.train()
             except BaseException as error:
-                told = self._rescued(error, trainer, folder)
+                told = self._rescued(error, trainer.keeper, session.folder)
                 trainer.stop_reason = trainer.stop_reason or getattr(told, "kind", "error")
                 with suppress(OSError, NoRoom):  # what went wrong first is said; a full disk may not take a summary
-                    self._close(trainer, policy, folder, meter, events)
+                    close(self._p, trainer, policy.base_name)
                 if told is error:
                     raise
                 raise told from error
-            return self._close(trainer, policy, folder, meter, events)
+            return close(self._p, trainer, policy.base_name)
 
-    def _begin(self, stack: ExitStack, stop: StopRequest) -> "tuple[Trainer, Policy, RunFolder, Meter, EventStream]":
+    def _begin(self, stack: ExitStack, stop: StopRequest) -> "tuple[Session, Trainer, Policy]":
         """Everything open and loaded; what fails here leaves no folder that the next try would stumble over."""
         tokenizer = None if self._p.resume else self._read_tokenizer()  # a resumed run has a bill: it goes on at once
         with ExitStack() as opened:
@@ -138,27 +132,29 @@ class _Session:
                     begun = self._loaded(inside, stop, folder, tokenizer)
                     opened.push(inside.pop_all())
             except Exception as error:
-                fault = not isinstance(error, TinaError) and not is_out_of_memory(error)
-                if not self._p.resume:
-                    self._leave_nothing()
-                elif fault:
-                    with suppress(OSError, NoRoom):
-                        folder.keep_fault(error)
-                    error.add_note(f"the traceback is in {folder.fault}")
-                if is_out_of_memory(error):
-                    raise NoRoom(f"out of memory while loading: {one_line(error)}; choose a smaller model") from error
+                self._fails_at_once(error, folder)
                 raise
             stack.push(opened.pop_all())
         return begun
 
+    def _fails_at_once(self, error: Exception, folder: RunFolder) -> None:
+        if not self._p.resume:
+            self._leave_nothing()
+        if is_out_of_memory(error):
+            raise NoRoom(f"out of memory while loading: {one_line(error)}; choose a smaller model") from error
+        if self._p.resume and not isinstance(error, TinaError):
+            with suppress(OSError, NoRoom):
+                folder.keep_fault(error)
+            error.add_note(f"the traceback is in {folder.fault}")
+
     def _loaded(
         self, stack: ExitStack, stop: StopRequest, folder: RunFolder, tokenizer: Any
-    ) -> "tuple[Trainer, Policy, RunFolder, Meter, EventStream]":
+    ) -> "tuple[Session, Trainer, Policy]":
         """The bill opened, the model loaded, the loop put together in the run's folder."""
         p = self._p
         saved = self._newest_checkpoint(folder) if p.resume else None
-        kept = Kept.from_json(saved.state, saved.step) if saved else None
-        changes = self._p.identity.changes_since(kept.identity) if kept else []
+        kept = Kept(saved.state, saved.step) if saved else None
+        changes = p.identity.changes_since(kept.identity) if kept else []
         meter = self._open_bill(stack, folder)
         tokenizer = tokenizer or self._read_tokenizer()
         if p.resume:
@@ -166,32 +162,33 @@ class _Session:
             folder.write_recipe(p.recipe.to_yaml())
             checkpoint.set_aside(folder.checkpoints, self._damaged)
         events = EventStream(meter.elapsed_s, meter.usd)
-        tracking = self._trackers(events, meter)
+        session = Session.begin(folder, meter, p.rules, events, stop, p.recipe.grpo.num_iterations)
+        tracking = trackers(p.recipe.track, p.recipe.model_dump(mode="json"), session.notice, lambda: spare_s(session))
         events.subscribe(folder.listener)
         for tracker in tracking:
             events.subscribe(tracker)
             stack.callback(tracker.close)
         for listener in self._listeners:
             events.subscribe(listener)
-        stop.answer = lambda text: events.emit(Notice("warning", text))
-        self._announce(events, saved)
+        stop.answer = session.notice
+        self._announce(session, saved.step if saved else 0)
         for change in changes:
-            events.emit(Notice("warning", change))
+            session.notice(change)
         with meter.phase("load"):
-            from tina_lite.assemble import assemble  # imports torch
+            from tina_lite.launch.assemble import assemble  # imports torch
 
-            choices = kept.choices if kept else None
-            trainer, policy = assemble(self._p, tokenizer, folder, meter, events, stop, choices)
+            trainer, policy = assemble(p, tokenizer, session, kept.choices if kept else None)
             if saved is not None and kept is not None:
-                trainer.restore(saved.tensors, kept)
-        return trainer, policy, folder, meter, events
+                trainer.keeper.restore(saved, kept)
+                trainer.schedule.say_if_changed()
+        return session, trainer, policy
 
-    def _rescued(self, error: BaseException, trainer: "Trainer", folder: RunFolder) -> BaseException:
+    def _rescued(self, error: BaseException, keeper: "Keeper", folder: RunFolder) -> BaseException:
         """Save what was finished before the loop ended so; the error as a person is told it."""
         if isinstance(error, Interrupted):  # it was saved before
             return error
         try:
-            step = trainer.rescue()
+            step = keeper.rescue()
             saved = f"step {step} is saved, go on with: tina-lite resume {folder.path}"
         except Exception as second:
             saved = f"what was learnt since the last checkpoint could not be saved ({one_line(second)})"
@@ -214,7 +211,7 @@ class _Session:
         model = p.recipe.model
         local = model.id.startswith("builtin:") or Path(model.id).is_dir()
         enter(p.engine, local=local, vllm=p.recipe.rollout.engine == "vllm")  # before transformers is imported
-        from tina_lite.model_check import checked_tokenizer  # imports torch
+        from tina_lite.launch.model_check import checked_tokenizer  # imports torch
 
         return checked_tokenizer(p.recipe, p.train)
 
@@ -251,37 +248,6 @@ class _Session:
             stack.callback(HardStop(p.rules.limits, meter.read, end).close)
         return meter
 
-    def _trackers(self, events: EventStream, meter: Meter) -> list[Listening]:
-        recipe = self._p.recipe
-        return trackers(
-            recipe.track,
-            recipe.model_dump(mode="json"),
-            lambda text: events.emit(Notice("warning", text)),
-            lambda: self._spare_s(meter),
-        )
-
-    def _spare_s(self, meter: Meter) -> float:
-        """Seconds for which the run can still pay."""
-        left_s, _ = self._p.rules.limits.left(meter.read())
-        return math.inf if left_s is None else left_s - LAST_S
-
-    def _write_report(self, summary: Mapping[str, Any], meter: Meter, events: EventStream) -> None:
-        """The run's page, where its packages and some money are left; nothing about it may spoil the end of a run."""
-        path = self._p.path
-        later = f"tina-lite report {path} writes it at any time"
-        if self._spare_s(meter) < REPORT_S:
-            events.emit(Notice("info", f"no report.html, as the budget is used up; {later}"))
-            return
-        from tina_lite.report import html_page, read_run, refuse_missing
-
-        try:
-            refuse_missing()
-            write_atomically(path / "report.html", html_page([read_run(path, summary)]))
-        except BadInput as error:
-            events.emit(Notice("info", f"no report.html ({error}); {later}"))
-        except Exception as error:
-            events.emit(Notice("warning", f"no report.html ({type(error).__name__}: {error}); {later}"))
-
     def _leave_nothing(self) -> None:
         """Of a fresh run's folder."""
         with suppress(OSError):
@@ -299,13 +265,13 @@ class _Session:
             )
         return saved
 
-    def _announce(self, events: EventStream, saved: checkpoint.SavedCheckpoint | None) -> None:
-        p = self._p
-        events.emit(
+    def _announce(self, session: Session, from_step: int) -> None:
+        p, emit = self._p, session.events.emit
+        emit(
             RunStarted(
                 name=p.recipe.name,
                 folder=str(p.path),
-                version=__version__,
+                version=VERSION,
                 model=p.recipe.model.id,
                 engine=p.engine.name,
                 device=p.device_name,
@@ -315,63 +281,20 @@ class _Session:
                 max_usd=p.recipe.budget.max_usd,
                 max_hours=p.recipe.stop.max_hours,
                 max_steps=p.max_steps,
-                resumed_from_step=saved.step if saved else 0,
+                resumed_from_step=from_step,
                 unit_s=p.rate.unit_s,
             )
         )
-        events.emit(Notice("info", f"engine {p.engine}"))
+        emit(Notice("info", f"engine {p.engine}"))
         for warning in p.engine.warnings:
-            events.emit(Notice("warning", warning))
+            session.notice(warning)
         if p.recipe.budget.max_usd is not None and not p.rate.binds:
-            events.emit(Notice("warning", FREE))
+            session.notice(FREE)
         for reason, count in p.train.skipped.items():
             level: Literal["info", "warning"] = "info" if reason == NOT_CHOSEN else "warning"
-            events.emit(Notice(level, f"{p.train.name}: {count} rows skipped: {reason}"))
+            emit(Notice(level, f"{p.train.name}: {count} rows skipped: {reason}"))
         for warning in p.data_warnings:
-            events.emit(Notice("warning", warning))
+            session.notice(warning)
         for name in self._damaged:
-            events.emit(Notice("warning", f"checkpoint {name} is damaged and was passed over"))
-        events.emit(PhaseChanged("load", 0))
-
-    def _close(
-        self, trainer: "Trainer", policy: "Policy", folder: RunFolder, meter: Meter, events: EventStream
-    ) -> dict[str, Any]:
-        """Model card and summary, at the bill of the last moment."""
-        p, reading = self._p, meter.read()
-        summary = summary_of(
-            p.recipe, p.rate, trainer.state, trainer.evals, trainer.stop_reason, reading, folder, meter.session
-        )
-        summary["per_dollar"] = per_dollar(summary)
-        summary["other_cards"] = self._other_cards(summary)
-        earlier = folder.summary()
-        kept = earlier if earlier is not None and _says_more(earlier, summary) else summary
-        if folder.adapter.exists():
-            card = model_card(
-                kept,
-                base=policy.base_name,
-                data=p.recipe.data.source,
-                quantization=p.recipe.model.quantization,
-                rewards=[f"{section.weight:g} x {section.name}" for section in p.recipe.rewards],
-                device=p.device_name,
-            )
-            write_atomically(folder.adapter / "README.md", card)
-        folder.write_summary(kept)
-        self._write_report(summary, meter, events)
-        events.emit(RunFinished(summary))
-        return summary
-
-    def _other_cards(self, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What the same run would have cost; nothing that is amiss with the tables may spoil the end of a run."""
-        with suppress(BadInput):
-            found = elsewhere(self._p.recipe, summary["steps"], summary["tokens"], self._p.card)
-            return [asdict(other) for other in found]
-        return []
-
-
-def _says_more(earlier: Mapping[str, Any], summary: Mapping[str, Any]) -> bool:
-    """Whether the summary of an earlier session says more: a session that came no further may not replace it."""
-    if earlier.get("steps") != summary["steps"]:
-        return False
-    ended, ends = (one.get("stop_reason") not in UNFINISHED for one in (earlier, summary))
-    measured, measures = ((one.get("eval") or {}).get("after") is not None for one in (earlier, summary))
-    return (ended and not ends) or (measured and not measures)
+            session.notice(f"checkpoint {name} is damaged and was passed over")
+        emit(PhaseChanged("load", 0))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from tina_lite.budget import format_price
 from tina_lite.errors import BadInput
+from tina_lite.launch.prepare import RUNS, Prepared, engine_of, hourly_rate, prepare
 from tina_lite.plan import Measured, Plan, find_device, make_plan, newest_measured, plan_lines, read_shape
 from tina_lite.plan.model_config import shipped_models
 from tina_lite.policy.engine import Engine
-from tina_lite.prepare import RUNS, Prepared, engine_of, hourly_rate, prepare
 from tina_lite.problems.from_recipe import prompts_of
 from tina_lite.recipe import Recipe
 
@@ -39,7 +39,7 @@ def dry_run(recipe: Recipe, *, out: str | Path | None = None, rate: float | str 
 
 
 def _first_prompt(p: Prepared) -> list[str]:
-    from tina_lite.model_check import checked_tokenizer  # imports torch
+    from tina_lite.launch.model_check import checked_tokenizer  # imports torch
 
     source = prompts_of(p.recipe, p.train, checked_tokenizer(p.recipe, p.train))
     return [f"first prompt, as the model sees it:\n{source.next(1)[0].text}"]

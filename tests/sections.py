@@ -1,0 +1,49 @@
+"""Sections of a recipe as tests want them: a few fields, the rest as the recipe has it; and what is made of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tina_lite.learner import Learner
+from tina_lite.problems import ProblemSet, load_problems
+from tina_lite.recipe.schema import DataSection, GrpoSection, LoraSection, ModelSection, OptimSection, RolloutSection
+
+SECTIONS: dict[str, Any] = {
+    "grpo": GrpoSection(loss_type="dapo"),
+    "optim": OptimSection(micro_batch_tokens=512),
+    "rollout": RolloutSection(temperature=1.0, max_completion_length=24),
+    "lora": LoraSection(dropout=0.0),
+}
+
+
+def rollout_section(temperature: float, max_completion_length: int, **fields: Any) -> RolloutSection:
+    """Unchecked: temperature 0 is an evaluation's."""
+    given = {"temperature": temperature, "max_completion_length": max_completion_length, **fields}
+    return RolloutSection().model_copy(update=given)
+
+
+def changed(section: Any, fields: dict[str, Any]) -> Any:
+    """With those of the fields that the section has, which are taken out of `fields`."""
+    own = {name: fields.pop(name) for name in list(fields) if name in type(section).model_fields}
+    return section.model_copy(update=own)
+
+
+def make_learner(
+    policy: Any, *, seed: int = 1, say: Callable[[str], None] = lambda text: None, **fields: Any
+) -> Learner:
+    """`fields` are of whichever section has them."""
+    sections = {name: changed(section, fields) for name, section in SECTIONS.items()}
+    assert not fields, fields
+    return Learner(policy, **sections, seed=seed, say=say)
+
+
+def model_sections(model_id: str, fields: dict[str, Any]) -> tuple[ModelSection, LoraSection | None]:
+    """Of a small adapter; the fields that they have are taken out of `fields`, and no target modules are no adapter."""
+    model = changed(ModelSection(id=model_id, compute_dtype="float32"), fields)
+    lora = changed(LoraSection(r=8, alpha=32, dropout=0.0), fields)
+    return model, lora if lora.target_modules else None
+
+
+def load(source: str, **fields: Any) -> ProblemSet:
+    """`load_problems` with fields of the data section, unchecked, and its own arguments."""
+    data = changed(DataSection(source=source), fields)
+    return load_problems(data, **fields)

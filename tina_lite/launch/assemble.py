@@ -1,0 +1,136 @@
+"""From a prepared run to a trainer: the recipe's numbers, each handed to the one room that needs it.
+
+Importing this imports torch.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from tina_lite.collector import Collector
+from tina_lite.device import refuse_other_card
+from tina_lite.evaluate.examiner import Examiner
+from tina_lite.launch.model_check import refuse_endless
+from tina_lite.launch.prepare import Prepared
+from tina_lite.learner import Learner
+from tina_lite.plan.memory import least_step_bytes
+from tina_lite.plan.work import Work
+from tina_lite.policy import Policy
+from tina_lite.policy.opening import open_policy
+from tina_lite.problems import first_prompts
+from tina_lite.problems.from_recipe import EVAL_SEED, prompts_of
+from tina_lite.recipe import Recipe
+from tina_lite.recipe.schema import RolloutSection
+from tina_lite.recorder import Recorder
+from tina_lite.records import Prompt
+from tina_lite.runs.keeper import Keeper
+from tina_lite.runs.session import Session
+from tina_lite.runs.state import Machine, MachineChoices
+from tina_lite.sampler import Sampler
+from tina_lite.schedule import Schedule
+from tina_lite.stateful import Stateful
+from tina_lite.trainer import Trainer
+from tina_lite.vllm_sampler import VllmSampler
+from tina_lite.watchers import watchers_of
+from tina_lite.watchers.bad_numbers import BadNumbers
+
+
+def assemble(
+    p: Prepared, tokenizer: Any, session: Session, earlier: MachineChoices | None = None
+) -> tuple[Trainer, Policy]:
+    """Load the model and put the loop together; BadInput where the recipe does not fit the model.
+
+    `earlier`: what the machine decided when the run that is resumed began.
+    """
+    recipe = p.recipe
+    policy = _open(p, tokenizer, earlier)
+    refuse_endless(policy.stop_ids, recipe)
+    choices = earlier or MachineChoices(
+        dtype=policy.dtype_name,
+        resident=policy.resident,
+        kv_tokens=recipe.rollout.kv_tokens or policy.free_kv_tokens(),
+        micro_batch_tokens=recipe.optim.micro_batch_tokens,
+    )
+    learner = Learner(
+        policy,
+        grpo=recipe.loss,
+        optim=recipe.optim.model_copy(update={"micro_batch_tokens": choices.micro_batch_tokens}),
+        rollout=recipe.rollout,
+        lora=recipe.lora,
+        seed=recipe.seed,
+        say=session.notice,
+    )
+    sampler = make_sampler(policy, recipe.rollout, recipe.seed, choices.kv_tokens, session.notice)
+    asks = make_sampler(policy, _evaluations(recipe), EVAL_SEED, choices.kv_tokens, session.notice)
+    examiner = Examiner(session, asks, _benchmark_prompts(p, tokenizer, session.notice), recipe.eval)
+    watchers = watchers_of(session, recipe, p.max_steps)
+    machine = Machine(choices, lambda: sampler.kv_tokens, lambda: learner.micro_batch_tokens)
+    parts: dict[str, Stateful] = {"evals": examiner, "choices": machine}
+    parts |= {name: watcher for name, watcher in watchers.items() if isinstance(watcher, Stateful)}
+    keeper = Keeper(session, recipe.checkpoint, learner, policy.save_adapter, p.identity, parts)
+    keeper.require_room()
+    source = prompts_of(recipe, p.train, tokenizer)
+    scale = recipe.grpo.scale_rewards
+    schedule = Schedule(session, recipe.optim, p.max_steps, one_epoch=recipe.stop.max_steps is None)
+    trainer = Trainer(
+        session,
+        Collector(session, sampler, source, p.rewards, recipe.rollout, scale, p.max_steps),
+        learner,
+        schedule,
+        Recorder(session, recipe.optim, p.max_steps),
+        [*watchers.values(), BadNumbers(session, keeper)],
+        keeper,
+        examiner,
+    )
+    return trainer, policy
+
+
+def _open(p: Prepared, tokenizer: Any, earlier: MachineChoices | None) -> Policy:
+    recipe, lora = p.recipe, p.recipe.lora
+    refuse_other_card(p.card, torch.cuda)
+    return open_policy(
+        p.engine.name,
+        recipe.model.model_copy(update={"compute_dtype": earlier.dtype}) if earlier else recipe.model,
+        lora,
+        recipe.rollout,
+        tokenizer,
+        seed=recipe.seed,
+        step_bytes=lambda shape, size: least_step_bytes(shape, Work.of(recipe), size, lora.r, lora.target_modules),
+        resident=earlier.resident if earlier else None,
+    )
+
+
+def make_sampler(
+    policy: Policy, rollout: RolloutSection, seed: int, kv_tokens: int, say: Callable[[str], None]
+) -> Sampler:
+    """vLLM's where the policy was opened with it, else our own."""
+    if policy.vllm is not None:
+        return VllmSampler(policy, policy.vllm, rollout, seed=seed)
+    return Sampler(policy, rollout, seed=seed, kv_tokens=kv_tokens, say=say)
+
+
+def _evaluations(recipe: Recipe) -> RolloutSection:
+    """The rollout's section as evaluations sample: at their own temperature, from the whole distribution."""
+    temperature = recipe.rollout.temperature if recipe.eval.temperature is None else recipe.eval.temperature
+    return recipe.rollout.model_copy(update={"temperature": temperature, "top_p": 1.0, "top_k": 0, "min_p": 0.0})
+
+
+def _benchmark_prompts(p: Prepared, tokenizer: Any, say: Callable[[str], None]) -> dict[str, list[Prompt]]:
+    recipe, longest = p.recipe, p.recipe.rollout.max_prompt_length
+    found = {
+        name: first_prompts(
+            problems,
+            tokenizer,
+            recipe.eval.problems,
+            max_prompt_length=longest,
+            system_prompt=recipe.data.system_prompt,
+        )
+        for name, problems in p.benchmarks.items()
+    }
+    for name, prompts in found.items():
+        wanted = min(recipe.eval.problems, len(p.benchmarks[name]))
+        if len(prompts) < wanted:
+            fits = f"only {len(prompts)} of {wanted} are asked" if prompts else "it is not measured"
+            say(f"benchmark {name}: prompts are longer than rollout.max_prompt_length, {longest} tokens; {fits}")
+    return {name: prompts for name, prompts in found.items() if prompts}

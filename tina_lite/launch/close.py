@@ -1,0 +1,90 @@
+"""The end of a run: model card, summary and report, at the bill of the last moment."""
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from tina_lite.disk import write_atomically
+from tina_lite.errors import BadInput
+from tina_lite.launch.prepare import Prepared
+from tina_lite.launch.resuming import UNFINISHED
+from tina_lite.plan import elsewhere
+from tina_lite.runs.card import model_card
+from tina_lite.runs.events import Notice, RunFinished
+from tina_lite.runs.session import Session
+from tina_lite.runs.summary import per_dollar, summary_of
+
+if TYPE_CHECKING:
+    from tina_lite.trainer import Trainer
+
+LAST_S = 1.0
+"""Seconds that are never given away: the last line of the ledger may have to wait for the disk."""
+REPORT_S = 10.0
+"""Seconds that must be left for the report, which takes less than one on a machine with nothing else to do."""
+
+
+def spare_s(session: Session) -> float:
+    """Seconds for which the run can still pay."""
+    left_s = session.pace.left_s()
+    return math.inf if left_s is None else left_s - LAST_S
+
+
+def close(p: Prepared, trainer: "Trainer", base_name: str) -> dict[str, Any]:
+    """The summary; card and summary.json are written, the last event is told."""
+    session, recipe = trainer.session, p.recipe
+    folder = session.folder
+    summary = summary_of(recipe, p.rate, session, trainer.examiner.results, trainer.stop_reason)
+    summary["per_dollar"] = per_dollar(summary)
+    summary["other_cards"] = _other_cards(p, summary)
+    earlier = folder.summary()
+    kept = earlier if earlier is not None and _says_more(earlier, summary) else summary
+    if folder.adapter.exists():
+        card = model_card(
+            kept,
+            base=base_name,
+            data=recipe.data.source,
+            quantization=recipe.model.quantization,
+            rewards=[f"{section.weight:g} x {section.name}" for section in recipe.rewards],
+            device=p.device_name,
+        )
+        write_atomically(folder.adapter / "README.md", card)
+    folder.write_summary(kept)
+    _write_report(summary, session)
+    session.events.emit(RunFinished(summary))
+    return summary
+
+
+def _write_report(summary: Mapping[str, Any], session: Session) -> None:
+    """The run's page, where its packages and some money are left; nothing about it may spoil the end of a run."""
+    path, events = session.folder.path, session.events
+    later = f"tina-lite report {path} writes it at any time"
+    if spare_s(session) < REPORT_S:
+        events.emit(Notice("info", f"no report.html, as the budget is used up; {later}"))
+        return
+    from tina_lite.report import html_page, read_run, refuse_missing
+
+    try:
+        refuse_missing()
+        write_atomically(path / "report.html", html_page([read_run(path, summary)]))
+    except BadInput as error:
+        events.emit(Notice("info", f"no report.html ({error}); {later}"))
+    except Exception as error:
+        session.notice(f"no report.html ({type(error).__name__}: {error}); {later}")
+
+
+def _other_cards(p: Prepared, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the same run would have cost; nothing that is amiss with the tables may spoil the end of a run."""
+    with suppress(BadInput):
+        return [asdict(other) for other in elsewhere(p.recipe, summary["steps"], summary["tokens"], p.card)]
+    return []
+
+
+def _says_more(earlier: Mapping[str, Any], summary: Mapping[str, Any]) -> bool:
+    """Whether the summary of an earlier session says more: a session that came no further may not replace it."""
+    if earlier.get("steps") != summary["steps"]:
+        return False
+    ended, ends = (one.get("stop_reason") not in UNFINISHED for one in (earlier, summary))
+    measured, measures = ((one.get("eval") or {}).get("after") is not None for one in (earlier, summary))
+    return (ended and not ends) or (measured and not measures)

@@ -1,0 +1,288 @@
+"""What a run is: every field of a recipe with its default. The only place with defaults.
+
+Names are TRL's and PEFT's; the defaults are those of the paper (Tina, arXiv 2504.15777). A section is also the settings
+object of the room that bears its name: it is frozen, and a variant is `model_copy(update=...)`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, WrapValidator, field_validator, model_validator
+
+from tina_lite.as_typed import as_list, as_rewards
+from tina_lite.recipe.fields import (
+    Count,
+    FolderName,
+    Lengths,
+    MetricBound,
+    Moment,
+    Names,
+    Number,
+    Rows,
+    Section,
+    Texts,
+    Words,
+    one_fault,
+)
+
+
+class ModelSection(Section):
+    id: str = "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"
+    """Hub id, local folder, or builtin:tiny for the base that ships with the package."""
+    quantization: Literal["nf4", "none"] = "nf4"
+    engine: Literal["auto", "portable", "unsloth"] = "auto"
+    """auto: unsloth on a CUDA card where it is installed and accelerates the architecture, else portable."""
+    compute_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto: bfloat16 on a card that has it; on a CPU bfloat16 where it is measured to be clearly faster."""
+
+
+class LoraSection(Section):
+    r: Count = Field(32, ge=1, le=1024)
+    alpha: Number = Field(128, gt=0)
+    dropout: Number = Field(0.05, ge=0, lt=1)
+    target_modules: Annotated[Words, Field(min_length=1)] = (
+        "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"
+    )  # fmt: skip
+    """Or all-linear: every linear layer but embedding and head."""
+
+
+class DataSection(Section):
+    source: str
+    """Hub id, a .jsonl, .json, .csv or .parquet file, a folder of them, reasoning_gym:TASK (or a mixture such as
+    reasoning_gym:chain_sum=2,gcd), module:function, or arithmetic."""
+    split: str | None = None
+    """Of a hub data set or a built-in task; default: train."""
+    config: str | None = None
+    prompt: str | None = None
+    """Column of the question; found by name where not given."""
+    answer: str | None = None
+    where: Rows | None = None
+    """Which rows are taken, such as level >= 3 and source != "synthetic"."""
+    system_prompt: str | None = None
+    """In the place of one that the data holds."""
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Switches of the model's chat template, such as {enable_thinking: false}."""
+    limit: Count | None = Field(None, ge=1)
+    """The first usable problems."""
+    streaming: bool = False
+    """Fetch no more of a hub data set than limit needs."""
+    held_out: Number = Field(0.05, gt=0, lt=1)
+    """Share of the problems kept from training for eval, by a hash of the question."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """Parameters of a generated task, or arguments of a function."""
+    target_length: Lengths | None = None
+    """Shortest and longest: each prompt asks for a length in tokens drawn between them (L1, arXiv 2503.04697)."""
+
+
+class RolloutSection(Section):
+    engine: Literal["own", "vllm"] = "own"
+    """own: tina-lite's sampler; vllm: vLLM on the weights of the unsloth engine, on a CUDA card."""
+    prompts_per_step: Count = Field(4, ge=1)
+    num_generations: Count = Field(4, ge=2)
+    max_prompt_length: Count = Field(512, ge=1)
+    max_completion_length: Count = Field(3584, ge=1)
+    temperature: Number = Field(0.7, gt=0)
+    """Above 0: completions that are all alike teach nothing."""
+    top_p: Number = Field(1.0, gt=0, le=1)
+    top_k: Count = Field(0, ge=0)
+    """0: off."""
+    min_p: Number = Field(0.0, ge=0, lt=1)
+    """0: off."""
+    stop_strings: Texts = ()
+    """A completion also ends with the first of these, which it keeps, as with transformers' generate."""
+    resample_zero_variance: Count = Field(0, ge=0)
+    """How often in a step groups without variance are replaced by fresh problems."""
+    kv_tokens: Count | None = Field(None, ge=16)
+    """KV cache of the sampler in tokens over all rows; default: from free memory."""
+
+    @property
+    def truncates(self) -> bool:
+        return self.top_p < 1.0 or self.top_k > 0 or self.min_p > 0.0
+
+    @property
+    def scoring_temperature(self) -> float:
+        """The temperature at which log-probs are given; a greedy policy (an evaluation's may be 0) is scored at 1."""
+        return self.temperature or 1.0
+
+    @property
+    def max_tokens(self) -> int:
+        """Of the longest row, prompt included."""
+        return self.max_prompt_length + self.max_completion_length
+
+
+class RewardSection(Section):
+    """`{name: cosine, weight: 2, max_length: 3584}`: what is not a field here goes to the function."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+    weight: Number = 1.0
+    on_error: Number | None = 0.0
+    """What a completion gets on which the function fails; null: it is left out of the sum."""
+    limit_s: Number = Field(30.0, gt=0)
+    """Wall clock of one call of a function of your own."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class GrpoSection(Section):
+    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "gspo"] = "grpo"
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    epsilon: Number = Field(0.2, gt=0)
+    epsilon_high: Number | None = Field(None, gt=0)
+    """Upper clip; epsilon where not given. For cispo the largest ratio itself, 5.0 where not given."""
+    delta: Number | None = Field(None, gt=1)
+    """Upper bound of the unclipped ratio (INTELLECT-2, arXiv 2505.07291)."""
+    beta: Number = Field(0.0, ge=0)
+    num_iterations: Count = Field(1, ge=1)
+    """Optimiser steps on one rollout."""
+    tis_cap: Number | None = Field(None, gt=0)
+    """Truncated importance sampling between sampler and learner; off where not given, 2 with rollout.engine: vllm."""
+    mask_truncated_completions: bool = False
+
+
+class OptimSection(Section):
+    learning_rate: Number = Field(1.0e-6, ge=0)
+    lr_scheduler_type: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_ratio: Number = Field(0.1, ge=0, le=1)
+    lr_horizon: Literal["steps", "budget"] = "steps"
+    """Over what warm-up and decay run: stop.max_steps, or the share of the nearest limit that is used up."""
+    min_lr_ratio: Number = Field(0.1, ge=0, le=1)
+    max_grad_norm: Number = Field(1.0, gt=0)
+    adam_beta1: Number = Field(0.9, ge=0, lt=1)
+    adam_beta2: Number = Field(0.999, ge=0, lt=1)
+    weight_decay: Number = Field(0.0, ge=0)
+    micro_batch_tokens: Count = Field(4096, ge=64)
+    """Tokens in one forward and backward pass; changes memory, not the gradient."""
+
+
+class Electricity(Section):
+    watts: Literal["auto"] | Annotated[Number, Field(gt=0)]
+    """auto: as an NVIDIA card measures it."""
+    usd_per_kwh: Number = Field(ge=0)
+
+
+class BudgetSection(Section):
+    max_usd: Number | None = Field(None, gt=0)
+    rate: Annotated[Literal["auto"] | Annotated[Number, Field(ge=0)] | Electricity, WrapValidator(one_fault)] = "auto"
+    """auto, US dollars per hour, or {watts, usd_per_kwh}."""
+    billing: Literal["second", "minute", "hour"] = "second"
+    """A started minute or hour of a session is paid whole; by the second, and electricity, is what was used."""
+
+
+class StopSection(Section):
+    max_steps: Count | None = Field(None, ge=1)
+    max_hours: Number | None = Field(None, gt=0)
+    max_tokens: Count | None = Field(None, ge=1)
+    """Of prompts and completions, as the metric num_tokens counts them."""
+    until: Moment | None = None
+    """A time of day, 07:30, or a duration from the start of the process, 90m."""
+    when: MetricBound | None = None
+    """A metric and a bound, reward>=0.9: the run ends once it has held for `patience` steps in a row."""
+    patience: Count = Field(3, ge=1)
+    on_collapse: bool = False
+    """End the run where the policy has collapsed, rather than warn alone."""
+
+
+class EvalSection(Section):
+    benchmarks: Names = ()
+    """held_out, or a file.jsonl; measured before and after training."""
+    every: Count | None = Field(None, ge=1)
+    """Also every so many steps."""
+    problems: Count = Field(200, ge=1)
+    samples: Count = Field(4, ge=1)
+    temperature: Number | None = Field(None, ge=0)
+    """Default: the rollout's."""
+
+
+class CheckpointSection(Section):
+    every_steps: Count = Field(50, ge=1)
+    every_minutes: Number | None = Field(10, gt=0)
+    """Also once so many minutes have passed since the last."""
+    keep: Count = Field(2, ge=1)
+    """The newest so many, beside the best by held-out Pass@1 where eval.every measures it."""
+
+
+class Recipe(Section):
+    """One run, whole. `Recipe.load` reads it from YAML."""
+
+    name: FolderName = "run"
+    """Names the run's folder."""
+    seed: Count = Field(42, ge=0, lt=2**63)
+    model: ModelSection = Field(default_factory=ModelSection)
+    lora: LoraSection = Field(default_factory=LoraSection)
+    data: DataSection
+    rollout: RolloutSection = Field(default_factory=RolloutSection)
+    rewards: Annotated[tuple[RewardSection, ...], BeforeValidator(as_rewards)] = (
+        RewardSection(name="accuracy", weight=2),
+        RewardSection(name="format", weight=1),
+    )
+    grpo: GrpoSection = Field(default_factory=GrpoSection)
+    optim: OptimSection = Field(default_factory=OptimSection)
+    budget: BudgetSection = Field(default_factory=BudgetSection)
+    stop: StopSection = Field(default_factory=StopSection)
+    eval: EvalSection = Field(default_factory=EvalSection)
+    checkpoint: CheckpointSection = Field(default_factory=CheckpointSection)
+    track: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], BeforeValidator(as_list)] = ()
+    """Who else gets the metrics; each needs its package (the extra `track` has all)."""
+
+    _folders: tuple[Path, ...] = PrivateAttr(default_factory=lambda: (Path.cwd(),))
+
+    @field_validator("rewards")
+    @classmethod
+    def _names_are_unique(cls, rewards: tuple[RewardSection, ...]) -> tuple[RewardSection, ...]:
+        names = [reward.name for reward in rewards]
+        if not names:
+            raise ValueError("needs one reward or more")
+        if len(set(names)) < len(names):
+            raise ValueError("a reward is named twice; merge the two weights")
+        return rewards
+
+    @model_validator(mode="after")
+    def _vllm_draws_plainly(self) -> "Recipe":
+        rollout = self.rollout
+        if rollout.engine == "vllm" and rollout.truncates:
+            raise ValueError(
+                "rollout.engine: vllm gives log-probs after truncation, which the learner cannot match; "
+                "set top_p=1, top_k=0 and min_p=0, or engine=own"
+            )
+        return self
+
+    @property
+    def loss(self) -> GrpoSection:
+        """grpo, with tis_cap 2 where vLLM samples and none is given: its log-probs differ by more than rounding."""
+        if self.grpo.tis_cap is None and self.rollout.engine == "vllm":
+            return self.grpo.model_copy(update={"tis_cap": 2.0})
+        return self.grpo
+
+    @property
+    def folder(self) -> Path:
+        """Where the recipe's file stands; relative paths in it may start there."""
+        return self._folders[0]
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Mapping[str, Any] | None = None) -> "Recipe":
+        """Read a recipe; `overrides` maps dotted fields to values. Raises BadInput with file, line and field."""
+        from tina_lite.recipe.reading import load
+
+        return load(Path(path), overrides or {})
+
+    def with_local_paths(self) -> "Recipe":
+        """The same run from any folder: names of files that exist are made absolute."""
+        from tina_lite.recipe.places import with_local_paths
+
+        return with_local_paths(self, self._folders)
+
+    def to_yaml(self) -> str:
+        """The resolved recipe, every field written out."""
+        from tina_lite.recipe.reading import to_yaml
+
+        return to_yaml(self)

@@ -1,0 +1,61 @@
+"""The learning rate of a step: over how many steps it is laid out, and how far along it is."""
+
+from dataclasses import dataclass
+
+from tina_lite import grpo
+from tina_lite.recipe.schema import OptimSection
+from tina_lite.runs.session import Session
+
+OUTLOOK_AFTER = 2
+"""Steps of a session after which it is known what the budget can pay for; the first is slower than the others."""
+
+
+@dataclass(slots=True)
+class Schedule:
+    """The warm-up and decay of one run. What it has settled stands in the run's state."""
+
+    session: Session
+    optim: OptimSection
+    max_steps: int
+    one_epoch: bool
+    """Whether that is one epoch, as the recipe names no number; the budget may pay for less."""
+
+    def at(self, step: int) -> float:
+        """The learning rate; to be asked once a step."""
+        state, optim = self.session.state, self.optim
+        if state.started_s is None:
+            state.started_s = self.session.meter.read().total_s
+        horizon = self.session.pace.horizon(step, self._steps(step), optim.lr_horizon, state.started_s)
+        state.horizon = max(state.horizon, horizon)
+        return grpo.learning_rate(
+            state.horizon, optim.learning_rate, optim.lr_scheduler_type, optim.warmup_ratio, optim.min_lr_ratio
+        )
+
+    def say_if_changed(self) -> None:
+        """Of a resumed run: where the recipe asks for other steps now, it stays laid out as it was."""
+        laid_out = self.session.state.schedule_steps
+        if laid_out is not None and not self.one_epoch and laid_out != self.max_steps:
+            self.session.notice(
+                f"the learning rate was laid out over {laid_out} steps when the run began, and stays so: "
+                f"stop.max_steps is {self.max_steps} now"
+            )
+
+    def _steps(self, step: int) -> int:
+        """Over how many steps it is laid out.
+
+        One epoch may be far more than the budget pays for, and the rate would never leave its warm-up: as soon as the
+        speed is known it is as many steps as there will be.
+        """
+        state, pace = self.session.state, self.session.pace
+        if state.schedule_steps is None:
+            ahead = pace.outlook(step - 1) if self.one_epoch and step > OUTLOOK_AFTER else None
+            if not self.one_epoch:
+                state.schedule_steps = self.max_steps
+            elif ahead is not None:
+                steps = state.schedule_steps = max(step, min(self.max_steps, step - 1 + ahead.steps))
+                if steps < self.max_steps:
+                    self.session.notice(
+                        f"the learning rate is laid out over {steps} steps, which {pace.limit()} pays for; one "
+                        f"epoch would be {self.max_steps}. stop.max_steps sets it"
+                    )
+        return state.schedule_steps or self.max_steps
