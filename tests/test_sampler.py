@@ -1,5 +1,7 @@
 """The sampler: the right distribution, the same text whatever the company, deadlines kept."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -127,11 +129,36 @@ def test_finish_reasons_and_the_stop_token():
     assert [(c.finish_reason, c.ids, c.logprobs) for c in group.completions] == [("stop", (0,), (0.0,))] * 2
 
 
+@given(
+    st.lists(st.text("ab\n<>é", min_size=1, max_size=3), min_size=VOCABULARY, max_size=VOCABULARY),
+    st.lists(st.text("ab\n<>é", min_size=1, max_size=4), min_size=1, max_size=2),
+    st.integers(0, 2**31),
+)
+def test_with_a_stop_a_greedy_text_is_the_same_text_cut_behind_its_first_occurrence(pieces, stops, seed):
+    """However the texts are split into tokens; what a token says behind the stop is no part of the text."""
+    policy = FakePolicy(table(seed))
+    policy.stop_ids = frozenset()
+    policy.tokenizer = SimpleNamespace(decode=lambda ids, skip_special_tokens: "".join(pieces[i] for i in ids))
+
+    def completion(*stop):
+        sampler = Sampler(policy, rollout_section(0.0, 20, stop=stop), seed=1, kv_tokens=1000)
+        return sampler.rollout([prompt(1)], 1, 1).groups[0].completions[0]
+
+    free, stopped = completion(), completion(*stops)
+    ends = [free.text.find(stop) + len(stop) for stop in stops if stop in free.text]
+    assert stopped.text == free.text[: min(ends, default=None)]
+    assert stopped.ids == free.ids[: len(stopped.ids)]
+    assert stopped.logprobs == free.logprobs[: len(stopped.logprobs)]
+    assert stopped.finish_reason == ("stop" if ends else "length")
+    if ends:  # no token more than it takes
+        assert len("".join(pieces[i] for i in stopped.ids[:-1])) < min(ends)
+
+
 def test_a_stop_string_ends_a_completion_with_the_token_that_completes_it():
     prompts, policy = [prompt(index) for index in range(4)], FakePolicy(table())
     free = [text for group in texts(policy, prompts, n=8) for text in group]
     wanted = " ".join(free[0].split()[1:3])
-    sampler = Sampler(policy, rollout_section(1.0, 20, stop_strings=("never", wanted)), seed=1, kv_tokens=10_000)
+    sampler = Sampler(policy, rollout_section(1.0, 20, stop=("never", wanted)), seed=1, kv_tokens=10_000)
     stopped = [completion for group in sampler.rollout(prompts, 8, 1).groups for completion in group.completions]
     assert sum(wanted in text for text in free) > 1
     for text, completion in zip(free, stopped, strict=True):

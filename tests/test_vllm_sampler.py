@@ -65,7 +65,7 @@ def sampler(llm: FakeLlm) -> VllmSampler:
         return "adapter"
 
     model = SimpleNamespace(vllm_engine=llm, load_lora=load_lora)
-    return VllmSampler(FakePolicy(table()), Vllm(model), rollout_section(0.7, 8, stop_strings=("x",)), seed=3)
+    return VllmSampler(FakePolicy(table()), Vllm(model), rollout_section(0.7, 8, stop=("x",)), seed=3)
 
 
 def test_groups_in_the_order_of_their_prompts_with_behaviour_logprobs(llm: FakeLlm) -> None:

@@ -142,7 +142,7 @@ class Chat:
         uniform = uniforms(self.seed, self.turn, 0, 0, count)
         answer = text[text.rstrip().rfind(OPEN) :] if opened else ""
         tokens = stream(self.policy, ids, self.sampling, uniform)
-        texts = until_stopped(pieces(self.policy.tokenizer, tokens), self.sampling.stop_strings)
+        texts = until_stopped(pieces(self.policy.tokenizer, tokens), self.sampling.stop)
         try:
             for part in parts(texts, opened):
                 answer += part.text

@@ -64,8 +64,9 @@ class Sampler:
         self.kv_tokens = kv_tokens
         self._say = say
         self._text_of = TextOf(policy.tokenizer)
-        # A token is at least one byte of text, so that a stop string lies within so many tokens.
-        self._tail = max((len(string.encode()) for string in rollout.stop_strings), default=0)
+        # A token is at least one byte of text, so that a stop lies within so many; before the first of several tokens
+        # some tokenizers drop a space, so that it is one more.
+        self._tail = 1 + max(len(text.encode()) for text in rollout.stop) if rollout.stop else 0
 
     def rollout(
         self,
@@ -196,14 +197,20 @@ class Sampler:
                         yield Row(group, number, prefix, uniform)
 
     def _said(self, ids: Sequence[int]) -> bool:
-        """Whether the last tokens of a completion hold a stop string."""
-        text = self._text_of(ids)
-        return any(string in text for string in self._sampling.stop_strings)
+        """Whether the last tokens of a completion hold a stop."""
+        return self._stop_in(self._text_of(ids)) is not None
+
+    def _stop_in(self, text: str) -> int | None:
+        """Where the stop that is complete first ends."""
+        ends = [text.find(stop) + len(stop) for stop in self._sampling.stop if stop in text]
+        return min(ends, default=None)
 
     def _completion(self, ids: list[int], logprobs: list[float]) -> Completion:
-        stopped = ids[-1] in self._policy.stop_ids or (self._tail > 0 and self._said(ids[-self._tail :]))
-        finish: FinishReason = "stop" if stopped else "length"
-        return Completion(tuple(ids), tuple(logprobs), self._text_of(ids), finish)
+        text = self._text_of(ids)
+        end = self._stop_in(text) if self._tail else None
+        whole = end is not None or ids[-1] in self._policy.stop_ids
+        finish: FinishReason = "stop" if whole else "length"
+        return Completion(tuple(ids), tuple(logprobs), text[:end], finish)
 
 
 def _whole_groups(

@@ -101,14 +101,14 @@ def test_lists_names_and_numbers_as_people_type_them(place: Path, recipe: Path, 
     runs(
         "lora.target_modules=q_proj,v_proj",
         "rewards=accuracy, format",
-        "rollout.stop_strings=</answer>, or so",
+        "rollout.stop=</answer>, or so",
         "name=my café 2",
         "seed=1764144000000000",
     )
     found = resolved(place)
     assert found.lora.target_modules == ("q_proj", "v_proj")
     assert [reward.name for reward in found.rewards] == ["accuracy", "format"]
-    assert found.rollout.stop_strings == ("</answer>, or so",)
+    assert found.rollout.stop == ("</answer>, or so",)
     assert (found.name, found.seed) == ("my café 2", 1764144000000000)
 
 

@@ -180,7 +180,7 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
         ),
         r"has ids up to \d+, its embedding 390 rows; take the tokenizer that belongs to the model",
     ),
-    "nothing ends a text": (nameless_end, r"mymodel names no end-of-text token, .* eos_token .* rollout\.stop_strings"),
+    "nothing ends a text": (nameless_end, r"mymodel names no end-of-text token, .* eos_token .* rollout\.stop"),
     "the chat template is empty": (template(""), r"the prompt is empty after the chat template; mend"),
     "the chat template drops the question": (template("<|user|>Hi<|assistant|>"), r"leaves the question out"),
     "the chat template ends the text": (

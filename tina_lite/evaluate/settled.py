@@ -16,7 +16,7 @@ MOST_ROWS = 256
 """Completions that are decoded at once: more make no machine faster that was measured, and take memory."""
 CHUNK_BATCHES = 2
 """A chunk is so many full batches: more keep the batch full longer, fewer are lost in a kill."""
-SAMPLED = ("temperature", "top_p", "max_completion_length", "stop_strings")
+SAMPLED = ("temperature", "top_p", "max_completion_length", "stop")
 SETTLED_LATER = ("compute_dtype", "kv_tokens", "chunk_problems")
 """What the first session settled on this machine, and later ones keep to."""
 

@@ -65,10 +65,10 @@ def _refuse_too_few_positions(model: Any, longest: int) -> None:
 
 def refuse_endless(stops: frozenset[int], recipe: Recipe) -> None:
     """BadInput where nothing could end a completion but its length."""
-    if not stops and not recipe.rollout.stop_strings:
+    if not stops and not recipe.rollout.stop:
         raise BadInput(
             f"model.id: {recipe.model.id} names no end-of-text token, and every completion would be cut off; name it "
-            "as eos_token in its tokenizer_config.json, or give rollout.stop_strings"
+            "as eos_token in its tokenizer_config.json, or give rollout.stop"
         )
 
 

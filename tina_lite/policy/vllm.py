@@ -66,7 +66,7 @@ def _parameters(rollout: "RolloutSection", stop_ids: Sequence[int], num_generati
         seed=seed,
         logprobs=0,  # of the drawn token alone
         stop_token_ids=list(stop_ids),
-        stop=list(rollout.stop_strings),
+        stop=list(rollout.stop),
         include_stop_str_in_output=True,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )

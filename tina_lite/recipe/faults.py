@@ -40,6 +40,8 @@ SYNONYMS = {
     "report_to": "track: [tensorboard]",
     "lr": "learning_rate",
     "max_cost": "max_usd",
+    "stop_strings": "rollout.stop",
+    "stop_sequences": "rollout.stop",
 }
 
 

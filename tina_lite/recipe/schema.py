@@ -89,8 +89,8 @@ class RolloutSection(Section):
     """0: off."""
     min_p: Number = Field(0.0, ge=0, lt=1)
     """0: off."""
-    stop_strings: Texts = ()
-    """A completion also ends with the first of these, which it keeps, as with transformers' generate."""
+    stop: Texts = ()
+    """A completion also ends with the first of these texts, which it keeps, across the borders of tokens too."""
     resample_zero_variance: Count = Field(0, ge=0)
     """How often in a step groups without variance are replaced by fresh problems."""
     kv_tokens: Count | None = Field(None, ge=16)
