@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 REACH_LIMIT_S = 10.0
+LFS_POINTER = b"version https://git-lfs"
+"""What begins a file in the place of one that Git LFS has not fetched."""
 
 
 def unreachable(ask: Callable[[Any], object]) -> bool:

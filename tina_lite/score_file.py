@@ -15,7 +15,7 @@ from typing import Any
 
 from tina_lite.errors import BadInput
 from tina_lite.problems.rows import QUESTION_NAMES
-from tina_lite.problems.values import answers_of, question_of
+from tina_lite.problems.values import answers_of, read_question
 from tina_lite.rewards import StepScores, TrainerState, WeightedReward, score_rows
 from tina_lite.rewards.completions import chat
 
@@ -125,7 +125,7 @@ def _group_key(row: Row) -> str | None:
 
 
 def _prompt(row: Row) -> str:
-    return next((text for name in QUESTION_NAMES if (text := question_of(row.get(name)))), "")
+    return next((text for name in QUESTION_NAMES if (text := read_question(row.get(name)).text)), "")
 
 
 def _text(completion: object) -> str | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
+from model_files import random_model
 
 from tina_lite.errors import BadInput
 from tina_lite.export.gguf import READ_AS, export_gguf, refuse_unless_known, rope_factors
@@ -40,17 +40,10 @@ def make_model(tmp_path: Path) -> Callable[..., str]:
     """A model folder with random weights, norms and biases included, and the tiny base's tokenizer."""
 
     def make(model_type: str, **changes: Any) -> str:
-        from transformers import AutoConfig, AutoModelForCausalLM
-
-        torch.manual_seed(0)
-        config = AutoConfig.for_model(model_type, **{**SIZES, **OTHERS.get(model_type, {}), **changes})
-        model = AutoModelForCausalLM.from_config(config)
-        for name, tensor in model.named_parameters():
-            if "norm" in name or "bias" in name:
-                tensor.data.add_(torch.randn_like(tensor) * 0.2)
-        model.save_pretrained(tmp_path / "base")
-        load_tokenizer("builtin:tiny").save_pretrained(tmp_path / "base")
-        return str(tmp_path / "base")
+        folder = tmp_path / "base"
+        random_model(folder, model_type, noise=0.2, **{**SIZES, **OTHERS.get(model_type, {}), **changes})
+        load_tokenizer("builtin:tiny").save_pretrained(folder)
+        return str(folder)
 
     return make
 

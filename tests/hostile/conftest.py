@@ -5,9 +5,9 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from model_files import random_model
 
 RECIPE = """\
 name: case
@@ -25,6 +25,20 @@ stop: {{max_steps: 1}}
 ROWS = [{"question": f"What is {n}+3?", "answer": str(n + 3)} for n in range(40)]
 
 
+SIZES = {
+    "vocab_size": 448,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 256,
+    "tie_word_embeddings": False,
+    "bos_token_id": None,
+    "eos_token_id": 1,
+    "pad_token_id": 0,
+}
+
+
 @dataclass(frozen=True)
 class Said:
     """What a command came to."""
@@ -37,33 +51,12 @@ class Said:
 @pytest.fixture(scope="session")
 def good_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small untied llama with random weights, and the shipped base's tokenizer."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     from tina_lite.policy.loading import load_tokenizer
 
     folder = tmp_path_factory.mktemp("models") / "good"
-    save_model(folder, AutoConfig, AutoModelForCausalLM, torch)
+    random_model(folder, "llama", **SIZES)
     load_tokenizer("builtin:tiny").save_pretrained(folder)
     return folder
-
-
-def save_model(folder: Path, configs: Any, models: Any, torch: Any, kind: str = "llama", **changes: Any) -> None:
-    torch.manual_seed(0)
-    sizes: dict[str, Any] = {
-        "vocab_size": 448,
-        "hidden_size": 64,
-        "intermediate_size": 128,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "max_position_embeddings": 256,
-        "tie_word_embeddings": False,
-        "bos_token_id": None,
-        "eos_token_id": 1,
-        "pad_token_id": 0,
-        **changes,
-    }
-    models.from_config(configs.for_model(kind, **sizes)).save_pretrained(folder)
 
 
 @pytest.fixture

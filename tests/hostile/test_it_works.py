@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model_files import change_json, change_tensors
+from model_files import change_json, change_tensors, random_model
 from problem_files import write
 
 import tina_lite
@@ -128,14 +128,10 @@ def test_all_linear_is_every_linear_layer_but_the_head(place: Path, recipe: Path
 
 
 def test_gpt2_whose_layers_are_no_linear_modules(place: Path, model: Path, runs: Callable[..., Any]) -> None:
-    import torch
     from safetensors.torch import load_file
-    from transformers import AutoConfig, AutoModelForCausalLM
 
-    (model / "model.safetensors").unlink()
     sizes = {"vocab_size": 448, "n_embd": 64, "n_layer": 1, "n_head": 4, "bos_token_id": 1, "eos_token_id": 1}
-    torch.manual_seed(0)
-    AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt2", **sizes)).save_pretrained(model)
+    random_model(model, "gpt2", **sizes)
     (place / "mine.py").write_text(
         "def score(completions, **c): return [float(n % 2) for n, _ in enumerate(completions)]\n"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model_files import change_json, change_tensors
+from model_files import change_json, change_tensors, random_model
 
 pytestmark = pytest.mark.slow
 
@@ -66,18 +66,7 @@ def nameless_end(folder: Path) -> None:
     (folder / "generation_config.json").unlink(missing_ok=True)
 
 
-def of_kind(kind: str, **changes: Any) -> Spoil:
-    def make(folder: Path) -> None:
-        import torch
-        from transformers import AutoConfig, AutoModelForCausalLM
-
-        torch.manual_seed(0)
-        (folder / "model.safetensors").unlink()
-        AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **changes)).save_pretrained(folder)
-
-    return make
-
-
+NARROW = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4}
 GPT2 = {
     "vocab_size": 448,
     "n_embd": 64,
@@ -175,9 +164,7 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
         r"logits are not finite",
     ),
     "the embedding is smaller than the tokenizer": (
-        of_kind(
-            "llama", vocab_size=390, hidden_size=64, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4
-        ),
+        lambda folder: random_model(folder, "llama", vocab_size=390, **NARROW),
         r"has ids up to \d+, its embedding 390 rows; take the tokenizer that belongs to the model",
     ),
     "nothing ends a text": (nameless_end, r"mymodel names no end-of-text token, .* eos_token .* rollout\.stop"),
@@ -251,7 +238,7 @@ def test_what_a_good_model_cannot_do(
 def test_learned_positions_that_do_not_suffice(
     model: Path, refused: Callable[..., str], matches: Callable[[str, str], None]
 ) -> None:
-    of_kind("gpt2", **GPT2)(model)
+    random_model(model, "gpt2", **GPT2)
     wanted = r"knows 64 positions; let rollout\.max_prompt_length and .* add up to no more, they are 72"
     matches(refused("lora.target_modules=[c_attn]"), wanted)
 

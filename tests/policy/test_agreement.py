@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from model_files import random_model
 
 from tina_lite.errors import BadInput
 from tina_lite.policy import TokenBatch, agreement
@@ -47,20 +48,9 @@ BATCH = TokenBatch(
 )
 
 
-def random_model(kind: str, folder, **changes):
+def model_of(kind: str, folder, **changes):
     """With weights large enough for logits that differ, and biases that are not 0."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(kind, **{**SIZES, **KINDS[kind][0], **changes})
-    model = AutoModelForCausalLM.from_config(config)
-    for name, tensor in model.named_parameters():
-        if "norm" in name or "bias" in name:
-            tensor.data.add_(torch.randn_like(tensor) * 0.5)
-        elif tensor.dim() > 1:
-            tensor.data.mul_(4)
-    model.save_pretrained(folder)
-    return str(folder)
+    return random_model(folder, kind, noise=0.5, gain=4, **{**SIZES, **KINDS[kind][0], **changes})
 
 
 def as_sampled(policy) -> torch.Tensor:
@@ -77,7 +67,7 @@ def as_sampled(policy) -> torch.Tensor:
 def test_learner_sampler_and_the_models_own_forward_agree(kind, tmp_path, make_policy):
     """Prompts are longer than the window, the adapter acts, and dropout is off."""
     policy = make_policy(
-        model_id=random_model(kind, tmp_path), target_modules=KINDS[kind][1], spread=0.1, quantization="none", fp32=True
+        model_id=model_of(kind, tmp_path), target_modules=KINDS[kind][1], spread=0.1, quantization="none", fp32=True
     )
     scored = policy.logprobs(BATCH, 1.0)[0][BATCH.completion_mask()]
     own = []
@@ -94,7 +84,7 @@ def test_what_a_head_adds_is_seen_where_it_is_not_known(kind, tmp_path, make_pol
     """The check that is made on loading can fail: by the plain product each of them is refused."""
     monkeypatch.setattr(portable_module.Head, "of", lambda model: Head(model.get_output_embeddings().weight.detach()))
     with pytest.raises(BadInput, match=rf"the learner's log-probs of this model \({kind}\) are \S+ nats a token off"):
-        make_policy(model_id=random_model(kind, tmp_path), target_modules=KINDS[kind][1], quantization="none")
+        make_policy(model_id=model_of(kind, tmp_path), target_modules=KINDS[kind][1], quantization="none")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +132,7 @@ def test_targets_that_would_be_dropped_in_silence_are_refused(make_policy, targe
 
 def test_the_defaults_on_a_model_with_fused_projections_are_refused_with_its_own(tmp_path, make_policy):
     with pytest.raises(BadInput, match="it has down_proj, gate_up_proj, o_proj, qkv_proj"):
-        make_policy(model_id=random_model("phi3", tmp_path))
+        make_policy(model_id=model_of("phi3", tmp_path))
 
 
 @pytest.mark.parametrize("kind", ["dynamic", "longrope"])
@@ -210,4 +200,4 @@ def test_what_the_library_refuses_is_found_out_by_trying(monkeypatch):
 
 def test_what_bfloat16_rounds_is_no_disagreement(tmp_path, make_policy):
     """A deep model with sharp logits and an unlikely text: SmolLM2 was 0.17 nats off, of 16."""
-    make_policy(model_id=random_model("llama", tmp_path, num_hidden_layers=16), compute_dtype="bfloat16")
+    make_policy(model_id=model_of("llama", tmp_path, num_hidden_layers=16), compute_dtype="bfloat16")

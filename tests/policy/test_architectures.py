@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from model_files import random_model
 
 from tina_lite.policy import TokenBatch
 from tina_lite.policy import portable as portable_module
@@ -29,17 +30,8 @@ OTHERS = {"mistral": {"sliding_window": None}, "qwen3": {"head_dim": 32}}
 @pytest.fixture
 def folder(tmp_path, request):
     """A model folder with random weights, norms and biases included."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    torch.manual_seed(0)
     model_type, changes = request.param
-    config = AutoConfig.for_model(model_type, **{**SIZES, **OTHERS.get(model_type, {}), **changes})
-    model = AutoModelForCausalLM.from_config(config)
-    for name, tensor in model.named_parameters():
-        if "norm" in name or "bias" in name:
-            tensor.data.add_(torch.randn_like(tensor) * 0.2)
-    model.save_pretrained(tmp_path)
-    return str(tmp_path)
+    return random_model(tmp_path, model_type, noise=0.2, **{**SIZES, **OTHERS.get(model_type, {}), **changes})
 
 
 def of(model_type, **changes):

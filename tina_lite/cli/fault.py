@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 import tempfile
 import traceback
 
@@ -11,11 +12,13 @@ PLACES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOO
 """Errors of a path that a person gave, wherever they come up."""
 
 
-def exit_code(error: BaseException) -> int:
+def tell(error: BaseException) -> int:
+    """Say it on stderr; the exit code."""
+    print(_line_for(error), file=sys.stderr)
     return BadInput.exit_code if _of_a_place(error) else 1
 
 
-def line_for(error: BaseException) -> str:
+def _line_for(error: BaseException) -> str:
     """What is said of it; its traceback goes to a temporary file, unless it is kept elsewhere already."""
     notes = "; ".join(getattr(error, "__notes__", []))
     if isinstance(error, OSError) and _of_a_place(error):

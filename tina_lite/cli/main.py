@@ -88,10 +88,9 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (the interpreter flushes it at its end)
         return 0
     except Exception as error:
-        from tina_lite.cli.fault import exit_code, line_for
+        from tina_lite.cli.fault import tell
 
-        print(line_for(error), file=sys.stderr)
-        return exit_code(error)
+        return tell(error)
     return 0
 
 

@@ -92,7 +92,7 @@ def go_on(recipe: "Recipe", out: Path, rate: str | None, plain: bool, as_json: b
 
 
 def _train(recipe: "Recipe", out: Path | None, rate: str | None, plain: bool, as_json: bool, **resuming: bool) -> None:
-    from tina_lite.cli.fault import exit_code, line_for
+    from tina_lite.cli.fault import tell
     from tina_lite.cli.leave import drop_everything, leave
     from tina_lite.console import choose
     from tina_lite.launch import train
@@ -107,8 +107,7 @@ def _train(recipe: "Recipe", out: Path | None, rate: str | None, plain: bool, as
         print(error, file=sys.stderr)
         leave(error.exit_code)
     except (Exception, SystemExit) as error:
-        print(line_for(error), file=sys.stderr)
-        leave(exit_code(error))
+        leave(tell(error))
     if not as_json:
         print(f"{summary['folder']}/summary.json")
 

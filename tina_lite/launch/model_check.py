@@ -24,7 +24,7 @@ def checked_tokenizer(recipe: Recipe, train: ProblemSet) -> Any:
     stops = stop_ids(model, tokenizer)
     chosen_targets(model, recipe.lora.target_modules)
     _refuse_unknown_ids(model_id, model, tokenizer)
-    _refuse_too_few_positions(model, recipe.rollout.max_prompt_length + recipe.rollout.max_completion_length)
+    _refuse_too_few_positions(model, recipe.rollout.max_tokens)
     refuse_endless(stops, recipe)
     _refuse_deaf_template(tokenizer, recipe.data.system_prompt)
     if len(train):

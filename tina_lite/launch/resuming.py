@@ -1,6 +1,5 @@
 """Before a run is gone on with: is it the same run, and is there anything left to do?"""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from tina_lite.budget.ledger import SessionBill
 from tina_lite.budget.pace import SAVE_RESERVE_S
 from tina_lite.errors import BadInput, NothingLeft
 from tina_lite.recipe import Recipe
+from tina_lite.runs.folder import read_summary
 
 LIMITS = ("budget", "stop", "checkpoint", "track")
 """Sections that change when a run ends and what is kept of it, and not a number that it computes before."""
@@ -41,8 +41,10 @@ def refuse_changed_recipe(path: Path, recipe: Recipe, force: bool) -> None:
 
 def finished(path: Path, recipe: Recipe) -> dict[str, Any] | None:
     """The summary of a run that has ended for good, and that this recipe would not take further."""
+    summary = read_summary(path)
+    if summary is None:
+        return None
     try:
-        summary: dict[str, Any] = json.loads((path / "summary.json").read_text())
         last = max((bill.session for bill in read_bills(path / "ledger.jsonl")), default=0)
         ended = summary["stop_reason"] not in UNFINISHED and summary["session"] >= last
         same = _compared(Recipe.load(path / "recipe.yaml")) == _compared(recipe.with_local_paths())

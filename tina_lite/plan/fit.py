@@ -48,7 +48,7 @@ def changed(recipe: Recipe, change: Mapping[str, Value]) -> Recipe:
 def _changes(recipe: Recipe, kv_tokens: int) -> Iterator[dict[str, Value]]:
     """One field alone, each as little as need be; then several together."""
     rollout = recipe.rollout
-    longest = rollout.max_prompt_length + rollout.max_completion_length
+    longest = rollout.max_tokens
     cache = Knob("rollout.kv_tokens", kv_tokens, max(16, longest))
     batch = Knob("optim.micro_batch_tokens", recipe.optim.micro_batch_tokens, 64)
     length = Knob("rollout.max_completion_length", rollout.max_completion_length, 16)

@@ -67,6 +67,7 @@ def load_tokenizer(model_id: str, template_kwargs: Mapping[str, Any] = NOTHING) 
     """
     from transformers import AutoTokenizer
 
+    refuse_broken(model_id)  # here alone, as whoever opens a model begins so: its files are read once
     if not Path(model_folder(model_id)).is_dir():
         _go_offline_unless_reachable(model_id)
     with loading(model_id):
@@ -102,8 +103,7 @@ def read_config(model_id: str) -> Any:
 
 @contextmanager
 def loading(model_id: str) -> Iterator[None]:
-    """Foreign errors of loading become one clear line."""
-    refuse_broken(model_id)
+    """Foreign errors of loading become one clear line, and one about a damaged file where that is why."""
     local = Path(model_folder(model_id)).is_dir()
     try:
         with _said_in_one_line():
@@ -111,9 +111,10 @@ def loading(model_id: str) -> Iterator[None]:
     except TinaError:
         raise
     except Exception as error:  # of transformers, tokenizers, jinja, safetensors, and what they stumble over
-        said = one_line(error, 1000)
         if is_out_of_memory(error):
             raise
+        refuse_broken(model_id)
+        said = one_line(error, 1000)
         if "trust_remote_code" in said or "custom code" in said:
             raise BadInput(
                 f"model.id: {model_id} brings Python of its own, which is never run; choose a model that transformers "

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tina_lite.errors import BadInput
+from tina_lite.hub import LFS_POINTER
 
 TINY_BASE = "builtin:tiny"
-CONFIG, ADAPTER = "config.json", "adapter_config.json"
-LFS = b"version https://git-lfs"
+CONFIG, ADAPTER, INDEX = "config.json", "adapter_config.json", "model.safetensors.index.json"
 AGAIN = "copy or download it again"
 LENGTH_BYTES = 8
 """A .safetensors file begins with the length of its header, which is JSON."""
@@ -43,15 +43,14 @@ def refuse_broken(model_id: str) -> None:
                 "first (tina-lite export)"
             )
         raise BadInput(f"model.id: {model_id} is not a model folder (no config.json there)")
-    for path in sorted(folder.glob("*.json")):
-        _refuse_broken_json(path)
+    read = {path.name: _read_json(path) for path in sorted(folder.glob("*.json"))}
     if (folder / ADAPTER).is_file():
         raise BadInput(
             f"model.id: {folder / ADAPTER}: an adapter lies in the model's folder, and would be passed over or trained "
             "too; merge it first (tina-lite export), or move it away"
         )
-    _refuse_quantised(model_id, _read(folder / CONFIG))
-    for path in _weights(model_id, folder):
+    _refuse_quantised(model_id, read[CONFIG])
+    for path in _weights(model_id, folder, read.get(INDEX)):
         _refuse_broken_weights(path)
 
 
@@ -63,22 +62,23 @@ def _base_of(path: Path) -> str:
     return f" of {base}" if base else ""
 
 
-def _refuse_broken_json(path: Path) -> None:
-    data = _read(path)
-    if data.startswith(LFS):
+def _read_json(path: Path) -> Any:
+    with _opened(path) as file:
+        data = file.read()
+    if data.startswith(LFS_POINTER):
         raise BadInput(f"model.id: {path} is a pointer of Git LFS in the place of the file; fetch it with git lfs pull")
     try:
-        whole = isinstance(json.loads(data), dict | list)
+        read = json.loads(data)
     except (ValueError, RecursionError):
-        whole = False
-    if not whole:
+        read = None
+    if not isinstance(read, dict | list):
         raise BadInput(f"model.id: {path} is {'empty' if not data.strip() else 'damaged (not JSON)'}; {AGAIN}")
+    return read
 
 
-def _refuse_quantised(model_id: str, config: bytes) -> None:
+def _refuse_quantised(model_id: str, config: Any) -> None:
     """Weights that another program has made small cannot be put into NF4, nor be adapted."""
-    fields = json.loads(config)
-    quantization = fields.get("quantization_config") if isinstance(fields, dict) else None
+    quantization = config.get("quantization_config") if isinstance(config, dict) else None
     method = quantization.get("quant_method") if isinstance(quantization, dict) else None
     if method not in (None, "bitsandbytes"):
         raise BadInput(
@@ -87,20 +87,20 @@ def _refuse_quantised(model_id: str, config: bytes) -> None:
         )
 
 
-def _weights(model_id: str, folder: Path) -> list[Path]:
-    """The files that are going to be read."""
-    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+def _weights(model_id: str, folder: Path, index: Any) -> list[Path]:
+    """The files that are going to be read; `index` is what INDEX holds, None where there is none."""
+    single = folder / "model.safetensors"
     if single.exists():
         return [single]
-    if not index.exists():
+    if index is None:
         found = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
         if not found:
             raise BadInput(f"model.id: {model_id} holds no weights (*.safetensors); copy the whole model folder")
         return found
     try:
-        shards = sorted(set(map(str, json.loads(_read(index))["weight_map"].values())))
+        shards = sorted(set(map(str, index["weight_map"].values())))
     except (KeyError, TypeError, AttributeError):
-        raise BadInput(f"model.id: {index} does not say where the weights are; {AGAIN}") from None
+        raise BadInput(f"model.id: {folder / INDEX} does not say where the weights are; {AGAIN}") from None
     missing = [shard for shard in shards if not (folder / shard).exists()]
     if missing:
         raise BadInput(f"model.id: {folder}: {', '.join(missing)} of {len(shards)} shards is missing; {AGAIN}")
@@ -112,8 +112,8 @@ def _refuse_broken_weights(path: Path) -> None:
         size = os.fstat(file.fileno()).st_size
         if size == 0:
             raise BadInput(f"model.id: {path} is empty; {AGAIN}")
-        first = file.read(len(LFS))
-        if first == LFS:
+        first = file.read(len(LFS_POINTER))
+        if first == LFS_POINTER:
             raise BadInput(
                 f"model.id: {path} is a pointer of Git LFS in the place of the weights; fetch them with git lfs pull"
             )
@@ -136,11 +136,6 @@ def _end_of_tensors(header: bytes) -> int | None:
         return max((one["data_offsets"][1] for name, one in tensors.items() if name != "__metadata__"), default=0)
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError, IndexError):
         return None
-
-
-def _read(path: Path) -> bytes:
-    with _opened(path) as file:
-        return file.read()
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from tina_lite.errors import BadInput
+from tina_lite.hub import LFS_POINTER
 from tina_lite.problems.problem_set import ProblemSet, question_key
 from tina_lite.problems.readers import BYTE_ORDER_MARK, Csv, Joined, JsonLines, Reader, json_list, parquet
 from tina_lite.problems.rows import Columns, Selection, Sieve, find_columns, problem_of, refuse_if_empty
@@ -20,7 +21,7 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     ".parquet": parquet,
 }
 FOREIGN = {
-    b"version https://git-lfs": "a pointer of Git LFS in the place of the file; fetch it with git lfs pull",
+    LFS_POINTER: "a pointer of Git LFS in the place of the file; fetch it with git lfs pull",
     b"\x1f\x8b": "compressed; unpack it with gunzip first",
     b"\x28\xb5\x2f\xfd": "compressed; unpack it with unzstd first",
     b"PK\x03\x04": "a zip archive; unpack it first",

@@ -81,7 +81,7 @@ class ProblemSet(Sequence[Problem]):
 
     def without(self, rows: Collection[int]) -> "ProblemSet":
         """The problems that stand in none of these rows of the source."""
-        return self._of(array("Q", (row for row in self._rows if row not in rows)), None)
+        return self.where([row not in rows for row in self._rows])
 
     def digest(self) -> str:
         """Of how many there are, and of questions and answers: all of a small set, DIGESTED of a large one."""

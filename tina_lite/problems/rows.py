@@ -7,16 +7,7 @@ from typing import Any
 
 from tina_lite.answers import comparable
 from tina_lite.errors import BadInput, nearest
-from tina_lite.problems.values import (
-    answers_of,
-    goes_on,
-    messages_of,
-    not_text,
-    question_of,
-    turns_before,
-    why_no_answer,
-    why_no_question,
-)
+from tina_lite.problems.values import Question, answers_of, is_empty, read_question, why_no_answer, why_no_question
 from tina_lite.recipe.schema import DataSection
 from tina_lite.records import Problem
 from tina_lite.where import Where, look_up
@@ -71,7 +62,7 @@ class Columns:
 def find_columns(first_rows: Iterable[Row], source: str, selection: Selection) -> Columns:
     """The columns that were named, or else those that go by a usual name."""
     rows = list(first_rows)
-    chats = [name for row in rows for name, value in row.items() if messages_of(value)]
+    chats = [name for row in rows for name, value in row.items() if read_question(value).is_chat]
     columns = Columns(
         _present(selection.data.prompt, [*QUESTION_NAMES, *chats], rows, source, "prompt", selection.or_usual),
         _present(selection.data.answer, ANSWER_NAMES, rows, source, "answer", selection.or_usual),
@@ -98,16 +89,17 @@ def _present(
 
 def problem_of(row: Row, index: int, columns: Columns, gold_parses: Callable[[str], bool] = comparable) -> Problem:
     """All columns but the question's and "answer" stay with the problem, as rewards may ask for them by name."""
-    column, asked = _asked(row, columns)
+    column, _, asked = _asked(row, columns)
     others = {name: value for name, value in row.items() if name not in (column, "answer")}
     first, *also = golds_of(row, columns, gold_parses) or ("",)
-    return Problem(index, question_of(asked), first, others, turns_before(asked), tuple(also))
+    return Problem(index, asked.text, first, others, asked.turns, tuple(also))
 
 
-def _asked(row: Row, columns: Columns) -> tuple[str, object]:
-    """The first column that holds a question, with what it holds."""
-    values = [(name, look_up(row, name)) for name in columns.questions]
-    return next((pair for pair in values if question_of(pair[1])), values[0])
+def _asked(row: Row, columns: Columns) -> tuple[str, object, Question]:
+    """The first column that holds a question, with its value and what was read of it."""
+    read = ((name, value := look_up(row, name), read_question(value)) for name in columns.questions)
+    first = next(read)
+    return first if first[2].text else next((other for other in read if other[2].text), first)
 
 
 def golds_of(row: Row, columns: Columns, gold_parses: Callable[[str], bool]) -> tuple[str, ...]:
@@ -131,16 +123,15 @@ class Sieve:
 
     def question(self, index: int, row: Row) -> str | None:
         """The row's question; None where the row is skipped."""
-        _, asked = _asked(row, self._columns)
-        reason = self._reason(row, asked)
+        _, value, asked = _asked(row, self._columns)
+        reason = self._reason(row, value, asked)
         if reason is not None:
             self.skipped.setdefault(reason, array("Q")).append(index)
             return None
-        question = question_of(asked)
-        self.cut_chats += goes_on(asked)
+        self.cut_chats += asked.goes_on
         if self._selection.watch is not None:
-            self._selection.watch(index, question)
-        return question
+            self._selection.watch(index, asked.text)
+        return asked.text
 
     def notes(self) -> list[str]:
         """What was left out of rows that are used."""
@@ -148,17 +139,17 @@ class Sieve:
             return []
         return [f"{self.cut_chats} chats go on after the last user message; what follows it is left out"]
 
-    def _reason(self, row: Row, asked: object) -> str | None:
+    def _reason(self, row: Row, value: object, asked: Question) -> str | None:
         if self._selection.where is not None and not self._selection.where(row):
             return NOT_CHOSEN
-        if not question_of(asked) or not_text(asked):
-            return why_no_question(asked)
+        if not asked.text or asked.not_text:
+            return why_no_question(value, asked)
         if golds_of(row, self._columns, self._selection.gold_parses):
             return None
-        filled = [value for name in self._columns.answers if (value := look_up(row, name)) not in (None, "", [])]
-        if any(answers_of(value) for value in filled):
+        answers = [look_up(row, name) for name in self._columns.answers]
+        if any(map(answers_of, answers)):
             return "gold does not parse"
-        return why_no_answer(filled[0] if filled else None)
+        return why_no_answer(next((answer for answer in answers if not is_empty(answer)), None))
 
 
 def refuse_if_empty(usable: int, skipped: Mapping[str, Sequence[int]], source: str) -> None:

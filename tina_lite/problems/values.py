@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from tina_lite.answers import final_answer
 
@@ -24,30 +24,60 @@ def clean(text: str) -> str:
     return (text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")).strip()
 
 
-def messages_of(value: object) -> list[Message]:
-    """The messages of a chat, {role, content} or ShareGPT's {from, value}, also as JSON text; empty where it is none.
+class Question(NamedTuple):
+    """What is asked, as a value of the data says it."""
 
-    >>> messages_of([{"from": "human", "value": " 1+1? "}]), messages_of("1+1?"), messages_of([{"a": 1}])
-    ([{'role': 'user', 'content': '1+1?'}], [], [])
-    >>> messages_of('[{"role": "user", "content": [{"type": "text", "text": "1+1?"}]}]')
-    [{'role': 'user', 'content': '1+1?'}]
+    text: str = ""
+    """Empty where there is none."""
+    turns: tuple[Message, ...] = ()
+    """What a chat holds before its last user message, a system message included."""
+    is_chat: bool = False
+    goes_on: bool = False
+    """Whether a chat has turns after its last user message."""
+    not_text: str = ""
+    """The type of a part that no language model reads, such as image_url; empty where all is text."""
+
+
+def read_question(value: object) -> Question:
+    """A text, or the last user message of a chat: {role, content} or ShareGPT's {from, value}, also as JSON text.
+
+    >>> chat = [{"from": "system", "value": "Be brief."}, {"from": "human", "value": " 1+1? "}]
+    >>> read_question(chat).text, read_question(chat).turns
+    ('1+1?', ({'role': 'system', 'content': 'Be brief.'},))
+    >>> read_question('[{"role": "user", "content": [{"type": "text", "text": "1+1?"}]}]').text
+    '1+1?'
+    >>> read_question(" 1+1? ").text, read_question([{"a": 1}]).is_chat, read_question(None)
+    ('1+1?', False, Question(text='', turns=(), is_chat=False, goes_on=False, not_text=''))
     """
-    messages: list[Message] = []
-    for message in _chat(value):
-        role, content = message.get("role", message.get("from")), message.get("content", message.get("value"))
-        if not isinstance(role, str):
-            return []
-        messages.append({"role": ROLES.get(role, role), "content": clean(_text_of(content))})
-    return messages
+    given = _chat(value)
+    if not given:
+        return Question(clean(value) if isinstance(value, str) else "")
+    chat = [(message.get("role", message.get("from")), _content_of(message)) for message in given]
+    not_text = _not_text([content for _, content in chat])
+    if not all(isinstance(role, str) for role, _ in chat):
+        return Question(clean(value) if isinstance(value, str) else "", not_text=not_text)
+    messages = [{"role": ROLES.get(role, role), "content": clean(_text_of(content))} for role, content in chat]
+    asked = max((place for place, message in enumerate(messages) if message["role"] == "user"), default=None)
+    return Question(
+        "" if asked is None else messages[asked]["content"],
+        tuple(messages[:asked]) if asked else (),
+        is_chat=True,
+        goes_on=asked != len(messages) - 1,
+        not_text=not_text,
+    )
 
 
 def _chat(value: object) -> list[Mapping[str, Any]]:
-    """The messages as they stand in the data."""
+    """The messages as they stand in the data; empty where it is no chat."""
     value = _from_json(value, "[", "{")
     chat = [value] if isinstance(value, Mapping) and "content" in value else value
     if isinstance(chat, list) and all(isinstance(message, Mapping) for message in chat):
         return chat
     return []
+
+
+def _content_of(message: Mapping[str, Any]) -> Any:
+    return message.get("content", message.get("value"))
 
 
 def _text_of(content: object) -> str:
@@ -59,48 +89,23 @@ def _text_of(content: object) -> str:
     return "\n".join(filter(None, map(_text_of, content))) if isinstance(content, list) else ""
 
 
-def not_text(value: object) -> str:
-    """The type of a part that no language model reads, such as image_url; empty where all is text."""
-    contents = [message.get("content", message.get("value")) for message in _chat(value)]
+def _not_text(contents: list[object]) -> str:
     parts = [part for content in contents if isinstance(content, list) for part in content if isinstance(part, Mapping)]
     return next((str(part.get("type", "object")) for part in parts if not isinstance(part.get("text"), str)), "")
 
 
-def question_of(value: object) -> str:
-    """A text, or the last user message of a chat; empty where there is neither.
+def why_no_question(value: object, question: Question) -> str:
+    """Of a value and what was read of it.
 
-    >>> question_of([{"role": "system", "content": "Be brief."}, {"role": "user", "content": " 1+1? "}])
-    '1+1?'
+    >>> values = (None, 5, [{"role": "system", "content": "Be brief."}])
+    >>> [why_no_question(value, read_question(value)) for value in values]
+    ['no question', 'question is a number', 'question is a chat without a user message']
     """
-    messages = messages_of(value)
-    if messages:
-        return next((message["content"] for message in reversed(messages) if message["role"] == "user"), "")
-    return clean(value) if isinstance(value, str) else ""
-
-
-def turns_before(value: object) -> tuple[Message, ...]:
-    """What a chat holds before its last user message, a system message included; empty for a text."""
-    messages = messages_of(value)
-    asked = [place for place, message in enumerate(messages) if message["role"] == "user"]
-    return tuple(messages[: asked[-1]]) if asked else ()
-
-
-def goes_on(value: object) -> bool:
-    """Whether a chat has turns after its last user message."""
-    messages = messages_of(value)
-    return bool(messages) and messages[-1]["role"] != "user"
-
-
-def why_no_question(value: object) -> str:
-    """
-    >>> why_no_question(None), why_no_question(5), why_no_question([{"role": "system", "content": "Be brief."}])
-    ('no question', 'question is a number', 'question is a chat without a user message')
-    """
-    if part := not_text(value):
-        return f"question holds {part}, which is no text"
-    if messages_of(value):
+    if question.not_text:
+        return f"question holds {question.not_text}, which is no text"
+    if question.is_chat:
         return "question is a chat without a user message"
-    return "no question" if _is_empty(value) else f"question is {_kind(value)}"
+    return "no question" if is_empty(value) else f"question is {_kind(value)}"
 
 
 def answers_of(value: object) -> tuple[str, ...]:
@@ -134,7 +139,7 @@ def why_no_answer(value: object) -> str:
         return why_no_answer(value[0])
     if isinstance(value, float | Decimal) or (isinstance(value, str) and value.strip()):
         return "answer is not finite"
-    return "no answer" if _is_empty(value) else f"answer is {_kind(value)}"
+    return "no answer" if is_empty(value) else f"answer is {_kind(value)}"
 
 
 def _plain(value: Any) -> Any:
@@ -163,8 +168,12 @@ def _from_json(value: object, *openings: str) -> object:
         return value
 
 
-def _is_empty(value: object) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip()) or value == []
+def is_empty(value: object) -> bool:
+    """
+    >>> is_empty(None), is_empty(" "), is_empty([]), is_empty(0)
+    (True, True, True, False)
+    """
+    return value is None or (isinstance(value, str) and not value.strip()) or (isinstance(value, list) and not value)
 
 
 def _kind(value: object) -> str:
