@@ -8,7 +8,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://download.pytorch.org/whl/cpu)
 
 .PHONY: install install-unsloth quickstart browser test test-unsloth lint base clean
-.PHONY: bench bench-step bench-rollout bench-memory bench-plan bench-learning bench-rewards bench-data
+.PHONY: bench bench-quickstart bench-step bench-rollout bench-memory bench-busy bench-plan bench-learning
+.PHONY: bench-rewards bench-data
 .PHONY: soak-budget soak-caps soak-crash soak-bill
 
 install: $(INSTALLED)
@@ -43,12 +44,19 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	MYPYPATH=bench:tests $(BIN)/mypy $(wildcard bench/*.py)
 	$(BIN)/lint-imports --no-cache --no-logo
 
-bench: $(INSTALLED)
-	$(BIN)/python bench/quickstart.py
+# Benchmarks end within 10 minutes on two cores, at BENCH_MINUTES=N earlier or later, with what was measured until then.
+bench:  ## what there is to measure, and how long it takes
+	@echo "make TARGET, with MODEL=folder of SmolLM2-135M-Instruct and DATA=gsm8k-train.jsonl where named;"
+	@echo "BENCH_MINUTES=N ends any of them after N minutes with what it has, 10 by default"
+	@sed -n 's/^\(bench-[a-z]*\):.*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
-bench-rewards: $(INSTALLED)  ## completions a second of each reward, and 10,000 hostile completions
+bench-quickstart: $(INSTALLED)  ## 4 to 8 min: the quickstart over three seeds: gain, seconds, memory, dollars
+	@$(BIN)/python bench/quickstart.py
+
+bench-rewards: $(INSTALLED)  ## 2 min: completions a second of each reward, and 10,000 hostile completions
 	@$(BIN)/python bench/rewards.py
 
 PEER := .venv-peer
@@ -59,22 +67,25 @@ $(PEER)/.installed:
 		bitsandbytes==0.50.2 accelerate==1.15.0 math-verify==0.9.0 pydantic==2.14.3 ruamel.yaml==0.19.1
 	touch $@
 
-bench-step: $(INSTALLED) $(PEER)/.installed  ## a GRPO step against TRL's: make bench-step MODEL=folder DATA=gsm8k.jsonl
+bench-step: $(INSTALLED) $(PEER)/.installed  ## 5 to 10 min, MODEL DATA: seconds and memory of a GRPO step, and of TRL's
 	@$(BIN)/python bench/step.py $(PEER)/bin/python $(MODEL) $(DATA)
 
-bench-rollout: $(INSTALLED)  ## tokens a second against transformers' generate: make bench-rollout MODEL=folder DATA=gsm8k.jsonl
+bench-rollout: $(INSTALLED)  ## 4 to 8 min, MODEL DATA: tokens a second, and those of transformers' generate
 	@$(BIN)/python bench/rollout.py $(MODEL) $(DATA)
 
-bench-memory: $(INSTALLED) $(PEER)/.installed  ## peak resident memory by phase: make bench-memory MODEL=folder DATA=gsm8k.jsonl
+bench-memory: $(INSTALLED) $(PEER)/.installed  ## 3 to 6 min, MODEL DATA: peak resident memory by phase, and TRL's
 	@$(BIN)/python bench/memory.py $(PEER)/bin/python $(MODEL) $(DATA)
 
-bench-data: $(INSTALLED)  ## seconds and memory to the first step on a million rows
+bench-busy: $(INSTALLED)  ## 6 to 10 min, MODEL DATA: a run alone, and two at once on the same cores
+	@$(BIN)/python bench/busy.py $(MODEL) $(DATA)
+
+bench-data: $(INSTALLED)  ## 1 min: seconds and memory to the first step on a million rows
 	@$(BIN)/python bench/data.py
 
-bench-plan: $(INSTALLED)  ## what plan says against what the run takes: make bench-plan MODEL=folder
+bench-plan: $(INSTALLED)  ## 2 to 4 min, MODEL: what plan foretells against what the run takes
 	@$(BIN)/python bench/plan.py $(MODEL)
 
-bench-learning: $(INSTALLED) $(PEER)/.installed  ## reward curves against TRL's: make bench-learning DTYPE=float32
+bench-learning: $(INSTALLED) $(PEER)/.installed  ## 5 to 10 min: reward curves against TRL's; DTYPE=bfloat16 for its own adapter
 	@$(BIN)/python bench/learning.py $(PEER)/bin/python $(DTYPE)
 
 soak-budget: $(INSTALLED)  ## 40 runs with random budgets and stalls, about 45 minutes: none may bill more than its budget

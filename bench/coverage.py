@@ -33,7 +33,7 @@ def covered_pass_at_4(rng: np.random.Generator, studies: int, problems: int, mea
     for _ in range(studies):
         right = rng.binomial(8, rng.beta(mean * spread, (1 - mean) * spread, problems))
         low, high = interval95([pass_at_k(8, int(count), 4) for count in right])
-        hits += low <= truth <= high
+        hits += int(low <= truth <= high)
     return hits / studies
 
 

@@ -1,16 +1,17 @@
 """A run on a .jsonl of a million rows: seconds to its first step, and its peak memory. `python bench/data.py [ROWS]`
 
-The file is made in a temporary folder; its rows are sums with a worked solution, some 500 bytes each. One JSON object
-goes to stdout.
+The file is made in a temporary folder; its rows are sums with a worked solution, some 500 bytes each. A table goes to
+stderr, one JSON object to stdout.
 """
 
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from sides import head, in_time, run, say
 
 RECIPE = """\
 name: big
@@ -34,28 +35,25 @@ def write_rows(path: Path, rows: int) -> None:
 
 
 def seconds_to_first_step(folder: Path) -> float:
-    started = time.perf_counter()
-    command = [sys.executable, "-m", "tina_lite.cli.main", "run", "big.yaml", "--json"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as run:
-        assert run.stdout is not None
-        for line in run.stdout:
-            if json.loads(line)["event"] == "step":
-                return time.perf_counter() - started
-    raise SystemExit("the run ended without a step")
+    started = time.time()
+    (out,) = run([[sys.executable, "-m", "tina_lite.cli.main", "run", "big.yaml", "--json"]], cwd=str(folder))
+    events = map(json.loads, out.splitlines())
+    return next(float(event["at"]) for event in events if event["event"] == "step") - started
 
 
 def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    with tempfile.TemporaryDirectory() as name:
+    result: dict[str, float] = {"rows": rows}
+    head("rows", "file, MB", "first step, s", "peak resident, GB")
+    with tempfile.TemporaryDirectory() as name, in_time():
         folder = Path(name)
         write_rows(folder / "big.jsonl", rows)
         (folder / "big.yaml").write_text(RECIPE)
-        seconds = seconds_to_first_step(folder)
-        megabytes = (folder / "big.jsonl").stat().st_size / 1e6
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    print(
-        json.dumps({"rows": rows, "file_mb": round(megabytes), "first_step_s": round(seconds, 1), "peak_bytes": peak})
-    )
+        result["file_mb"] = round((folder / "big.jsonl").stat().st_size / 1e6)
+        result["first_step_s"] = round(seconds_to_first_step(folder), 1)
+        result["peak_bytes"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+        say(f"{rows:,}", result["file_mb"], result["first_step_s"], f"{result['peak_bytes'] / 1e9:.2f}")
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

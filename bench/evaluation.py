@@ -69,7 +69,8 @@ def theirs(model: str, data: str, problems: int, samples: int, tokens: int) -> t
 
 def judge(texts: list[str], golds: list[str], samples: int) -> list[float]:
     right = [verify(parse(rf"\boxed{{{gold}}}"), parse(text)) for text, gold in zip(texts, golds, strict=True)]
-    return np.reshape(right, (-1, samples)).mean(axis=1).tolist()
+    shares: list[float] = np.reshape(right, (-1, samples)).mean(axis=1).tolist()
+    return shares
 
 
 def main() -> None:

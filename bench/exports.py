@@ -8,6 +8,7 @@ The last line is JSON: by format, the prompts of which all token ids are equal, 
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,13 @@ def main(run: str, tokens: int) -> None:
     rollout = Sampler(policy, greedy, seed=1, kv_tokens=policy.free_kv_tokens()).rollout(prompts, 1, 1)
     own = [list(group.completions[0].ids) for group in rollout.groups]
     result: dict[str, Any] = {"dtype": str(policy.dtype), "tokens": sum(map(len, own))}
-    for name, write in {
+    formats: dict[str, Callable[..., Any]] = {
         "merged": export_merged,
         "adapter": export_adapter,
         "f16": partial(export_gguf, file_type="f16"),
         "q8_0": partial(export_gguf, file_type="q8_0"),
-    }.items():
+    }
+    for name, write in formats.items():
         with tempfile.TemporaryDirectory() as parent:
             out = Path(parent) / name
             agreement = write(target, policy, out)

@@ -13,7 +13,7 @@ RECIPE = Path(__file__).parent.parent / "recipes" / "quickstart.yaml"
 SEEDS = (1, 2, 3)
 PROMPTS = 8
 """A step; the quickstart asks 16."""
-STEPS = 60
+STEPS = 40
 WINDOW = 10
 """Steps whose mean is one point of a curve."""
 CURVES = (

@@ -23,6 +23,7 @@ from tina_lite.rewards import resolve
 class Peer(GRPOTrainer):  # type: ignore[misc]
     """TRL's trainer under the recipe's learning rates; it notes the prompts as its model saw them."""
 
+    lr_scheduler: Any
     optim: dict[str, Any]
     seen: list[list[int]]
 

@@ -9,25 +9,33 @@ goes to stderr, one JSON object to stdout.
 
 import json
 import sys
-from statistics import median
+from typing import Any
 
-from sides import measure, say
+from peer import NAME, dtypes_worth_measuring
+from sides import head, in_time, measure, say
 
 
 def main() -> None:
     if len(sys.argv) != 4:
         sys.exit(__doc__)
     peer, model, data = sys.argv[1:]
-    ours = measure(sys.executable, "memory_ours.py", model, data)
-    trl = [measure(peer, "step_trl.py", model, data, "full", dtype) for dtype in ("float32", "bfloat16")]
-    faster = min(trl, key=lambda run: median(run["seconds"][1:]))
-    say("trainer", "dtype", "phase", "peak resident, GB")
-    say(*["---"] * 4)
-    for phase, peak in ours["peak_bytes"].items():
-        say("tina-lite", ours["dtype"], phase, f"{peak / 1e9:.2f}")
-    say("TRL", faster["dtype"], "all", f"{faster['peak_bytes'] / 1e9:.2f}")
-    ratio = max(ours["peak_bytes"].values()) / faster["peak_bytes"]
-    print(json.dumps({"ratio": {"memory": round(ratio, 3)}, "ours": ours, "trl": trl}))
+    result: dict[str, Any] = {"ratio": {}}
+    head("trainer", "dtype", "phase", "peak resident, GB")
+    with in_time():
+        ours = result["ours"] = measure(sys.executable, "memory_ours.py", model, data)
+        for phase, peak in ours["peak_bytes"].items():
+            say("tina-lite", ours["dtype"], phase, f"{peak / 1e9:.2f}")
+        dtypes, dropped = dtypes_worth_measuring(peer, model, data)
+        for dtype, why in dropped.items():
+            say(NAME, dtype, f"{why}, not measured", "")
+        result["trl"] = []
+        for dtype in dtypes:
+            trl = measure(peer, "step_trl.py", model, data, dtype, "warm-up", "full")
+            say(NAME, dtype, "all", f"{trl['peak_bytes'] / 1e9:.2f}")
+            result["trl"].append(trl)
+            faster = min(result["trl"], key=lambda run: run["seconds"][1])
+            result["ratio"]["memory"] = round(max(ours["peak_bytes"].values()) / faster["peak_bytes"], 3)
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ def make_policy(model: str) -> PortablePolicy:
     return PortablePolicy(ModelSection(id=model), LORA, load_tokenizer(model), seed=1)
 
 
-def make_sampler(policy: PortablePolicy) -> Sampler:
-    return Sampler(policy, ROLLOUT, seed=1, kv_tokens=policy.free_kv_tokens())
+def make_sampler(policy: PortablePolicy, tokens: int = MAX_COMPLETION) -> Sampler:
+    rollout = ROLLOUT.model_copy(update={"max_completion_length": tokens})
+    return Sampler(policy, rollout, seed=1, kv_tokens=policy.free_kv_tokens())
 
 
 def make_learner(policy: PortablePolicy) -> Learner:

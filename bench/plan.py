@@ -7,14 +7,13 @@ Both in an empty folder, so that no earlier run corrects the plan. A table goes 
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from sides import say
+from sides import head, in_time, run, say
 
 STEPS = 20
 GIB = 1024**3
@@ -39,22 +38,22 @@ def foretold_and_measured(recipe: str, *flags: str) -> dict[str, Any]:
 
 def tina_lite(folder: str, *arguments: str) -> str:
     command = [sys.executable, "-m", "tina_lite.cli.main", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{' '.join(arguments)} failed:\n{done.stderr[-2000:]}")
-    return done.stdout
+    (out,) = run([command], cwd=folder)
+    return out
 
 
 def main() -> None:
-    results = {"quickstart": foretold_and_measured("quickstart")}
+    wanted: dict[str, list[str]] = {"quickstart": []}
     if len(sys.argv) > 1:
-        results["smollm2-cpu"] = foretold_and_measured("smollm2-cpu", "--model", str(Path(sys.argv[1]).resolve()))
-    say("recipe", "a step: foretold, s", "measured", "ratio", "peak: foretold, GiB", "measured", "ratio")
-    say(*["---"] * 7)
-    for name, result in results.items():
-        cells = [(result[of][what]) for what in ("seconds_per_step", "peak_gib") for of in ("foretold", "measured")]
-        ratio = result["ratio"]
-        say(name, *cells[:2], ratio["seconds_per_step"], *cells[2:], ratio["peak"])
+        wanted["smollm2-cpu"] = ["--model", str(Path(sys.argv[1]).resolve())]
+    results = {}
+    head("recipe", "a step: foretold, s", "measured", "ratio", "peak: foretold, GiB", "measured", "ratio")
+    with in_time():
+        for name, flags in wanted.items():
+            result = results[name] = foretold_and_measured(name, *flags)
+            cells = [(result[of][what]) for what in ("seconds_per_step", "peak_gib") for of in ("foretold", "measured")]
+            ratio = result["ratio"]
+            say(name, *cells[:2], ratio["seconds_per_step"], *cells[2:], ratio["peak"])
     print(json.dumps(results))
 
 

@@ -9,7 +9,6 @@ math-verify are started before the clock. A table goes to stderr, one JSON objec
 
 import json
 import os
-import platform
 import random
 import resource
 import sys
@@ -18,6 +17,8 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from sides import OutOfTime, head, in_time, say, time_left
 
 from tina_lite.rewards import WeightedReward, known_rewards, resolve, score_rows
 from tina_lite.rewards.accuracy import _pool, accuracy
@@ -73,25 +74,30 @@ def rate(work: Callable[[int], object], count: int) -> float:
     return sorted(rates)[TRIALS // 2]
 
 
-def text_rewards() -> dict[str, dict[str, float]]:
+def text_rewards(rates: dict[str, dict[str, float]]) -> None:
     """Rates of the rewards that need no math-verify, on short and on long completions."""
     rng = random.Random(1)
-    rates: dict[str, dict[str, float]] = {}
+    given = {}
     for size, sentences in SENTENCES.items():
         golds = [str(rng.randint(1, 10**6)) for _ in range(COMPLETIONS)]
         texts = chat(*(f"{working(rng, sentences)}</think>\n\\boxed{{{gold}}}" for gold in golds))
-        given = columns(texts, golds)
-        for name in known_rewards():
-            if name not in NEEDS_ACCURACY:
-                reward = resolve(name, SETTINGS.get(name))
-                rates.setdefault(name, {})[size] = round(rate(lambda _: reward(given), COMPLETIONS))  # noqa: B023
-    return rates
+        given[size] = columns(texts, golds)
+    for name in known_rewards():
+        if name not in NEEDS_ACCURACY:
+            must_go_on()
+            reward = resolve(name, SETTINGS.get(name))
+            rates[name] = {
+                size: round(rate(lambda _: reward(rows), COMPLETIONS))  # noqa: B023
+                for size, rows in given.items()
+            }
+            say(name, *(f"{value:,}" for value in rates[name].values()))
 
 
-def accuracy_rates() -> dict[str, float]:
+def accuracy_rates(rates: dict[str, float]) -> None:
     """Rates of accuracy on numbers, half of them wrong, by how the answer is stated."""
-    rates, lot = {}, 600
+    lot = 600
     for name, end in STATED.items():
+        must_go_on()
 
         def trial(number: int, name: str = name, end: Callable[[int], str] = end) -> None:
             rng = random.Random(f"{name} {number}")
@@ -101,7 +107,7 @@ def accuracy_rates() -> dict[str, float]:
             assert right == [float(row % 2 == 0) for row in range(lot)], name
 
         rates[name] = round(rate(trial, lot))
-    return rates
+        say(f"accuracy, {name}", f"{rates[name]:,}", "")
 
 
 def resident_bytes() -> int:
@@ -111,46 +117,48 @@ def resident_bytes() -> int:
     return pages * resource.getpagesize()
 
 
-def hostile(count: int) -> dict[str, Any]:
+def hostile(count: int, result: dict[str, Any]) -> None:
     """Every reward on hostile completions: seconds, failures, workers lost, growth of memory."""
     rewards = [WeightedReward(resolve(name, SETTINGS.get(name)), 1.0) for name in known_rewards()]
     texts, lost = hostile_completions(count), _pool().lost
-    slowest, failures, first, started = 0.0, 0, 0, time.perf_counter()
-    while some := list(islice(texts, len(TEMPLATES))):
+    scored, slowest, failures, first, started = 0, 0.0, 0, 0, time.perf_counter()
+    while (some := list(islice(texts, len(TEMPLATES)))) and time_left():
         begun = time.perf_counter()
         golds = [("34", "x + 1")[row % 2] for row in range(len(some))]
         scores = score_rows(columns(chat(*some), golds), rewards, [slice(0, len(some))])
         slowest = max(slowest, time.perf_counter() - begun)
         failures += sum(scores.failures.values())
         first = first or resident_bytes()
-    return {
-        "completions": count,
-        "seconds": round(time.perf_counter() - started, 1),
-        "slowest_of_21_s": round(slowest, 2),
-        "failures": failures,
-        "workers_lost": _pool().lost - lost,
-        "growth_mb": round((resident_bytes() - first) / 1e6, 1),
-    }
+        scored += len(some)
+    result.update(
+        completions=scored,
+        seconds=round(time.perf_counter() - started, 1),
+        slowest_of_21_s=round(slowest, 2),
+        failures=failures,
+        workers_lost=_pool().lost - lost,
+        growth_mb=round((resident_bytes() - first) / 1e6, 1),
+    )
+    must_go_on()
+
+
+def must_go_on() -> None:
+    """Raise OutOfTime where the benchmark's time is over."""
+    if not time_left():
+        raise OutOfTime
 
 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     warm = [f"So it is ${row}$, no: $x^{row}$" for row in range(64)]
     accuracy(chat(*warm), ["y + 1"] * len(warm))
-    result = {
-        "cpu": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "workers": len(_pool()._workers),
-        "text_rewards_per_s": text_rewards(),
-        "accuracy_per_s": accuracy_rates(),
-        "hostile": hostile(count),
-    }
-    for name, rates in result["text_rewards_per_s"].items():
-        print(f"{name:24} " + "  ".join(f"{size} {value:>9,}/s" for size, value in rates.items()), file=sys.stderr)
-    for name, value in result["accuracy_per_s"].items():
-        print(f"accuracy, {name:24} {value:>9,}/s", file=sys.stderr)
+    result: dict[str, Any] = {"text_rewards_per_s": {}, "accuracy_per_s": {}, "hostile": {}}
+    head("reward", *(f"{size}, completions/s" for size in SENTENCES))
+    with in_time():
+        text_rewards(result["text_rewards_per_s"])
+        accuracy_rates(result["accuracy_per_s"])
+        hostile(count, result["hostile"])
     print("hostile: " + ", ".join(f"{name} {value}" for name, value in result["hostile"].items()), file=sys.stderr)
-    print(json.dumps(result))
+    print(json.dumps({"workers": len(_pool()._workers), **result}))
 
 
 if __name__ == "__main__":

@@ -3,63 +3,89 @@
 Usage:
     python bench/rollout.py MODEL_FOLDER GSM8K.jsonl
 
-16, 32 and 64 rows at once; all of 64 tokens, or spread over 8 to 64. generate runs on the base in NF4, float32 and
-bfloat16; the fastest counts. gemm_fraction is the time of the bare matrix products at the same shapes and dtype over
-the time measured. A table goes to stderr, one JSON object to stdout.
+16 rows, A B A B: lengths spread over 8 to 64 tokens (*natural*), or all 64 (*equal*); 32 and 64 rows are tina-lite's
+alone. generate runs on the base in those of NF4, float32 and bfloat16 that a probe of 8 tokens shows to be worth it;
+the fastest counts. *products* is the time of the bare matrix products at the same shapes and dtype over the time
+measured, of rollout and update. A table goes to stderr, one JSON object to stdout.
 """
 
 import json
 import sys
+from math import inf
 from statistics import median
 from typing import Any
 
-from sides import measure, say
+from rollout_task import WORKLOADS
+from sides import head, in_time, measure, say, worth_measuring
 
-ROWS = (16, 32, 64)
-WEIGHTS = ("nf4", "float32", "bfloat16")
-
-
-def tokens_per_second(run: dict[str, Any]) -> float:
-    return float(run["tokens"]) / median(run["seconds"])
+COMPARED, ALONE = 16, (32, 64)
+WEIGHTS = ("bfloat16", "nf4", "float32")
+Run = dict[str, Any]
 
 
-def compare(model: str, data: str, workload: str, rows: int) -> dict[str, Any]:
-    ours = measure(sys.executable, "rollout_ours.py", model, data, workload, str(rows))
-    generate = [
-        measure(sys.executable, "rollout_generate.py", model, data, workload, str(rows), weights) for weights in WEIGHTS
-    ]
-    rates = [tokens_per_second(run) for run in generate]
-    ratio = tokens_per_second(ours) / max(rates)
-    say(workload, rows, round(tokens_per_second(ours)), *map(round, rates), f"{ratio:.2f}")
-    return {"workload": workload, "rows": rows, "ours": ours, "generate": generate, "ratio": ratio}
+def rate(run: Run, workload: str) -> float:
+    """Completion tokens a second."""
+    return float(run["tokens"][workload] / run["seconds"][workload])
+
+
+def show(side: str, rows: int, run: Run) -> Run:
+    """A row of the table."""
+    products = [f"{run['gemm_fraction'][part]:.0%}" for part in ("decode", "train")] if "gemm_fraction" in run else []
+    say(side, rows, *(round(rate(run, workload)) for workload in WORKLOADS), *(products or ["", ""]))
+    return run
+
+
+def ratios(ours: list[Run], generate: list[Run]) -> dict[str, Any]:
+    """tina-lite over the fastest generate, at the rows compared."""
+    found = {}
+    for name, workload in (("generate", "natural"), ("generate_equal", "equal")):
+        by_weights: dict[str, list[float]] = {}
+        for run in generate:
+            by_weights.setdefault(run["weights"], []).append(rate(run, workload))
+        fastest = max(map(median, by_weights.values()))
+        found[name] = {str(COMPARED): round(median(rate(run, workload) for run in ours) / fastest, 2)}
+    return found
 
 
 def main() -> None:
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    say("lengths", "rows", "tina-lite, tokens/s", *(f"generate, {weights}" for weights in WEIGHTS), "ratio")
-    say(*["---"] * 7)
-    runs = [compare(*sys.argv[1:], workload, rows) for workload in ("natural", "equal") for rows in ROWS]
-    equal = {run["rows"]: run["ours"] for run in runs if run["workload"] == "equal"}
-    fractions = {
-        rows: {
-            "decode": run["products"] / median(run["seconds"]),
-            "train": run["update_products"] / median(run["update_seconds"]),
-        }
-        for rows, run in equal.items()
+    model_and_data = sys.argv[1:]
+    ours: dict[int, list[Run]] = {}
+    generate: list[Run] = []
+
+    def sample(rows: int) -> None:
+        run = measure(sys.executable, "rollout_ours.py", *model_and_data, str(rows))
+        ours.setdefault(rows, []).append(show(f"tina-lite, {run['dtype']}", rows, run))
+
+    def peer(weights: str, *workloads: str, limit_s: float = inf) -> Run:
+        given = (*model_and_data, str(COMPARED), weights, *workloads)
+        return measure(sys.executable, "rollout_generate.py", *given, limit_s=limit_s)
+
+    head("side", "rows", *(f"{workload}, tokens/s" for workload in WORKLOADS), "products, rollout", "products, update")
+    with in_time():
+        kept, dropped = worth_measuring(
+            WEIGHTS, lambda kind, limit_s: peer(kind, "warm-up", limit_s=limit_s)["seconds"]["warm-up"]
+        )
+        for kind, why in dropped.items():
+            say(f"generate, {kind}", COMPARED, f"{why}, not measured", "", "", "")
+        for turn in range(max(2, len(kept))):
+            sample(COMPARED)
+            weights = kept[turn % len(kept)]
+            generate.append(show(f"generate, {weights}", COMPARED, peer(weights, "warm-up", *WORKLOADS)))
+        for rows in ALONE:
+            sample(rows)
+    shares = {
+        rows: {part: median(run["gemm_fraction"][part] for run in runs) for part in ("train", "decode")}
+        for rows, runs in ours.items()
+        if "gemm_fraction" in runs[0]
     }
-    say("rows", "products in a rollout", "products in an update")
-    say(*["---"] * 3)
-    for rows, fraction in fractions.items():
-        say(rows, f"{fraction['decode']:.0%}", f"{fraction['train']:.0%}")
     result = {
-        "ratio": {
-            "generate": {str(run["rows"]): round(run["ratio"], 2) for run in runs if run["workload"] == "natural"},
-            "generate_equal": {str(run["rows"]): round(run["ratio"], 2) for run in runs if run["workload"] == "equal"},
-        },
-        "gemm_fraction": {name: round(value, 3) for name, value in fractions[ROWS[0]].items()},
-        "gemm_fraction_by_rows": fractions,
-        "runs": runs,
+        "ratio": ratios(ours[COMPARED], generate) if generate else {},
+        "gemm_fraction": {part: round(share, 3) for part, share in shares.get(COMPARED, {}).items()},
+        "gemm_fraction_by_rows": shares,
+        "ours": ours,
+        "generate": generate,
     }
     print(json.dumps(result))
 

@@ -1,14 +1,16 @@
-"""The other side of `bench/rollout.py`: the same completions by transformers' generate. Prints one JSON line.
+"""The other side of `bench/rollout.py`: the same completions by transformers' generate.
 
-The base alone, without adapter; a prompt's completions by num_return_sequences, as TRL asks for them.
+The base alone, without adapter; a prompt's completions by num_return_sequences, as TRL asks for them. Prints one JSON
+line. `python rollout_generate.py MODEL_FOLDER GSM8K.jsonl ROWS WEIGHTS WORKLOAD ...`
 """
 
 import json
 import sys
 import time
+from typing import Any
 
 import torch
-from rollout_task import REPEATS, lengths
+from rollout_task import lengths
 from step_task import GENERATIONS, MAX_COMPLETION, questions
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, LogitsProcessor, LogitsProcessorList
@@ -26,7 +28,7 @@ class EndsAt(LogitsProcessor):  # type: ignore[misc]
         return scores
 
 
-def load(folder: str, weights: str) -> torch.nn.Module:
+def load(folder: str, weights: str) -> Any:
     if weights != "nf4":
         return AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, weights))
     dtype = torch.bfloat16
@@ -37,9 +39,8 @@ def load(folder: str, weights: str) -> torch.nn.Module:
 
 
 def main() -> None:
-    folder, data, workload, count, weights = sys.argv[1:6]
+    folder, data, count, weights, *workloads = sys.argv[1:]
     rows = int(count)
-    ends = lengths(workload, rows)
     model, tokenizer = load(folder, weights).eval(), AutoTokenizer.from_pretrained(folder, padding_side="left")
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     chats = [[{"role": "user", "content": question}] for question, _ in questions(data, rows // GENERATIONS)]
@@ -48,8 +49,9 @@ def main() -> None:
     )
     width = prompts["input_ids"].shape[1]
     stop_id = tokenizer.eos_token_id
-    seconds = []
-    for step in range(REPEATS + 1):
+    seconds, tokens = {}, {}
+    for step, workload in enumerate(workloads):
+        ends = lengths(workload, rows)
         torch.manual_seed(step)
         started = time.perf_counter()
         out = model.generate(
@@ -64,11 +66,11 @@ def main() -> None:
             pad_token_id=tokenizer.pad_token_id,
             logits_processor=LogitsProcessorList([EndsAt(ends, stop_id, width)]),
         )
-        seconds.append(time.perf_counter() - started)
+        seconds[workload], tokens[workload] = time.perf_counter() - started, sum(ends)
         stops = (out[:, width:] == stop_id).int()
         if [int(row.argmax()) + 1 for row in stops] != ends:
             sys.exit(f"wanted completions of {ends} tokens")
-    print(json.dumps({"seconds": seconds[1:], "tokens": sum(ends), "weights": weights}))
+    print(json.dumps({"seconds": seconds, "tokens": tokens, "weights": weights}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""One side of `bench/rollout.py`: tokens a second by tina-lite's sampler, and the share of its products in that.
+"""One side of `bench/rollout.py`: seconds of rollouts and updates by tina-lite, and the share of its products in them.
 
-Prints one JSON line.
+Prints one JSON line. `python rollout_ours.py MODEL_FOLDER GSM8K.jsonl ROWS`
 """
 
 import json
@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from ours import dtype_of, make_learner, make_policy, make_prompts, make_sampler, score
 from products import forward_seconds, training_seconds
-from rollout_task import REPEATS, lengths
+from rollout_task import SHORTEST, WORKLOADS, lengths
 from step_task import GENERATIONS, MAX_COMPLETION, questions
 from torch import Tensor
 
 from tina_lite.policy.interface import Decoder, Prefix
+from tina_lite.policy.portable import PortablePolicy
 
 
 class EndsAt:
@@ -52,36 +53,39 @@ class EndsAt:
         self._left = self._left[rows]
 
 
-def main() -> None:
-    model, data, workload, count = sys.argv[1:5]
-    rows = int(count)
-    ends = lengths(workload, rows)
-    policy = make_policy(model)
-    stop_id = policy.tokenizer.eos_token_id
+def set_ends(policy: PortablePolicy, ends: list[int]) -> None:
+    """Rows end after these numbers of tokens; the caller may change them from rollout to rollout."""
+    stop_id, plain_decoder = policy.tokenizer.eos_token_id, policy.decoder
     policy.stop_ids = frozenset({stop_id})
-    plain_decoder = policy.decoder
     policy.decoder = lambda *sizes: EndsAt(plain_decoder(*sizes), ends, stop_id)  # type: ignore[method-assign]
+
+
+def main() -> None:
+    model, data, count = sys.argv[1:]
+    rows = int(count)
+    policy, ends = make_policy(model), [SHORTEST]
+    set_ends(policy, ends)
     prompts = make_prompts(policy, questions(data, rows // GENERATIONS))
-    sampler, seconds = make_sampler(policy), []
-    for step in range(REPEATS + 1):
+    sampler, learner = make_sampler(policy), make_learner(policy)
+    rollout_s, update_s, tokens = {}, {}, {}
+    for step, workload in enumerate(("warm-up", *WORKLOADS)):
+        ends[:] = lengths(workload, rows)
         started = time.perf_counter()
         groups = sampler.rollout(prompts, GENERATIONS, step).groups
-        seconds.append(time.perf_counter() - started)
+        rollout_s[workload], tokens[workload] = time.perf_counter() - started, sum(ends)
         sampled = [len(completion.ids) for group in groups for completion in group.completions]
         if sampled != ends:
             sys.exit(f"wanted completions of {ends} tokens, sampled {sampled}")
-    result: dict[str, Any] = {"seconds": seconds[1:], "tokens": sum(ends), "dtype": dtype_of(policy)}
-    if workload == "equal" and policy._dense is not None:
-        result["products"] = MAX_COMPLETION * forward_seconds(policy._dense, rows)
-        learner, updates = make_learner(policy), []
         scored = score("full", groups)
-        for step in range(REPEATS + 1):
-            started = time.perf_counter()
-            learner.update(scored, 1e-5, step)
-            updates.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        learner.update(scored, 1e-5, step)
+        update_s[workload] = time.perf_counter() - started
+    result: dict[str, Any] = {"dtype": dtype_of(policy), "seconds": rollout_s, "update_s": update_s, "tokens": tokens}
+    if policy._dense is not None:
         read = sum(len(prompt.ids) for prompt in prompts) + rows * (MAX_COMPLETION - 1)
-        result["update_seconds"] = updates[1:]
-        result["update_products"] = training_seconds(policy._dense, read, rows * MAX_COMPLETION)
+        decode = MAX_COMPLETION * forward_seconds(policy._dense, rows) / rollout_s["equal"]
+        train = training_seconds(policy._dense, read, rows * MAX_COMPLETION) / update_s["equal"]
+        result["gemm_fraction"] = {"train": train, "decode": decode}
     print(json.dumps(result))
 
 

@@ -5,11 +5,13 @@ from zlib import crc32
 from step_task import MAX_COMPLETION
 
 SHORTEST = 8
-REPEATS = 3
+WORKLOADS = ("natural", "equal")
 
 
 def lengths(workload: str, rows: int) -> list[int]:
-    """Tokens of each completion, end of text included: equal, or spread evenly by a hash."""
+    """Tokens of each completion, end of text included: SHORTEST each, all of them, or spread evenly by a hash."""
+    if workload == "warm-up":
+        return [SHORTEST] * rows
     if workload == "equal":
         return [MAX_COMPLETION] * rows
     return [SHORTEST + crc32(f"row {row}".encode()) % (MAX_COMPLETION - SHORTEST + 1) for row in range(rows)]

@@ -3,8 +3,9 @@
 Usage:
     python bench/step.py PEER_PYTHON MODEL_FOLDER GSM8K.jsonl
 
-Two workloads: full (every completion runs to 64 tokens, hashed rewards give every group variance) and natural
-(end-of-text allowed, real rewards). TRL runs at float32 and at bfloat16 in turn; the faster one counts. A table goes to
+Two workloads: natural (end of text allowed, real rewards) and full (every completion runs to 64 tokens, hashed rewards
+give every group variance). Each process takes a short step to warm up, then one of each. A B A B; where two of TRL's
+dtypes are worth measuring, each has one turn, and the faster counts. Peaks are of whole processes. A table goes to
 stderr, one JSON object to stdout.
 """
 
@@ -13,41 +14,53 @@ import sys
 from statistics import median
 from typing import Any
 
-from sides import measure
+from peer import NAME, dtypes_worth_measuring
+from sides import head, in_time, measure, say
+
+WORKLOADS = ("natural", "full")
+ROUNDS = 2
+Run = dict[str, Any]
 
 
-def compare(peer: str, model: str, data: str, workload: str) -> dict[str, Any]:
-    """A B A B: ours, TRL in float32, ours, TRL in bfloat16."""
-    ours, theirs = [], []
-    for dtype in ("float32", "bfloat16"):
-        ours.append(measure(sys.executable, "step_ours.py", model, data, workload))
-        theirs.append(measure(peer, "step_trl.py", model, data, workload, dtype))
-        for name, run in (("ours", ours[-1]), ("TRL", theirs[-1])):
-            run["seconds"] = run["seconds"][1:]  # the first step warms up
-            steps = ", ".join(f"{value:.1f}" for value in run["seconds"])
-            memory = f"{run['peak_bytes'] / 1e9:.2f} GB"
-            print(f"{workload:8} {name:5} {run['dtype']:9} {steps} s a step, {memory}", file=sys.stderr)
-    best = min(theirs, key=lambda run: median(run["seconds"]))
-    our_seconds = [value for run in ours for value in run["seconds"]]
-    return {
-        "ours": ours,
-        "trl": theirs,
-        "ratio": median(best["seconds"]) / median(our_seconds),
-        "ratio_range": [min(best["seconds"]) / max(our_seconds), max(best["seconds"]) / min(our_seconds)],
-        "memory_ratio": max(run["peak_bytes"] for run in ours) / best["peak_bytes"],
-    }
+def show(trainer: str, run: Run) -> Run:
+    """A row for each workload of a process."""
+    for workload, seconds, tokens in zip(WORKLOADS, run["seconds"][1:], run["tokens"][1:], strict=True):
+        say(workload, trainer, run["dtype"], f"{seconds:.1f}", tokens, f"{run['peak_bytes'] / 1e9:.2f}")
+    return run
+
+
+def ratios(ours: list[Run], theirs: list[Run]) -> dict[str, Any]:
+    """TRL at its faster dtype over tina-lite."""
+    step, spread = {}, {}
+    for index, workload in enumerate(WORKLOADS, start=1):
+        seconds = [run["seconds"][index] for run in ours]
+        dtypes = {run["dtype"]: [other["seconds"][index] for other in theirs if other["dtype"] == run["dtype"]]
+                  for run in theirs}  # fmt: skip
+        fastest = min(dtypes.values(), key=median)
+        step[workload] = round(median(fastest) / median(seconds), 2)
+        spread[workload] = [round(min(fastest) / max(seconds), 2), round(max(fastest) / min(seconds), 2)]
+    # the worst of ours over the best of theirs
+    memory = max(run["peak_bytes"] for run in ours) / min(run["peak_bytes"] for run in theirs)
+    return {"step": step, "step_range": spread, "memory": round(memory, 3)}
 
 
 def main() -> None:
     if len(sys.argv) != 4:
         sys.exit(__doc__)
     peer, model, data = sys.argv[1:]
-    results = {workload: compare(peer, model, data, workload) for workload in ("natural", "full")}
-    ratio = {
-        "step": {workload: round(result["ratio"], 2) for workload, result in results.items()},
-        "memory": round(max(result["memory_ratio"] for result in results.values()), 3),
-    }
-    print(json.dumps({"ratio": ratio, "runs": results}))
+    ours: list[Run] = []
+    theirs: list[Run] = []
+    head("workload", "trainer", "dtype", "seconds", "completion tokens", "peak resident, GB")
+    with in_time():
+        dtypes, dropped = dtypes_worth_measuring(peer, model, data)
+        for dtype, why in dropped.items():
+            say("both", NAME, dtype, f"{why}, not measured", "", "")
+        for turn in range(ROUNDS):
+            ours.append(show("tina-lite", measure(sys.executable, "step_ours.py", model, data, "warm-up", *WORKLOADS)))
+            dtype = dtypes[turn % len(dtypes)]
+            theirs.append(show(NAME, measure(peer, "step_trl.py", model, data, dtype, "warm-up", *WORKLOADS)))
+    ratio = ratios(ours, theirs) if theirs else {}
+    print(json.dumps({"ratio": ratio, "ours": ours, "trl": theirs}))
 
 
 if __name__ == "__main__":

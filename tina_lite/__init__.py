@@ -5,6 +5,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tina_lite.threads import spin_briefly
 from tina_lite.version import VERSION
 
 __version__ = VERSION
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from tina_lite.launch import run
     from tina_lite.recipe import Recipe
     from tina_lite.rewards import reward
+
+spin_briefly()  # here, as nothing of the package loads torch before
 
 _HOMES = {"run": "tina_lite.launch", "Recipe": "tina_lite.recipe", "reward": "tina_lite.rewards"}
 
