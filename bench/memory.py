@@ -11,7 +11,7 @@ import json
 import sys
 from typing import Any
 
-from peer import NAME, dtypes_worth_measuring
+from peer import DTYPES, NAME, dtypes_worth_measuring, step
 from sides import head, in_time, measure, say
 
 
@@ -25,14 +25,18 @@ def main() -> None:
         ours = result["ours"] = measure(sys.executable, "memory_ours.py", model, data)
         for phase, peak in ours["peak_bytes"].items():
             say("tina-lite", ours["dtype"], phase, f"{peak / 1e9:.2f}")
-        dtypes, dropped = dtypes_worth_measuring(peer, model, data)
-        for dtype, why in dropped.items():
-            say(NAME, dtype, f"{why}, not measured", "")
         result["trl"] = []
-        for dtype in dtypes:
-            trl = measure(peer, "step_trl.py", model, data, dtype, "warm-up", "full")
+        waiting = [DTYPES[0]]
+        while waiting:
+            dtype = waiting.pop()
+            trl = step(peer, model, data, dtype, "full")
             say(NAME, dtype, "all", f"{trl['peak_bytes'] / 1e9:.2f}")
             result["trl"].append(trl)
+            if dtype == DTYPES[0]:
+                kept, dropped = dtypes_worth_measuring(peer, model, data, trl)
+                waiting = [other for other in kept if other != dtype]
+                for name, why in dropped.items():
+                    say(NAME, name, f"{why}, not measured further", "")
             faster = min(result["trl"], key=lambda run: run["seconds"][1])
             result["ratio"]["memory"] = round(max(ours["peak_bytes"].values()) / faster["peak_bytes"], 3)
     print(json.dumps(result))

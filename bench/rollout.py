@@ -19,7 +19,7 @@ from rollout_task import WORKLOADS
 from sides import head, in_time, measure, say, worth_measuring
 
 COMPARED, ALONE = 16, (32, 64)
-WEIGHTS = ("bfloat16", "nf4", "float32")
+WEIGHTS = ("float32", "bfloat16", "nf4")
 Run = dict[str, Any]
 
 

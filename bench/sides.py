@@ -26,6 +26,9 @@ MUCH_SLOWER = 1.5
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes")
 
 
+NOTHING: Mapping[str, tuple[float, float]] = {}
+
+
 class OutOfTime(Exception):
     """BENCH_MINUTES are over."""
 
@@ -97,15 +100,20 @@ def time_left(limit_s: float = inf) -> float:
     return max(0.0, min(limit_s, DEADLINE - time.monotonic()))
 
 
-def worth_measuring(kinds: Sequence[str], probe: Callable[[str, float], float]) -> tuple[list[str], dict[str, str]]:
+def worth_measuring(
+    kinds: Sequence[str], probe: Callable[[str, float], float], known: Mapping[str, tuple[float, float]] = NOTHING
+) -> tuple[list[str], dict[str, str]]:
     """Which kinds of a peer are not much slower than its fastest, in their order, and what is said of the others.
 
     `probe(kind, limit_s)` gives the seconds of a little work, or raises TookTooLong once its process has run for
-    `limit_s`, which is as much slower than the fastest process so far.
+    `limit_s`, which is as much slower than the fastest process so far. `known` has those seconds, and its process's, of
+    kinds that need no probe.
     """
-    seconds: dict[str, float] = {}
-    wall_s = inf
+    seconds = {kind: work_s for kind, (work_s, _) in known.items()}
+    wall_s = min((whole_s for _, whole_s in known.values()), default=inf)
     for kind in kinds:
+        if kind in known:
+            continue
         started = time.monotonic()
         try:
             seconds[kind] = probe(kind, MUCH_SLOWER * wall_s)

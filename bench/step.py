@@ -4,8 +4,8 @@ Usage:
     python bench/step.py PEER_PYTHON MODEL_FOLDER GSM8K.jsonl
 
 Two workloads: natural (end of text allowed, real rewards) and full (every completion runs to 64 tokens, hashed rewards
-give every group variance). Each process takes a short step to warm up, then one of each. A B A B; where two of TRL's
-dtypes are worth measuring, each has one turn, and the faster counts. Peaks are of whole processes. A table goes to
+give every group variance). Each process takes a short step to warm up, then one of each. A B A B; TRL's second turn is
+in bfloat16 where that is worth measuring, and the faster dtype counts. Peaks are of whole processes. A table goes to
 stderr, one JSON object to stdout.
 """
 
@@ -14,7 +14,7 @@ import sys
 from statistics import median
 from typing import Any
 
-from peer import NAME, dtypes_worth_measuring
+from peer import DTYPES, NAME, dtypes_worth_measuring, step
 from sides import head, in_time, measure, say
 
 WORKLOADS = ("natural", "full")
@@ -31,17 +31,17 @@ def show(trainer: str, run: Run) -> Run:
 
 def ratios(ours: list[Run], theirs: list[Run]) -> dict[str, Any]:
     """TRL at its faster dtype over tina-lite."""
-    step, spread = {}, {}
+    times, spread = {}, {}
     for index, workload in enumerate(WORKLOADS, start=1):
         seconds = [run["seconds"][index] for run in ours]
         dtypes = {run["dtype"]: [other["seconds"][index] for other in theirs if other["dtype"] == run["dtype"]]
                   for run in theirs}  # fmt: skip
         fastest = min(dtypes.values(), key=median)
-        step[workload] = round(median(fastest) / median(seconds), 2)
+        times[workload] = round(median(fastest) / median(seconds), 2)
         spread[workload] = [round(min(fastest) / max(seconds), 2), round(max(fastest) / min(seconds), 2)]
     # the worst of ours over the best of theirs
     memory = max(run["peak_bytes"] for run in ours) / min(run["peak_bytes"] for run in theirs)
-    return {"step": step, "step_range": spread, "memory": round(memory, 3)}
+    return {"step": times, "step_range": spread, "memory": round(memory, 3)}
 
 
 def main() -> None:
@@ -52,13 +52,15 @@ def main() -> None:
     theirs: list[Run] = []
     head("workload", "trainer", "dtype", "seconds", "completion tokens", "peak resident, GB")
     with in_time():
-        dtypes, dropped = dtypes_worth_measuring(peer, model, data)
-        for dtype, why in dropped.items():
-            say("both", NAME, dtype, f"{why}, not measured", "", "")
+        dtype = DTYPES[0]
         for turn in range(ROUNDS):
             ours.append(show("tina-lite", measure(sys.executable, "step_ours.py", model, data, "warm-up", *WORKLOADS)))
-            dtype = dtypes[turn % len(dtypes)]
-            theirs.append(show(NAME, measure(peer, "step_trl.py", model, data, dtype, "warm-up", *WORKLOADS)))
+            theirs.append(show(NAME, step(peer, model, data, dtype, *WORKLOADS)))
+            if turn == 0:
+                kept, dropped = dtypes_worth_measuring(peer, model, data, theirs[0])
+                dtype = kept[-1]
+                for name, why in dropped.items():
+                    say("both", NAME, name, f"{why}, not measured further", "", "")
     ratio = ratios(ours, theirs) if theirs else {}
     print(json.dumps({"ratio": ratio, "ours": ours, "trl": theirs}))
 
