@@ -23,7 +23,7 @@ from typing import Any
 
 from learning_task import PROMPTS, RECIPE, SEEDS, STEPS, WINDOW
 from peer import NAME
-from sides import head, in_time, measure, say
+from sides import begin_table, head, in_time, measure, say
 
 from tina_lite.recipe import Recipe
 
@@ -89,9 +89,7 @@ def show(curve: str, dtype: str, rows: list[dict[str, Any]]) -> None:
     """The table of a curve's windows."""
     seeds = len(rows[0]["ours"])
     print(f"\n{curve}, mean ± standard deviation over {seeds} seeds; TRL's adapter {dtype}\n", file=sys.stderr)
-    columns = ("steps", "tina-lite", "TRL", "difference", "allowed", "agree")
-    say(*columns)
-    say(*["---"] * len(columns))
+    begin_table("steps", "tina-lite", "TRL", "difference", "allowed", "agree")
     for row in rows:
         means = (f"{fmean(row[side]):.3f} ± {stdev(row[side]):.3f}" for side in ("ours", "trl"))
         say(row["steps"], *means, f"{row['difference']:+.3f}", f"{row['allowed']:.3f}", "yes" if row["agree"] else "NO")

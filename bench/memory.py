@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from peer import DTYPES, NAME, dtypes_worth_measuring, step
-from sides import head, in_time, measure, say
+from sides import Run, head, in_time, measure, say
 
 
 def main() -> None:
@@ -20,26 +20,30 @@ def main() -> None:
         sys.exit(__doc__)
     peer, model, data = sys.argv[1:]
     result: dict[str, Any] = {"ratio": {}}
+    trl: list[Run] = []
+
+    def measure_trl(dtype: str) -> Run:
+        run = step(peer, model, data, dtype, "full")
+        say(NAME, dtype, "all", f"{run['peak_bytes'] / 1e9:.2f}")
+        trl.append(run)
+        return run
+
     head("trainer", "dtype", "phase", "peak resident, GB")
     with in_time():
         ours = result["ours"] = measure(sys.executable, "memory_ours.py", model, data)
         for phase, peak in ours["peak_bytes"].items():
             say("tina-lite", ours["dtype"], phase, f"{peak / 1e9:.2f}")
-        result["trl"] = []
-        waiting = [DTYPES[0]]
-        while waiting:
-            dtype = waiting.pop()
-            trl = step(peer, model, data, dtype, "full")
-            say(NAME, dtype, "all", f"{trl['peak_bytes'] / 1e9:.2f}")
-            result["trl"].append(trl)
-            if dtype == DTYPES[0]:
-                kept, dropped = dtypes_worth_measuring(peer, model, data, trl)
-                waiting = [other for other in kept if other != dtype]
-                for name, why in dropped.items():
-                    say(NAME, name, f"{why}, not measured further", "")
-            faster = min(result["trl"], key=lambda run: run["seconds"][1])
-            result["ratio"]["memory"] = round(max(ours["peak_bytes"].values()) / faster["peak_bytes"], 3)
-    print(json.dumps(result))
+        first = measure_trl(DTYPES[0])
+        kept, dropped = dtypes_worth_measuring(peer, model, data, first)
+        for dtype, why in dropped.items():
+            say(NAME, dtype, f"{why}, not measured further", "")
+        for dtype in kept:
+            if dtype != DTYPES[0]:
+                measure_trl(dtype)
+    if trl:
+        faster = min(trl, key=lambda run: run["seconds"][1])
+        result["ratio"]["memory"] = round(max(result["ours"]["peak_bytes"].values()) / faster["peak_bytes"], 3)
+    print(json.dumps({**result, "trl": trl}))
 
 
 if __name__ == "__main__":

@@ -1,25 +1,22 @@
 """TRL's GRPOTrainer as a peer: which dtype it is measured in."""
 
 import time
-from typing import Any
 
-from sides import measure, worth_measuring
+from sides import Run, measure, worth_measuring
 
 NAME = "TRL 1.16.0"
 DTYPES = ("float32", "bfloat16")
 """The first is measured before anything is known of the others: it is nowhere very slow."""
 
 
-def step(peer: str, model: str, data: str, dtype: str, *workloads: str) -> dict[str, Any]:
+def step(peer: str, model: str, data: str, dtype: str, *workloads: str) -> Run:
     """A process that warms up and takes a step of each workload; what it prints, and its own seconds."""
     started = time.monotonic()
     run = measure(peer, "step_trl.py", model, data, dtype, "warm-up", *workloads)
     return {**run, "whole_s": time.monotonic() - started}
 
 
-def dtypes_worth_measuring(
-    peer: str, model: str, data: str, measured: dict[str, Any]
-) -> tuple[list[str], dict[str, str]]:
+def dtypes_worth_measuring(peer: str, model: str, data: str, measured: Run) -> tuple[list[str], dict[str, str]]:
     """By the warm-up of each, 16 completions of 8 tokens; those left out, with what is said of them.
 
     `measured` is a process of the first dtype, which needs no probe of its own.

@@ -11,19 +11,19 @@ measured, of rollout and update. A table goes to stderr, one JSON object to stdo
 
 import json
 import sys
+from functools import partial
 from math import inf
 from statistics import median
 from typing import Any
 
 from rollout_task import WORKLOADS
-from sides import head, in_time, measure, say, worth_measuring
+from sides import Run, by_kind, head, in_time, measure, say, worth_measuring
 
 COMPARED, ALONE = 16, (32, 64)
 WEIGHTS = ("float32", "bfloat16", "nf4")
-Run = dict[str, Any]
 
 
-def rate(run: Run, workload: str) -> float:
+def rate(workload: str, run: Run) -> float:
     """Completion tokens a second."""
     return float(run["tokens"][workload] / run["seconds"][workload])
 
@@ -31,7 +31,7 @@ def rate(run: Run, workload: str) -> float:
 def show(side: str, rows: int, run: Run) -> Run:
     """A row of the table."""
     products = [f"{run['gemm_fraction'][part]:.0%}" for part in ("decode", "train")] if "gemm_fraction" in run else []
-    say(side, rows, *(round(rate(run, workload)) for workload in WORKLOADS), *(products or ["", ""]))
+    say(side, rows, *(round(rate(workload, run)) for workload in WORKLOADS), *(products or ["", ""]))
     return run
 
 
@@ -39,11 +39,9 @@ def ratios(ours: list[Run], generate: list[Run]) -> dict[str, Any]:
     """tina-lite over the fastest generate, at the rows compared."""
     found = {}
     for name, workload in (("generate", "natural"), ("generate_equal", "equal")):
-        by_weights: dict[str, list[float]] = {}
-        for run in generate:
-            by_weights.setdefault(run["weights"], []).append(rate(run, workload))
-        fastest = max(map(median, by_weights.values()))
-        found[name] = {str(COMPARED): round(median(rate(run, workload) for run in ours) / fastest, 2)}
+        rate_of = partial(rate, workload)
+        fastest = max(map(median, by_kind(generate, "weights", rate_of)))
+        found[name] = {str(COMPARED): round(median(map(rate_of, ours)) / fastest, 2)}
     return found
 
 

@@ -24,9 +24,13 @@ DEADLINE = time.monotonic() + 60 * MINUTES
 MUCH_SLOWER = 1.5
 """A peer's kind that a probe shows to be so many times slower than its fastest is not measured further."""
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes")
-
-
+WIDE = {"avx2": "AVX2", "avx512f": "AVX512", "avx512_bf16": "AVX512-bf16", "amx_bf16": "AMX"}
+"""Instructions that matter here, by the kernel's names."""
 NOTHING: Mapping[str, tuple[float, float]] = {}
+
+
+Run = dict[str, Any]
+"""What one process measured."""
 
 
 class OutOfTime(Exception):
@@ -46,13 +50,13 @@ def in_time() -> Iterator[None]:
         print(f"\nthe {MINUTES:g} minutes are over (BENCH_MINUTES): this is what was measured", file=sys.stderr)
 
 
-def measure(python: str, script: str, *arguments: str, limit_s: float = inf, **environment: str) -> dict[str, Any]:
+def measure(python: str, script: str, *arguments: str, limit_s: float = inf, **environment: str) -> Run:
     """Run a script of this folder by this interpreter; the last line that it prints is its result in JSON.
 
     OutOfTime if BENCH_MINUTES end first, TookTooLong if `limit_s` do.
     """
     (out,) = run([[python, str(HERE / script), *arguments]], limit_s=limit_s, **environment)
-    result: dict[str, Any] = json.loads(out.splitlines()[-1])
+    result: Run = json.loads(out.splitlines()[-1])
     return result
 
 
@@ -120,15 +124,23 @@ def worth_measuring(
         except TookTooLong:
             seconds[kind] = inf
         wall_s = min(wall_s, time.monotonic() - started)
-    fastest = min(seconds.values())
+    fastest_kind = min(seconds, key=seconds.__getitem__)
+    fastest = seconds[fastest_kind]
+
+    def why_dropped(kind: str) -> str:
+        times = f"{seconds[kind] / fastest:.1f}" if seconds[kind] < inf else f"over {MUCH_SLOWER}"
+        return f"{times} times slower than {fastest_kind} in a probe"
+
     kept = [kind for kind in kinds if seconds[kind] < MUCH_SLOWER * fastest]
-    dropped = {
-        kind: f"{f'{seconds[kind] / fastest:.1f}' if seconds[kind] < inf else f'over {MUCH_SLOWER}'} times slower than "
-        f"{min(seconds, key=seconds.__getitem__)} in a probe"
-        for kind in kinds
-        if kind not in kept
-    }
-    return kept, dropped
+    return kept, {kind: why_dropped(kind) for kind in kinds if kind not in kept}
+
+
+def by_kind(runs: Sequence[Run], name: str, value: Callable[[Run], float]) -> list[list[float]]:
+    """A value of each run, of those together whose field `name` is the same."""
+    values: dict[str, list[float]] = {}
+    for run_of_kind in runs:
+        values.setdefault(run_of_kind[name], []).append(value(run_of_kind))
+    return list(values.values())
 
 
 def head(*columns: str) -> None:
@@ -136,6 +148,10 @@ def head(*columns: str) -> None:
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     python = ".".join(map(str, sys.version_info[:3]))
     print(f"\n{date.today()}, {machine()}; Python {python}, {versions}\n", file=sys.stderr)
+    begin_table(*columns)
+
+
+def begin_table(*columns: str) -> None:
     say(*columns)
     say(*["---"] * len(columns))
 
@@ -152,6 +168,3 @@ def machine() -> str:
     wide = [what for flag, what in WIDE.items() if f" {flag} " in f"{facts} ".replace("\n", " ")]
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
     return f"{os.cpu_count()} cores of {name} ({', '.join(wide) or 'no AVX2'}), {memory:.0f} GB"
-
-
-WIDE = {"avx2": "AVX2", "avx512f": "AVX512", "avx512_bf16": "AVX512-bf16", "amx_bf16": "AMX"}

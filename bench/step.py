@@ -11,15 +11,14 @@ stderr, one JSON object to stdout.
 
 import json
 import sys
+from functools import partial
 from statistics import median
 from typing import Any
 
 from peer import DTYPES, NAME, dtypes_worth_measuring, step
-from sides import head, in_time, measure, say
+from sides import Run, by_kind, head, in_time, measure, say
 
 WORKLOADS = ("natural", "full")
-ROUNDS = 2
-Run = dict[str, Any]
 
 
 def show(trainer: str, run: Run) -> Run:
@@ -29,14 +28,18 @@ def show(trainer: str, run: Run) -> Run:
     return run
 
 
+def seconds_at(index: int, run: Run) -> float:
+    """Of one step of a process."""
+    return float(run["seconds"][index])
+
+
 def ratios(ours: list[Run], theirs: list[Run]) -> dict[str, Any]:
     """TRL at its faster dtype over tina-lite."""
     times, spread = {}, {}
     for index, workload in enumerate(WORKLOADS, start=1):
-        seconds = [run["seconds"][index] for run in ours]
-        dtypes = {run["dtype"]: [other["seconds"][index] for other in theirs if other["dtype"] == run["dtype"]]
-                  for run in theirs}  # fmt: skip
-        fastest = min(dtypes.values(), key=median)
+        seconds_of = partial(seconds_at, index)
+        seconds = list(map(seconds_of, ours))
+        fastest = min(by_kind(theirs, "dtype", seconds_of), key=median)
         times[workload] = round(median(fastest) / median(seconds), 2)
         spread[workload] = [round(min(fastest) / max(seconds), 2), round(max(fastest) / min(seconds), 2)]
     # the worst of ours over the best of theirs
@@ -50,17 +53,18 @@ def main() -> None:
     peer, model, data = sys.argv[1:]
     ours: list[Run] = []
     theirs: list[Run] = []
+
+    def turn(dtype: str) -> None:
+        ours.append(show("tina-lite", measure(sys.executable, "step_ours.py", model, data, "warm-up", *WORKLOADS)))
+        theirs.append(show(NAME, step(peer, model, data, dtype, *WORKLOADS)))
+
     head("workload", "trainer", "dtype", "seconds", "completion tokens", "peak resident, GB")
     with in_time():
-        dtype = DTYPES[0]
-        for turn in range(ROUNDS):
-            ours.append(show("tina-lite", measure(sys.executable, "step_ours.py", model, data, "warm-up", *WORKLOADS)))
-            theirs.append(show(NAME, step(peer, model, data, dtype, *WORKLOADS)))
-            if turn == 0:
-                kept, dropped = dtypes_worth_measuring(peer, model, data, theirs[0])
-                dtype = kept[-1]
-                for name, why in dropped.items():
-                    say("both", NAME, name, f"{why}, not measured further", "", "")
+        turn(DTYPES[0])
+        kept, dropped = dtypes_worth_measuring(peer, model, data, theirs[0])
+        for dtype, why in dropped.items():
+            say("both", NAME, dtype, f"{why}, not measured further", "", "")
+        turn(kept[-1])
     ratio = ratios(ours, theirs) if theirs else {}
     print(json.dumps({"ratio": ratio, "ours": ours, "trl": theirs}))
 

@@ -5,6 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+SMALL = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 256,
+}
+"""Sizes that random models of the tests share; each test adds its own."""
+
 
 def change_json(path: Path, **changes: Any) -> None:
     """Fields of a JSON object; None takes one away."""

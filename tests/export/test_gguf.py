@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model_files import random_model
+from model_files import SMALL, random_model
 
 from tina_lite.errors import BadInput
 from tina_lite.export.gguf import READ_AS, export_gguf, refuse_unless_known, rope_factors
@@ -13,17 +13,7 @@ from tina_lite.export.gguf_tokenizer import CONTROL, NORMAL, UNUSED, USER_DEFINE
 from tina_lite.opened import resolve
 from tina_lite.policy.loading import load_tokenizer
 
-SIZES = {
-    "vocab_size": 448,
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 256,
-    "eos_token_id": 1,
-    "bos_token_id": None,
-}
+SIZES = {**SMALL, "vocab_size": 448, "num_key_value_heads": 2, "eos_token_id": 1, "bos_token_id": None}
 OTHERS = {"mistral": {"sliding_window": None}, "qwen3": {"head_dim": 128}}  # which transformers takes for granted
 STRETCHED = {
     "rope_type": "llama3",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from model_files import random_model
+from model_files import SMALL, random_model
 
 RECIPE = """\
 name: case
@@ -26,12 +26,8 @@ ROWS = [{"question": f"What is {n}+3?", "answer": str(n + 3)} for n in range(40)
 
 
 SIZES = {
+    **SMALL,
     "vocab_size": 448,
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "max_position_embeddings": 256,
     "tie_word_embeddings": False,
     "bos_token_id": None,
     "eos_token_id": 1,

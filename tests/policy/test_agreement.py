@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from model_files import random_model
+from model_files import SMALL, random_model
 
 from tina_lite.errors import BadInput
 from tina_lite.policy import TokenBatch, agreement
@@ -14,18 +14,7 @@ from tina_lite.policy.logprobs import token_logprobs
 
 pytestmark = pytest.mark.slow
 
-SIZES = {
-    "vocab_size": 384,
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 256,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-}
+SIZES = {**SMALL, "vocab_size": 384, "num_key_value_heads": 2, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 LLAMA = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 PHI3 = ("qkv_proj", "o_proj", "gate_up_proj", "down_proj")
 KINDS = {

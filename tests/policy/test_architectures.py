@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from model_files import random_model
+from model_files import SMALL, random_model
 
 from tina_lite.policy import TokenBatch
 from tina_lite.policy import portable as portable_module
@@ -15,15 +15,7 @@ BATCH = TokenBatch(
     prompts=((5, 6, 7, 30, 31), (9, 10, 50), (11, 12, 13, 14)),
     completions=(((40, 41, 42), (43, 44, 45, 46, 47, 48, 49)), ((60, 61, 62, 63, 64, 65),), ((70,), (71, 72))),
 )
-SIZES = {
-    "vocab_size": 384,
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 256,
-}
+SIZES = {**SMALL, "vocab_size": 384, "num_hidden_layers": 3, "num_key_value_heads": 2}
 OTHERS = {"mistral": {"sliding_window": None}, "qwen3": {"head_dim": 32}}
 
 
