@@ -1,6 +1,6 @@
 """Why a completion got nothing from a reward, in words: from the text alone, without asking the reward again."""
 
-from tina_lite.answers import last_boxed
+from tina_lite.answers import boxed_answer
 from tina_lite.console.text import fold, one_line
 from tina_lite.runs.events import Sample
 
@@ -33,7 +33,7 @@ def _reason(name: str, sample: Sample) -> str:
     if sample.rewards[name] is None:
         return f"{one_line(name)} could not judge it"
     if name in COMPARED:
-        gold, box = _brief(sample.answer), last_boxed(sample.completion)
+        gold, box = _brief(sample.answer), boxed_answer(sample.completion)
         return f"its answer is {_brief(box)}, the gold {gold}" if box else f"no \\boxed{{}} answer, the gold is {gold}"
     if name in TAGGED:
         tags = sample.completion.count("</think>")

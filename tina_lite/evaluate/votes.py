@@ -2,9 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
-from tina_lite.answers import LONGEST_ANSWER, bare, last_boxed
-from tina_lite.rewards.numbers import Number, number_in_text, plain_number
+from tina_lite.answers import LONGEST_ANSWER, bare, boxed_answer, tagged_answer
+from tina_lite.answers.in_text import number_stated
+from tina_lite.answers.kinds import Formula, Kind, Number
+from tina_lite.answers.reading import kind_of
 
 RIGHT = "right"
 """The one vote of all completions that were judged right, in whatever way they write the answer."""
@@ -26,13 +29,15 @@ def majority_share(texts: Sequence[str], right: Sequence[bool]) -> float:
     return 1 / len(leaders) if RIGHT in leaders else 0.0
 
 
-def _vote(text: str, is_right: bool) -> str | None:
+def _vote(text: str, is_right: bool) -> Kind | str | None:
     if is_right:
         return RIGHT
-    boxed = last_boxed(text)
-    if boxed is None:
-        found = number_in_text(text)
-        return f"={found.value}" if isinstance(found, Number) else None
-    answer = bare(boxed)[:LONGEST_ANSWER]
-    number = plain_number(answer)
-    return f"={number.value}" if number else "".join(answer.split()) or None
+    stated = boxed_answer(text)
+    if stated is None:
+        stated = tagged_answer(text)
+    if stated is None:
+        return number_stated(text)
+    kind = kind_of(bare(stated)[:LONGEST_ANSWER])
+    if isinstance(kind, Number):
+        return replace(kind, rounded=False, unit="", name="")
+    return Formula("".join(kind.text.split())) if isinstance(kind, Formula) and kind.text else kind

@@ -1,7 +1,8 @@
 """The accuracy reward: does the completion's final answer equal the gold?
 
-Plain numbers and literal matches are judged here; the rest goes to math-verify in a worker process with a wall-clock
-limit, so that sympy can neither hang nor bloat the run. Verdicts are kept.
+What is plainly a number, a word, a date, a choice or a list of such is compared as that (tina_lite/answers); the rest
+goes to math-verify in a worker process with a wall-clock limit, so that sympy can neither hang nor bloat the run.
+Verdicts are kept.
 """
 
 import atexit
@@ -14,11 +15,14 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from tina_lite.answers import bare, comparable, final_answer, is_sane, last_boxed
+from tina_lite.answers import bare, boxed_answer, comparable, final_answer, is_sane, tagged_answer
+from tina_lite.answers.in_text import right_in_text
+from tina_lite.answers.reading import kind_of
+from tina_lite.answers.sameness import same
+from tina_lite.answers.spelling import one_spelling
 from tina_lite.rewards.calling import Failure
 from tina_lite.rewards.completions import Completions, contents
 from tina_lite.rewards.golds import Verdict, best_of, each_gold
-from tina_lite.rewards.numbers import Number, number_in_text, plain_number, same_in_base, same_number
 from tina_lite.rewards.registry import reward
 from tina_lite.rewards.workers import LOST, Lost, WorkerPool
 
@@ -46,7 +50,8 @@ class Question(NamedTuple):
 def accuracy(completions: Completions, answer: Sequence[object]) -> list[float | Failure | None]:
     r"""1 if the completion's answer equals the gold, else 0; None where the gold cannot be parsed.
 
-    The answer is the last `\boxed{}` whose braces balance; without one, what math-verify finds in the text.
+    The answer is that of the last `\boxed{}` whose braces balance, or of all boxes of one last statement; without one,
+    of the last `<answer>` tags; else what the text announces, or its last number.
     Range: 0 or 1. Source: DeepSeek-R1 (arXiv 2501.12948), section 2.2.2; equality is math-verify's.
 
     >>> from tina_lite.rewards.completions import chat
@@ -86,25 +91,20 @@ def _quick_verdict(text: str, raw_gold: object) -> bool | Question | None:
     gold = "" if raw_gold is None else final_answer(str(raw_gold))
     if not comparable(gold):
         return None
-    boxed = last_boxed(text)
-    if boxed is None:
-        return _quick_verdict_on_text(text, gold)
-    answer = bare(boxed)
+    stated = boxed_answer(text)
+    if stated is None:
+        stated = tagged_answer(text)
+    if stated is None:
+        sure = right_in_text(kind_of(gold), text)
+        asked = one_spelling(BRACKETS_IN_A_ROW.sub(" ", text[-TAIL:]))
+        return Question(one_spelling(gold), asked, boxed=False) if sure is None else sure
+    answer = bare(stated)
     if not is_sane(answer):
         return False
     if answer == gold:
         return True
-    expected, given = plain_number(gold), plain_number(answer)
-    sure = same_number(expected, given) if expected and given else same_in_base(gold, answer)
-    return Question(gold, answer, boxed=True) if sure is None else sure
-
-
-def _quick_verdict_on_text(text: str, gold: str) -> bool | Question:
-    expected, given = plain_number(gold), number_in_text(text)
-    if expected and given is False:
-        return False
-    sure = same_number(expected, given) if expected and isinstance(given, Number) else None
-    return Question(gold, BRACKETS_IN_A_ROW.sub(" ", text[-TAIL:]), boxed=False) if sure is None else sure
+    sure = same(kind_of(gold), kind_of(answer))
+    return Question(one_spelling(gold), one_spelling(answer), boxed=True) if sure is None else sure
 
 
 _kept: OrderedDict[Question, bool | None] = OrderedDict()

@@ -1,19 +1,46 @@
-"""Where the final answer stands in a text: the last `\\boxed{}`, or what follows GSM8K's `####`.
-
-Problems take golds from solutions with it, rewards take answers from completions.
-"""
+"""Where the final answer stands in a text: its last boxes, its `<answer>` tags, or what follows GSM8K's `####`."""
 
 import re
+from collections.abc import Iterator
 
-BOX = re.compile(r"\\f?boxed\s*\{")
+BOX = re.compile(r"\\(?:f?boxed|fbox|framebox)\s*\{")
 BRACKET = re.compile(r"[][(){}]")
 BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 ANSWER_FOLLOWS = re.compile("####|</think>")
+ANSWER_TAGS = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL)
+BETWEEN_BOXES = re.compile(
+    r"(?:\s|[,;$&]|\\[()[\],;:! ]|\\q?quad|\b(?:and|or)\b|\\(?:text|mbox|mathrm)\s*\{[\s,]*(?:and|or)\s*\}"
+    r"|[A-Za-z](?:_\{?\w\}?)?\s*=)*"
+)
+"""What may stand between two boxes of one statement, such as `$k=\\boxed{45}$, $n=\\boxed{2}$`."""
+JOINS = re.compile(r"[,;]|\b(?:and|or)\b|\\q?quad")
+FARTHEST_BOXES = 80
+"""Characters between two boxes of one statement."""
 LONGEST_ANSWER = 1000
 """Characters. What is longer is no answer."""
 DEEPEST_ANSWER = 30
 """Brackets inside brackets. What is deeper is no answer: parsers take minutes over it."""
 MATH_DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
+
+
+def boxed_answer(text: str) -> str | None:
+    r"""The content of the last box; of all boxes of the last statement, joined by commas, where it has several.
+
+    A box that is taken back, or stands in the reasoning, is no part of it. None where no box balances.
+
+    >>> boxed_answer(r"$k=\boxed{45}$, $n=\boxed{2}$"), boxed_answer(r"\boxed{1}. So \boxed{2} and \boxed{3}")
+    ('45, 2', '2, 3')
+    >>> boxed_answer(r"\boxed{35} no: \boxed{34}"), boxed_answer(r"\boxed{34}, again \boxed{34}"), boxed_answer("34")
+    ('34', '34', None)
+    """
+    contents: list[str] = []
+    following = len(text)
+    for start, end, content in _boxes_from_last(text):
+        if contents and not _one_statement(text[end:following]):
+            break
+        following = start
+        contents.insert(0, content.strip())
+    return ", ".join(dict.fromkeys(contents)) if contents else None
 
 
 def last_boxed(text: str) -> str | None:
@@ -23,25 +50,45 @@ def last_boxed(text: str) -> str | None:
     '\\frac{1}{2}'
     >>> last_boxed("34")
     """
-    if "boxed" not in text:
-        return None
-    end = len(text)
+    return next((content for _, _, content in _boxes_from_last(text)), None)
+
+
+def _boxes_from_last(text: str) -> Iterator[tuple[int, int, str]]:
+    """Start, end and content of each box whose braces balance. An unclosed one holds every later one."""
+    if "box" not in text:
+        return
+    following = len(text)
     for box in reversed(list(BOX.finditer(text))):
-        content = _up_to_closing_brace(text, box.end(), end)
-        if content is not None:
-            return content
-        end = box.start()
-    return None
+        closing = _closing_brace(text, box.end(), following)
+        if closing is not None:
+            yield box.start(), closing + 1, text[box.end() : closing]
+        following = box.start()
 
 
-def _up_to_closing_brace(text: str, start: int, end: int) -> str | None:
-    """text[start:closing brace]. An unclosed box holds every later one, so the search may end at the next box."""
+def _closing_brace(text: str, start: int, end: int) -> int | None:
     depth = 1
     for brace in BRACE.finditer(text, start, end):
         depth += {"{": 1, "}": -1}.get(brace.group(), 0)
         if depth == 0:
-            return text[start : brace.start()]
+            return brace.start()
     return None
+
+
+def _one_statement(between: str) -> bool:
+    short = len(between) <= FARTHEST_BOXES
+    return short and JOINS.search(between) is not None and BETWEEN_BOXES.fullmatch(between) is not None
+
+
+def tagged_answer(text: str) -> str | None:
+    """What the last `<answer>` tags hold; None where there are none.
+
+    >>> tagged_answer("<think>1</think><answer>48480</answer>"), tagged_answer("<answer>1"), tagged_answer("")
+    ('48480', None, None)
+    """
+    if "</answer>" not in text:
+        return None
+    found = ANSWER_TAGS.findall(text)
+    return found[-1].strip() if found else None
 
 
 def final_answer(solution: str) -> str:
@@ -52,18 +99,21 @@ def final_answer(solution: str) -> str:
     """
     if "####" in solution:
         solution = solution.rsplit("####", 1)[1]
-    boxed = last_boxed(solution)
+    boxed = boxed_answer(solution)
     return bare(solution if boxed is None else boxed)
 
 
 def stated_answer(completion: str) -> str:
-    r"""The answer as a completion states it: in its last box, else after its last `####` or `</think>`, else all of it.
+    r"""The answer as a completion states it: in its last boxes, else in `<answer>` tags, else after its last `####` or
+    `</think>`, else all of it.
 
     >>> stated_answer(r"so \boxed{34} km"), stated_answer("so 34\n#### 35"), stated_answer("a\n</think>\nParis.")
     ('34', '35', 'Paris')
     """
-    boxed = last_boxed(completion)
-    return bare(ANSWER_FOLLOWS.split(completion)[-1] if boxed is None else boxed)
+    stated = boxed_answer(completion)
+    if stated is None:
+        stated = tagged_answer(completion)
+    return bare(ANSWER_FOLLOWS.split(completion)[-1] if stated is None else stated)
 
 
 def bare(answer: str) -> str:
