@@ -13,6 +13,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
+from tina_lite.answers.gym_gold import gym_gold
 from tina_lite.errors import BadInput
 from tina_lite.problems.rows import QUESTION_NAMES
 from tina_lite.problems.values import answers_of, read_question
@@ -100,15 +101,18 @@ def _columns(rows: Sequence[Row], group_ids: Sequence[int], encode: Encode) -> d
         "prompts": chat(*map(_prompt, rows), role="user"),
         "completions": chat(*texts),
         "completion_ids": [row.get("completion_ids") or encode(text) for row, text in zip(rows, texts, strict=True)],
-        "answer": [_gold(row.get("answer")) for row in rows],
+        "answer": [_gold(row) for row in rows],
         "group_ids": list(group_ids),
         "trainer_state": [TrainerState()] * len(rows),
     }
 
 
-def _gold(value: object) -> str | list[str]:
+def _gold(row: Row) -> str | list[str]:
     """As `Problem.gold`."""
-    golds = answers_of(value)
+    verified = gym_gold(row)
+    if verified is not None:
+        return verified
+    golds = answers_of(row.get("answer"))
     return list(golds) if len(golds) > 1 else "".join(golds)
 
 

@@ -39,7 +39,6 @@ def test_a_gym_task_with_its_parameters() -> None:
         ("zzzz", {}, r"no task 'zzzz'; there are \d+: "),
         ("chain_sum", {"min_tems": 2}, r"no parameter 'min_tems'; did you mean min_terms\?"),
         ("chain_sum", {"min_terms": 5, "max_terms": 2}, "reasoning-gym refuses"),
-        ("rubiks_cube", {"size": 3}, "has no answers to compare with"),
     ],
 )
 def test_bad_gym_input(task: str, params: dict[str, object], message: str) -> None:

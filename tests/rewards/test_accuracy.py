@@ -9,6 +9,7 @@ import pytest
 from tina_lite.rewards import gold_parses
 from tina_lite.rewards.accuracy import accuracy, verdicts
 from tina_lite.rewards.completions import chat
+from tina_lite.rewards.judges import Judge
 from tina_lite.rewards.workers import LOST
 
 accuracy_module = importlib.import_module("tina_lite.rewards.accuracy")  # the package has a function of its name
@@ -87,12 +88,12 @@ def test_the_quickstart_imports_no_sympy_and_starts_no_worker() -> None:
     """Neither here nor in a worker: nothing runs beside the program at its end."""
     program = (
         "import sys, tina_lite.rewards as r\n"
-        "from tina_lite.rewards import accuracy as a\n"
+        "from tina_lite.rewards import accuracy as a, judges\n"
         "texts = ['104-70=34\\n</think>\\n\\\\boxed{34}', '104-70=34\\nSo the answer is 34.', 'Wait, check']\n"
         "assert a.verdicts(texts, ['34'] * 3) == [True, True, False]\n"
         "heavy = {'sympy', 'math_verify', 'torch', 'datasets', 'transformers'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
-        "assert a._pool.cache_info().currsize == 0\n"
+        "assert judges.math_verify.cache_info().currsize == 0\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -116,7 +117,8 @@ class SlowPool:
 )
 def test_a_time_out_is_asked_once_more_and_never_remembered_as_wrong(times, first, second, monkeypatch):
     pool = SlowPool(times)
-    monkeypatch.setattr(accuracy_module, "_pool", lambda: pool)
+    judge = Judge(pool)
+    monkeypatch.setattr(accuracy_module, "math_verify", lambda: judge)
     text, gold = rf"\boxed{{x^{times} + y}}", f"y + x^{times}"
     assert verdicts([text], [gold]) == [first]
     assert verdicts([text], [gold]) == [second]
@@ -127,7 +129,7 @@ def test_a_time_out_is_a_failure_that_is_counted_and_shown(monkeypatch):
     from tina_lite.records import Completion, Group, Problem, Prompt
     from tina_lite.rewards import WeightedReward, resolve, score
 
-    monkeypatch.setattr(accuracy_module, "_pool", lambda: SlowPool(99))
+    monkeypatch.setattr(accuracy_module, "math_verify", lambda: Judge(SlowPool(99)))
     problem = Problem(0, "", "a + b^7", {})
     texts = (r"\boxed{b^7 + a}", r"\boxed{a + b^7}")
     group = Group(Prompt(problem, "", (1,)), tuple(Completion((5,), (0.0,), text, "stop") for text in texts))

@@ -9,8 +9,8 @@ from hostile_texts import TEMPLATES, hostile_completions
 
 from tina_lite.console.text import clean, fold, one_line
 from tina_lite.rewards import WeightedReward, known_rewards, resolve, score_rows
-from tina_lite.rewards.accuracy import MOST_WORKERS, _pool
 from tina_lite.rewards.completions import chat
+from tina_lite.rewards.judges import MOST_WORKERS, math_verify
 
 AT_ONCE = len(TEMPLATES) * 4
 GOLDS = ("34", "\\frac{1}{2}", "B", "x + 1")
@@ -26,7 +26,7 @@ def resident_bytes(process: int | str) -> int:
 
 
 def workers() -> list[int]:
-    return [worker._process.pid for worker in _pool()._workers]
+    return [worker._process.pid for worker in math_verify().pool._workers]
 
 
 def memory() -> int:
@@ -57,7 +57,7 @@ def test_every_reward_on_hostile_completions(count: int) -> None:
     assert memory() - before < GROWTH_BYTES
     assert len(workers()) <= MOST_WORKERS
     started = workers()
-    _pool().close()
+    math_verify().pool.close()
     assert not [process for process in started if Path(f"/proc/{process}").exists()]
 
 

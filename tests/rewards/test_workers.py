@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tina_lite.errors import TinaError
-from tina_lite.rewards import judge
+from tina_lite.rewards.judges import command_of
 from tina_lite.rewards.workers import LOST, WorkerPool
 
 DOUBLER = """
@@ -104,7 +104,7 @@ def test_a_program_that_does_not_start_is_reported(pools) -> None:
 
 
 def judged(*asked: tuple[str, str, bool]) -> list[object]:
-    pool = WorkerPool([sys.executable, "-P", judge.__file__], limit_s=20.0)
+    pool = WorkerPool(command_of("formulas"), limit_s=20.0)
     try:
         return pool.ask(
             [{"gold": gold, "answer": answer, "boxed": boxed, "limit_s": 20.0} for gold, answer, boxed in asked]
@@ -131,7 +131,7 @@ def test_what_is_too_large_to_write_out_is_judged_all_the_same() -> None:
 
 
 def test_sympy_lost_in_a_power_of_a_sum_costs_one_item() -> None:
-    pool = WorkerPool([sys.executable, "-P", judge.__file__], limit_s=0.5)
+    pool = WorkerPool(command_of("formulas"), limit_s=0.5)
     power = {"gold": "34", "answer": "(x+y+z)^{200}", "boxed": True, "limit_s": 0.5}
     try:
         assert pool.ask([power, {**power, "answer": "17 + 17"}])[1] is True

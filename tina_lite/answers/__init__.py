@@ -4,6 +4,7 @@ Problems take golds from solutions with it, rewards take answers from completion
 """
 
 from tina_lite.answers.finding import (
+    ANSWER_FOLLOWS,
     LONGEST_ANSWER,
     bare,
     boxed_answer,
@@ -17,6 +18,7 @@ from tina_lite.answers.finding import (
 )
 
 __all__ = [
+    "ANSWER_FOLLOWS",
     "LONGEST_ANSWER",
     "bare",
     "boxed_answer",

@@ -38,7 +38,7 @@ def right_in_text(gold: Kind, text: str) -> bool | None:
     (False, None)
     """
     said = _final_part(text)
-    announced = _announced(said)
+    announced = _announced_in(said)
     for stated in (announced, said):
         if stated and is_sane(stated):
             kind = kind_of(stated)
@@ -54,7 +54,15 @@ def _final_part(text: str) -> str:
     return said.replace(r"\$", "").replace(r"\%", "%")
 
 
-def _announced(text: str) -> str:
+def announced_answer(text: str) -> str:
+    """
+    >>> announced_answer("So the answer is Paris. Or not."), announced_answer("Paris")
+    ('Paris', '')
+    """
+    return _announced_in(_final_part(text))
+
+
+def _announced_in(text: str) -> str:
     """What follows the last "answer is" or "answer:", to the end of its sentence."""
     found = ANNOUNCED.findall(text)
     if not found:

@@ -10,10 +10,8 @@ from tina_lite.answers.numerals import DIGITS, digits_value, read_number
 from tina_lite.answers.spelling import one_spelling
 from tina_lite.answers.units import MARKED, NOT_UNITS, unmarked
 
-MONTHS = "january february march april may june july august september october november december".split()  # noqa: SIM905
-NAME = re.compile(
-    r"((?:\\?[A-Za-z]+|[_'\s{}]|\\?\s|\([A-Za-z0-9,\s]*\)|\\angle|_\{?\w+\}?)+?)\s*(=|\\approx|\\in)\s*(?![=<>])"
-)
+MONTHS = "january february march april may june july august september october november december".split()
+NAME = re.compile(r"(\\?[A-Za-z][A-Za-z'_{}\\\d\s]*(?:\([\w,\s]*\))?|\([\w,\s]*\))\s*(=|\\approx|\\in)(?![A-Za-z=])\s*")
 ABOUT = re.compile(r"\\approx\s*|(?:about|approximately)\s+", re.IGNORECASE)
 ISO_DATE = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})")
 OTHER_DATE = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})")
@@ -33,38 +31,7 @@ OPTION_SAID = re.compile(r"(?:option|choice|answer)\s*:?\s*\(?([A-J])\)?", re.IG
 WRAPPED = re.compile(rf"(?:{MARKED.pattern}|\*\*(.+)\*\*|`(.+)`|\"(.+)\"|'(.+)')", re.DOTALL)
 SYMBOL = re.compile(r"[\\^_=+*/<>{}$|&]")
 WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|['-](?=[^\W\d_]))*")
-SHORT_WORDS = frozenset(
-    [
-        "no",
-        "up",
-        "yes",
-        "am",
-        "pm",
-        "ok",
-        "on",
-        "in",
-        "at",
-        "by",
-        "go",
-        "he",
-        "she",
-        "it",
-        "me",
-        "my",
-        "we",
-        "us",
-        "is",
-        "an",
-        "as",
-        "to",
-        "so",
-        "or",
-        "if",
-        "of",
-        "do",
-        "be",
-    ]
-)
+SHORT_WORDS = frozenset("no up yes am pm ok on in at by go he she it me my we us is an as to so or if of do be".split())
 ROWS_OF_NUMBERS = re.compile(r"-?[\d.]+(?:[ \t]*[\s][ \t]*-?[\d.]+)+")
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 BRACKETS = {"(": "()", "[": "[]", "\\{": "{}", "{": "{}"}

@@ -16,30 +16,7 @@ KNOWN = {
     word: names.split()[0] for line in NAMES.strip().splitlines() for names in line.split(";") for word in names.split()
 }
 NOT_UNITS = frozenset(
-    [
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "csc",
-        "log",
-        "exp",
-        "sqrt",
-        "frac",
-        "mod",
-        "and",
-        "the",
-        "ln",
-        "pi",
-        "max",
-        "gcd",
-        "lcm",
-        "for",
-        "all",
-        "where",
-        "with",
-        "not",
-    ]
+    "sin cos tan cot csc log exp sqrt frac mod and the ln pi max gcd lcm for all where with not".split()
 )
 LONGEST_UNIT = 60
 MARKED = re.compile(r"\\(?:text|mbox|mathrm|textrm|textit|mathit|textbf|mathbf|operatorname|hbox)\s*\{([^{}]*)\}")

@@ -33,6 +33,8 @@ def _reason(name: str, sample: Sample) -> str:
     if sample.rewards[name] is None:
         return f"{one_line(name)} could not judge it"
     if name in COMPARED:
+        if not sample.answer:
+            return "its verifier refuses it"
         gold, box = _brief(sample.answer), boxed_answer(sample.completion)
         return f"its answer is {_brief(box)}, the gold {gold}" if box else f"no \\boxed{{}} answer, the gold is {gold}"
     if name in TAGGED:

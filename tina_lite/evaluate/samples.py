@@ -4,10 +4,12 @@ whatever was killed goes on without sampling anything twice. `tina-lite score` r
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from tina_lite.answers.gym_gold import GymGold, kept_of
 from tina_lite.disk import sync_folder
 from tina_lite.errors import BadInput, NoRoom
 from tina_lite.records import Group, Problem
@@ -32,6 +34,13 @@ class Kept:
     """stop, or length: cut off."""
     usd: float
     """Its share of the dollars that its batch took."""
+    verifier: Mapping[str, Any] | None = None
+    """Of a problem that has one: what it needs (GymGold)."""
+
+    @property
+    def gold(self) -> str | list[str]:
+        """As `Problem.gold`."""
+        return self.answer if self.verifier is None else GymGold(self.answer, self.verifier)
 
 
 class SampleFile:
@@ -89,11 +98,12 @@ class SampleFile:
                 tokens=len(completion.ids),
                 finish_reason=completion.finish_reason,
                 usd=round(usd / count, 9),
+                **kept_of(group.prompt.problem.answer),
             )
             for group in groups
             for number, completion in enumerate(group.completions)
         ]
-        self._append([asdict(one) for one in added])
+        self._append([{name: value for name, value in asdict(one).items() if value is not None} for one in added])
         for one in added:
             self.groups.setdefault(one.problem, []).append(one)
 

@@ -85,7 +85,7 @@ def judged(groups: Mapping[int, Sequence[Kept]], samples: int, form: AnswerForm)
     """The problems with all their completions, in order, judged by the accuracy reward, or by letter."""
     whole = {problem: kept for problem, kept in sorted(groups.items()) if len(kept) == samples}
     rows = [one for kept in whole.values() for one in kept]
-    texts, golds = [one.completion for one in rows], [one.answer for one in rows]
+    texts, golds = [one.completion for one in rows], [one.gold for one in rows]
     found = choice(chat(*texts), golds) if form == "choice" else decided(texts, golds)
     right = [bool(verdict) for verdict in found]
     results = []

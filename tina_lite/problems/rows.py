@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tina_lite.answers import comparable
+from tina_lite.answers.gym_gold import gym_gold
 from tina_lite.errors import BadInput, nearest
 from tina_lite.problems.values import Question, answers_of, is_empty, read_question, why_no_answer, why_no_question
 from tina_lite.recipe.schema import DataSection
@@ -103,7 +104,10 @@ def _asked(row: Row, columns: Columns) -> tuple[str, object, Question]:
 
 
 def golds_of(row: Row, columns: Columns, gold_parses: Callable[[str], bool]) -> tuple[str, ...]:
-    """Of the first column that holds any, the golds that can be compared with."""
+    """Of the first column that holds any, the golds that can be compared with; reasoning-gym's are verified."""
+    gold = gym_gold(row)
+    if gold is not None:
+        return (gold,)
     for name in columns.answers:
         if golds := tuple(filter(gold_parses, answers_of(look_up(row, name)))):
             return golds

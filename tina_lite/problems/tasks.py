@@ -6,15 +6,16 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from tina_lite.answers.gym_gold import GymGold
 from tina_lite.errors import BadInput, TinaError, nearest
 from tina_lite.problems.arithmetic import arithmetic
 from tina_lite.problems.files import load_rows
 from tina_lite.problems.problem_set import ProblemSet
 from tina_lite.problems.readers import Listed
 from tina_lite.problems.rows import Selection
-from tina_lite.problems.values import answers_of, clean
+from tina_lite.problems.values import clean
 from tina_lite.recipe.schema import DataSection
 from tina_lite.records import Problem
 from tina_lite.user_code import load_function
@@ -23,8 +24,6 @@ ARITHMETIC_SIZES = {"train": 100_000, "test": 2_000}
 GYM_PREFIX = "reasoning_gym:"
 MIXTURE_SIZE = 500
 """Reasoning-gym's own default for a task."""
-ROWS_TRIED = 8
-"""Gym tasks without a gold have none anywhere: a few rows tell."""
 
 
 def load_arithmetic(data: DataSection, seed: int) -> ProblemSet:
@@ -47,14 +46,14 @@ def load_gym(data: DataSection, seed: int) -> ProblemSet:
     """A task of reasoning-gym, or a mixture such as `reasoning_gym:chain_sum=2,gcd`: twice as many sums.
 
     A task's own parameters are `params`, those of a mixture's tasks are under their names. Problem `index` is made
-    when it is asked for, from the seed and the index alone; its gold is compared by the accuracy reward.
+    when it is asked for, from the seed and the index alone; answers are judged by the verifier of its task.
     """
     source, params = data.source, data.params
     weights = mixture(source)
     if len(weights) == 1:
         (task,) = weights
         tasks = {task: _task(task, {"seed": seed, **params})}
-        size = _size(len(tasks[task]), source)
+        size = _size(len(tasks[task].dataset), source)
     else:
         refuse_unknown(params, ["size", *weights], source)
         size = _size(params.get("size", MIXTURE_SIZE), source)
@@ -62,10 +61,11 @@ def load_gym(data: DataSection, seed: int) -> ProblemSet:
 
     def fetch(index: int) -> Problem:
         (task,) = random.Random(f"{seed}/mixture/{index}").choices(list(weights), list(weights.values()))
-        entry = tasks[task][index]
+        entry = tasks[task].dataset[index]
+        entry = {name: entry[name] for name in ("question", "answer", "metadata")}
         columns = {"task": task, **_json_like(entry["metadata"])}
-        first, *also = answers_of(entry["answer"]) or ("",)
-        return Problem(index, clean(entry["question"]), first, columns, also=tuple(also))
+        gold = GymGold(entry["answer"], {"task": task, "params": tasks[task].params, "entry": entry})
+        return Problem(index, clean(entry["question"]), gold if "metadata" in columns else str(gold), columns)
 
     return ProblemSet("+".join(weights), fetch, range(size)[: data.limit], {})
 
@@ -95,16 +95,16 @@ def _own(params: Mapping[str, object], task: str) -> Mapping[str, object]:
     raise BadInput(f"data.params.{task}: got {own!r}; needs the parameters of that task, such as {{max_terms: 3}}")
 
 
-def _task(task: str, params: Mapping[str, object]) -> Sequence[dict[str, Any]]:
-    """A task whose problems have golds."""
-    source = f"{GYM_PREFIX}{task}"
-    refuse_unknown(params, [field.name for field in dataclasses.fields(_gym_config(task))], source)
-    dataset = _create(task, params)
-    if not any(answers_of(dataset[row]["answer"]) for row in range(min(len(dataset), ROWS_TRIED))):
-        raise BadInput(
-            f"data.source: {source} has no answers to compare with, only its own verifier; choose another task"
-        )
-    return dataset
+class _Task(NamedTuple):
+    """A task as reasoning-gym makes it, and from what."""
+
+    dataset: Sequence[dict[str, Any]]
+    params: Mapping[str, object]
+
+
+def _task(task: str, params: Mapping[str, object]) -> _Task:
+    refuse_unknown(params, [field.name for field in dataclasses.fields(_gym_config(task))], f"{GYM_PREFIX}{task}")
+    return _Task(_create(task, params), params)
 
 
 def _gym_config(task: str) -> type[Any]:

@@ -5,17 +5,12 @@ goes to math-verify in a worker process with a wall-clock limit, so that sympy c
 Verdicts are kept.
 """
 
-import atexit
-import os
 import re
-import sys
-from collections import OrderedDict
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 from tina_lite.answers import bare, boxed_answer, comparable, final_answer, is_sane, tagged_answer
+from tina_lite.answers.gym_gold import GymGold
 from tina_lite.answers.in_text import right_in_text
 from tina_lite.answers.reading import kind_of
 from tina_lite.answers.sameness import same
@@ -23,17 +18,15 @@ from tina_lite.answers.spelling import one_spelling
 from tina_lite.rewards.calling import Failure
 from tina_lite.rewards.completions import Completions, contents
 from tina_lite.rewards.golds import Verdict, best_of, each_gold
+from tina_lite.rewards.gym import gym_scores
+from tina_lite.rewards.judges import LIMIT_S, math_verify
 from tina_lite.rewards.registry import reward
-from tina_lite.rewards.workers import LOST, Lost, WorkerPool
+from tina_lite.rewards.workers import LOST, Lost
 
-LIMIT_S = 5.0
-"""Wall-clock seconds for one comparison; past it the completion counts as wrong."""
-MOST_WORKERS = 4
 TAIL = 4000
 """Characters of a box-less completion that math-verify reads: it wants the last match, and its patterns are slow."""
 BRACKETS_IN_A_ROW = re.compile(r"([][(){}])\1{30,}")
 """No part of an answer, and slow to read."""
-VERDICTS_KEPT = 4096
 UNDECIDED = Failure(f"TimeoutError: math-verify was asked twice and did not decide within {LIMIT_S:g} s")
 
 
@@ -75,10 +68,14 @@ def verdicts(texts: Sequence[str], golds: Sequence[object]) -> list[Verdict]:
 
 def _of_pairs(pairs: Sequence[tuple[str, object]]) -> list[Verdict]:
     """Of texts with one gold each."""
-    found: list[bool | Question | None] = [_quick_verdict(text, gold) for text, gold in pairs]
-    unsure = list(dict.fromkeys(verdict for verdict in found if isinstance(verdict, Question)))
-    asked = dict(zip(unsure, _ask(unsure), strict=True))
-    return [asked[verdict] if isinstance(verdict, Question) else verdict for verdict in found]
+    found: list[Verdict | Question] = [_quick_verdict(text, gold) for text, gold in pairs]
+    checked = [row for row, (_, gold) in enumerate(pairs) if isinstance(gold, GymGold)]
+    for row, score in zip(checked, gym_scores([pairs[row] for row in checked]), strict=True):
+        found[row] = score if score is None or isinstance(score, Lost) else score >= 1
+    unsure = [(row, verdict) for row, verdict in enumerate(found) if isinstance(verdict, Question)]
+    replies = math_verify().ask([question._asdict() for _, question in unsure]) if unsure else []
+    decisions = dict(zip((row for row, _ in unsure), replies, strict=True))
+    return [decisions[row] if isinstance(verdict, Question) else verdict for row, verdict in enumerate(found)]
 
 
 def decided(texts: Sequence[str], golds: Sequence[object]) -> list[bool | None]:
@@ -88,6 +85,8 @@ def decided(texts: Sequence[str], golds: Sequence[object]) -> list[bool | None]:
 
 def _quick_verdict(text: str, raw_gold: object) -> bool | Question | None:
     """A verdict without math-verify, or the question for it."""
+    if isinstance(raw_gold, GymGold):
+        return None
     gold = "" if raw_gold is None else final_answer(str(raw_gold))
     if not comparable(gold):
         return None
@@ -105,37 +104,3 @@ def _quick_verdict(text: str, raw_gold: object) -> bool | Question | None:
         return True
     sure = same(kind_of(gold), kind_of(answer))
     return Question(one_spelling(gold), one_spelling(answer), boxed=True) if sure is None else sure
-
-
-_kept: OrderedDict[Question, bool | None] = OrderedDict()
-
-
-def _ask(questions: Sequence[Question]) -> list[Verdict]:
-    """Math-verify's verdicts, from memory where it was asked before.
-
-    What it did not decide in time is asked once more, and never remembered: it may have been the machine.
-    """
-    found: dict[Question, Verdict] = {question: _kept[question] for question in questions if question in _kept}
-    for _ in range(2):
-        new = [question for question in questions if found.get(question, LOST) is LOST]
-        if new:
-            replies = _pool().ask([{**question._asdict(), "limit_s": LIMIT_S} for question in new])
-            found.update(zip(new, map(_verdict, replies), strict=True))
-    _kept.update((question, verdict) for question, verdict in found.items() if not isinstance(verdict, Lost))
-    answers = [found[question] for question in questions]
-    while len(_kept) > VERDICTS_KEPT:
-        _kept.popitem(last=False)
-    return answers
-
-
-def _verdict(reply: object) -> Verdict:
-    return LOST if reply is LOST else None if reply is None else reply is True
-
-
-@cache
-def _pool() -> WorkerPool:
-    """Workers take some 100 MB each, and are started as they are needed."""
-    judge = Path(__file__).with_name("judge.py")
-    pool = WorkerPool([sys.executable, "-P", str(judge)], size=min(MOST_WORKERS, os.cpu_count() or 1), limit_s=LIMIT_S)
-    atexit.register(pool.close)
-    return pool

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+from tina_lite.answers.gym_gold import kept_of
 from tina_lite.records import ScoredGroup, Update
 from tina_lite.runs.events import Sample
 
@@ -95,7 +96,8 @@ def step_samples(groups: Sequence[ScoredGroup]) -> StepSamples:
     samples = [_sample(scored, index) for index in range(len(scored.totals))]
     best = max(range(len(samples)), key=lambda index: scored.totals[index])
     problem = scored.group.prompt.problem.index
-    kept = [{"problem": problem, **{name: getattr(s, name) for name in Sample.__slots__}} for s in samples]
+    also = kept_of(scored.group.prompt.problem.answer)
+    kept = [{"problem": problem, **{name: getattr(s, name) for name in Sample.__slots__}, **also} for s in samples]
     return StepSamples(samples[best], _typical(groups), kept)
 
 

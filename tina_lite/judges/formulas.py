@@ -1,24 +1,16 @@
-"""The worker program that asks math-verify. It runs as a script of its own, so that it never imports torch.
+"""Math-verify as a program of its own, so that sympy can neither hang nor bloat a run, and torch is never imported.
 
-In: `{"gold": ..., "answer": ..., "boxed": true, "limit_s": 5.0}`, one a line. Out: `"ready"`, then for each line true,
-false, or null where the gold cannot be parsed.
+In: `{"gold": ..., "answer": ..., "boxed": true}`. Out: true, false, or null where the gold cannot be parsed.
 """
 
-import json
-import logging
-import os
-import resource
-import signal
-import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-ADDRESS_SPACE_BYTES = 2 << 30
-"""What grows without end ends in a MemoryError, not in the machine's last byte."""
+from tina_lite.judges.serving import serve
+
 LARGEST_POWER_BITS = 1 << 17
 LARGEST_FACTORIAL = 10_000
-ORPHAN_GRACE_S = 2.0
 NEAR, LEAST, LARGEST, DIGITS = 1e-5, 1e-60, 1e300, 20
 
 
@@ -106,25 +98,10 @@ def judged(gold: str, answer: str, boxed: bool) -> bool | None:
         return False
 
 
-def main() -> None:
-    """Answer until the pipe ends. Nothing but answers reaches it."""
-    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    logging.disable(logging.CRITICAL)
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+def prepare() -> None:
     leave_the_huge_symbolic()
     judge("x", "y", boxed=True)  # imports, and builds the parser's tables
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    print(json.dumps("ready"), file=replies)
-    for line in sys.stdin:
-        request = json.loads(line)
-        # The kernel ends this process should its parent be gone and sympy be lost: by processor time, as the parent
-        # is patient with a worker that could not run.
-        signal.setitimer(signal.ITIMER_PROF, request["limit_s"] + ORPHAN_GRACE_S)
-        verdict = judged(request["gold"], request["answer"], request["boxed"])
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        print(json.dumps(verdict), file=replies)
 
 
-if __name__ == "__main__":
-    main()
+def main() -> None:
+    serve(prepare, lambda request: judged(request["gold"], request["answer"], request["boxed"]))
