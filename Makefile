@@ -56,7 +56,7 @@ bench:  ## what there is to measure, and how long it takes
 bench-quickstart: $(INSTALLED)  ## 4 to 8 min: the quickstart over three seeds: gain, seconds, memory, dollars
 	@$(BIN)/python bench/quickstart.py
 
-bench-rewards: $(INSTALLED)  ## 10 min: completions a second of each reward, and 10,000 hostile completions
+bench-rewards: $(INSTALLED)  ## 2 min: completions a second of each reward, and 10,000 hostile completions
 	@$(BIN)/python bench/rewards.py
 
 PEER := .venv-peer

@@ -21,8 +21,9 @@ from typing import Any
 from sides import OutOfTime, head, in_time, say, time_left
 
 from tina_lite.rewards import WeightedReward, known_rewards, resolve, score_rows
-from tina_lite.rewards.accuracy import _pool, accuracy
+from tina_lite.rewards.accuracy import accuracy
 from tina_lite.rewards.completions import Completions, chat
+from tina_lite.rewards.judges import math_verify
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from hostile_texts import TEMPLATES, hostile_completions
@@ -110,9 +111,39 @@ def accuracy_rates(rates: dict[str, float]) -> None:
         say(f"accuracy, {name}", f"{rates[name]:,}", "")
 
 
+EXPRESSIONS: tuple[Callable[[int, int], tuple[str, str]], ...] = (
+    lambda a, b: (rf"\frac{{{a}\sqrt{{3}}}}{{{b}}}", rf"{a}\sqrt{{3}}/{b}"),
+    lambda a, b: (rf"{a}x^2 + {b}x + 1", rf"1 + {b}x + {a}x^2"),
+    lambda a, b: (rf"{a}\pi + {b}", rf"{b} + {a} \pi"),
+    lambda a, b: (rf"\left( {a}, \frac{{\pi}}{{{b}}} \right)", rf"({a}, \pi/{b})"),
+    lambda a, b: (rf"[{a}, \infty) \cup \{{-{b}\}}", rf"\{{-{b}\}} \cup [{a}, \infty)"),
+    lambda a, b: (rf"\begin{{pmatrix}} {a} \\ {b} \end{{pmatrix}}", rf"\begin{{bmatrix}} {a} \\ {b} \end{{bmatrix}}"),
+)
+"""Golds as in MATH that only math-verify can compare, and other ways to write them."""
+
+
+def expression_rates(rates: dict[str, float]) -> None:
+    """The rate of accuracy on expressions, half of them wrong, no two the same."""
+    lot = 240
+    must_go_on()
+
+    def trial(number: int) -> None:
+        rng = random.Random(f"expressions {number}")
+        golds, texts = [], []
+        for row in range(lot):
+            a, b = rng.randint(2, 10**6), rng.randint(2, 10**6)
+            write = EXPRESSIONS[row % len(EXPRESSIONS)]
+            golds.append(write(a, b)[0])
+            texts.append(f"{working(rng, 6)}</think>\n\\boxed{{{write(a + row // 6 % 2, b)[1]}}}")
+        assert accuracy(chat(*texts), golds) == [float(row // 6 % 2 == 0) for row in range(lot)]
+
+    rates["expressions"] = round(rate(trial, lot))
+    say("accuracy, expressions", f"{rates['expressions']:,}", "")
+
+
 def resident_bytes() -> int:
     """Of this process and its workers."""
-    processes = [os.getpid(), *(worker._process.pid for worker in _pool()._workers)]
+    processes = [os.getpid(), *(worker._process.pid for worker in math_verify().pool._workers)]
     pages = sum(int(Path(f"/proc/{process}/statm").read_text().split()[1]) for process in processes)
     return pages * resource.getpagesize()
 
@@ -120,7 +151,7 @@ def resident_bytes() -> int:
 def hostile(count: int, result: dict[str, Any]) -> None:
     """Every reward on hostile completions: seconds, failures, workers lost, growth of memory."""
     rewards = [WeightedReward(resolve(name, SETTINGS.get(name)), 1.0) for name in known_rewards()]
-    texts, lost = hostile_completions(count), _pool().lost
+    texts, lost = hostile_completions(count), math_verify().pool.lost
     scored, slowest, failures, first, started = 0, 0.0, 0, 0, time.perf_counter()
     while (some := list(islice(texts, len(TEMPLATES)))) and time_left():
         begun = time.perf_counter()
@@ -135,7 +166,7 @@ def hostile(count: int, result: dict[str, Any]) -> None:
         seconds=round(time.perf_counter() - started, 1),
         slowest_of_21_s=round(slowest, 2),
         failures=failures,
-        workers_lost=_pool().lost - lost,
+        workers_lost=math_verify().pool.lost - lost,
         growth_mb=round((resident_bytes() - first) / 1e6, 1),
     )
     must_go_on()
@@ -156,9 +187,10 @@ def main() -> None:
     with in_time():
         text_rewards(result["text_rewards_per_s"])
         accuracy_rates(result["accuracy_per_s"])
+        expression_rates(result["accuracy_per_s"])
         hostile(count, result["hostile"])
     print("hostile: " + ", ".join(f"{name} {value}" for name, value in result["hostile"].items()), file=sys.stderr)
-    print(json.dumps({"workers": len(_pool()._workers), **result}))
+    print(json.dumps({"workers": len(math_verify().pool._workers), **result}))
 
 
 if __name__ == "__main__":

@@ -51,7 +51,11 @@ class Collector:
     scale_rewards: str
     max_steps: int
     """Told to rewards that ask how far training is."""
-    _broken: BrokenRewards = field(default_factory=BrokenRewards)
+    _broken: BrokenRewards = field(init=False)
+
+    def __post_init__(self) -> None:
+        most = {one.reward.name: one.max_failures for one in self.rewards if one.max_failures is not None}
+        self._broken = BrokenRewards(most)
 
     def collect(self, step: int) -> Collected:
         """The groups of one step. OutOfTime where none was finished, or a signal came."""

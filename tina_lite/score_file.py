@@ -1,8 +1,8 @@
 """Rewards for the rows of a file: what `tina-lite score` does, without a model or a run.
 
-A row is a JSON object with `completion`, and `answer`, `prompt`, `group`, `completion_ids` where a reward needs them;
-its other fields are columns, as in data. Texts may be chat messages. Rows with the same `group`, or else with the same
-prompt, are a group.
+A row is a JSON object with `completion`, and `answer`, `prompt`, `group`, `completion_ids` or `completion_tokens` where
+a reward needs them; its other fields are columns, as in data. Texts may be chat messages. Rows with the same `group`,
+or else with the same prompt, are a group. A run's samples.jsonl is such a file.
 """
 
 import json
@@ -13,11 +13,13 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
-from tina_lite.answers.gym_gold import gym_gold
+from tina_lite.answers.explaining import Explanation, explain_best
+from tina_lite.answers.gym_gold import GymGold, gym_gold
 from tina_lite.errors import BadInput
 from tina_lite.problems.rows import QUESTION_NAMES
 from tina_lite.problems.values import answers_of, read_question
 from tina_lite.rewards import StepScores, TrainerState, WeightedReward, score_rows
+from tina_lite.rewards.accuracy import decided
 from tina_lite.rewards.completions import chat
 
 ROWS_AT_ONCE = 256
@@ -45,6 +47,8 @@ class ScoredRow:
     """By name, before weighting; None: no opinion."""
     total: float
     """The weighted sum."""
+    gold: str | list[str]
+    """What the completion is compared with; empty where the row has no answer."""
 
 
 def words_and_marks(text: str) -> list[int]:
@@ -73,6 +77,21 @@ def score_file(
         yield _score(some, first, rewards, encode)
 
 
+def explanations(rows: Sequence[ScoredRow]) -> list[Explanation | None]:
+    """For each row why the accuracy reward takes its answer for right or wrong; None where there is no gold."""
+    golds_of = [row.gold if isinstance(row.gold, list) else [row.gold] for row in rows]
+    pairs = [(row.completion, gold) for row, golds in zip(rows, golds_of, strict=True) for gold in golds]
+    rights = iter(decided([text for text, _ in pairs], [gold for _, gold in pairs]))
+    return [
+        explain_best(row.completion, golds, [next(rights) for _ in golds]) if _has_gold(golds) else None
+        for row, golds in zip(rows, golds_of, strict=True)
+    ]
+
+
+def _has_gold(golds: Sequence[str]) -> bool:
+    return any(gold or isinstance(gold, GymGold) for gold in golds)
+
+
 def _score(
     rows: Sequence[Row], first: int, rewards: Sequence[WeightedReward], encode: Encode
 ) -> tuple[list[ScoredRow], StepScores]:
@@ -87,6 +106,7 @@ def _score(
             columns["completions"][place][0]["content"],
             {name: of_all[place] for name, of_all in values.rewards.items()},
             values.totals[place],
+            columns["answer"][place],
         )
         for place, row in enumerate(order)
     ]
@@ -100,11 +120,18 @@ def _columns(rows: Sequence[Row], group_ids: Sequence[int], encode: Encode) -> d
         **{name: [row.get(name) for row in rows] for name in names},
         "prompts": chat(*map(_prompt, rows), role="user"),
         "completions": chat(*texts),
-        "completion_ids": [row.get("completion_ids") or encode(text) for row, text in zip(rows, texts, strict=True)],
+        "completion_ids": [_ids(row, text, encode) for row, text in zip(rows, texts, strict=True)],
         "answer": [_gold(row) for row in rows],
         "group_ids": list(group_ids),
         "trainer_state": [TrainerState()] * len(rows),
     }
+
+
+def _ids(row: Row, text: str, encode: Encode) -> Sequence[int]:
+    """The row's own, or as many as it says, or the tokenizer's."""
+    if row.get("completion_ids"):
+        return row["completion_ids"]  # type: ignore[no-any-return]
+    return [0] * row["completion_tokens"] if row.get("completion_tokens") else encode(text)
 
 
 def _gold(row: Row) -> str | list[str]:
@@ -124,6 +151,8 @@ def _group_numbers(rows: Sequence[Row]) -> list[int]:
 def _group_key(row: Row) -> str | None:
     if row.get("group") is not None:
         return f"group {json.dumps(row['group'], sort_keys=True)}"
+    if "step" in row and "problem" in row:  # a run's samples
+        return f"step {row['step']}, problem {row['problem']}"
     prompt = _prompt(row)
     return f"prompt {prompt}" if prompt else None
 
@@ -180,6 +209,9 @@ def _fault(row: Row, rewards: Sequence[WeightedReward]) -> str | None:
     ids = row.get("completion_ids")
     if ids is not None and not (isinstance(ids, list) and all(isinstance(one, int) for one in ids)):
         return "completion_ids must be a list of whole numbers"
+    tokens = row.get("completion_tokens")
+    if tokens is not None and (not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0):
+        return "completion_tokens must be a whole number"
     fields = dict.fromkeys((*GIVEN, *row), ())
     for weighted in rewards:
         reward = weighted.reward

@@ -1,6 +1,8 @@
 """`tina-lite score`: rewards of rows as JSON and as a table; one clear line for each row that cannot be used."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -174,3 +176,68 @@ def test_what_cannot_be_done_is_said_in_a_line(arguments: list[str], message: st
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no row in it"):
         ran("--reward", "format", file_of(tmp_path, ""))
+
+
+EXPLAINED = [
+    (r"so \boxed{5 m}", "5 cm", "the last box", "the units differ: m for cm"),
+    (r"\boxed{3} and \boxed{5}", "5, 3, 7", "the boxes of the last statement", "2 items for 3"),
+    ("The answer is 10 eggs.", "6", "what the text announces", "another number"),
+    (r"\boxed{2018}", "2024-05-01", "the last box", "a date is wanted, not a number"),
+    ("<answer>Paris</answer>", "Paris", "the last <answer> tags", "they are the same"),
+    ("hm", ["3", "4"], "nowhere", "no answer was found in the text"),
+    ("so 7 or 4", ["3", "4"], "the last number of the text", "they are the same"),
+    (r"\boxed{\frac{\sqrt{3}}{2}}", r"\sqrt{3}/2", "the last box", "math-verify finds them equal"),
+    (r"\boxed{x+1}", "x", "the last box", "math-verify finds them different"),
+    (r"\boxed{x}", r"\frac{1}{", "the last box", "the gold cannot be read as an answer, so there is no opinion"),
+]
+
+
+def test_explained_as_json(tmp_path: Path) -> None:
+    file = file_of(tmp_path, *({"completion": text, "answer": gold} for text, gold, _, _ in EXPLAINED))
+    rows = scored("--reward", "accuracy", file, "--explain")
+    found = [(row["explain"]["taken_from"], row["explain"]["why"]) for row in rows]
+    assert found == [(source, why) for _, _, source, why in EXPLAINED]
+
+
+def test_explained_for_people(tmp_path: Path) -> None:
+    file = file_of(
+        tmp_path, {"completion": r"so \boxed{5 m}", "answer": "5 cm"}, {"completion": "5\x1b[2J", "answer": None}
+    )
+    assert ran("--reward", "accuracy", "--explain", file).stdout.splitlines() == [
+        "row 0  accuracy 0.000  total 0.000",
+        "  answer  5 m  (the last box)",
+        "          read as the number 5, in m",
+        "  gold    5 cm",
+        "          read as the number 5, in cm",
+        "  why     the units differ: m for cm",
+        "row 1  accuracy -  total 0.000",
+        "  gold    -  (no answer in the row, so nothing to compare with)",
+    ]
+
+
+def test_a_runs_samples_give_the_runs_own_rewards(tmp_path: Path, quick_recipe: Path) -> None:
+    from tina_lite.launch import run
+    from tina_lite.recipe import Recipe
+
+    rewards = ["accuracy", "format", "{name: cosine, max_length: 80}", "length"]
+    recipe = Recipe.load(
+        quick_recipe, {"rewards": ["accuracy", "format", {"name": "cosine", "max_length": 80}, "length"]}
+    )
+    run(recipe, out=tmp_path / "out")
+    kept = [json.loads(line) for line in (tmp_path / "out" / "samples.jsonl").read_text().splitlines()]
+    arguments = [word for reward in rewards for word in ("--reward", reward)]
+    found = scored(*arguments, str(tmp_path / "out" / "samples.jsonl"))
+    assert [row["rewards"] for row in found] == [row["rewards"] for row in kept]
+    assert len(found) > 8
+
+
+def test_it_starts_without_what_is_heavy(tmp_path: Path) -> None:
+    file = file_of(tmp_path, {"completion": RIGHT, "answer": "2"})
+    program = (
+        "import sys\nfrom click.testing import CliRunner\nfrom tina_lite.cli.score import score\n"
+        f"assert CliRunner().invoke(score, ['--reward', 'accuracy', '--explain', {file!r}]).exit_code == 0\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'sympy', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -34,8 +34,9 @@ def memory() -> int:
     return sum(map(resident_bytes, ["self", *workers()]))
 
 
-@pytest.mark.parametrize("count", [5 * AT_ONCE, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [5 * AT_ONCE, pytest.param(25 * AT_ONCE, marks=pytest.mark.slow)])
 def test_every_reward_on_hostile_completions(count: int) -> None:
+    """10,000 of them: bench/rewards.py."""
     rewards = [WeightedReward(resolve(name, SETTINGS.get(name)), 1.0) for name in known_rewards()]
     texts, judged, before = hostile_completions(count), 0, 0
     while some := list(islice(texts, AT_ONCE)):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tina_lite.errors import BadInput
-from tina_lite.rewards import Reward, known_rewards, resolve, reward
+from tina_lite.rewards import Reward, WeightedReward, known_rewards, resolve, reward, score_rows
 from tina_lite.rewards.completions import chat
 
 PAPER = ("accuracy", "cosine", "format", "length", "length_l1_exact", "length_l1_max", "reasoning_steps")
@@ -144,4 +144,52 @@ def test_settings_are_checked(params: dict[str, object], message: str) -> None:
 def test_settings_that_fit() -> None:
     assert isinstance(resolve("cosine", {"max_length": 10, "correct_short": 2}), Reward)
     with pytest.raises(BadInput, match="it takes none"):
-        resolve("format", {"strict": True})
+        resolve("tag_count", {"strict": True})
+
+
+VERL = """
+def compute_score(data_source, solution_str, ground_truth, extra_info=None):
+    return {"score": float(ground_truth in solution_str), "data": data_source, "extra": extra_info}
+
+def bare(data_source, solution_str, ground_truth, extra_info):
+    return len(solution_str) + extra_info.get("bonus", 0) + (data_source == "sums")
+
+class Counter:
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, completion):
+        self.calls += 1
+        return float(self.calls)
+
+counter = Counter()
+"""
+
+
+def test_the_functions_of_verl_work_unchanged(tmp_path: Path) -> None:
+    (tmp_path / "verl.py").write_text(VERL)
+    given = columns("so 2", "3", answer=["2", "2"])
+    found = resolve(f"{tmp_path}/verl.py:compute_score")
+    scores = score_rows(given, [WeightedReward(found, 1.0)], [slice(0, 2)])
+    assert scores.groups[0].rewards["compute_score"] == (1.0, 0.0)
+    assert resolve(f"{tmp_path}/verl.py:bare")(given) == [4, 1]
+    own = {**given, "data_source": ["sums", "else"], "extra_info": [{"bonus": 10}, {}]}
+    assert resolve(f"{tmp_path}/verl.py:bare")(own) == [15, 1]
+
+
+def test_an_instance_keeps_its_state_between_calls(tmp_path: Path) -> None:
+    (tmp_path / "verl.py").write_text(VERL)
+    counter = resolve(f"{tmp_path}/verl.py:counter")
+    assert [counter(columns("a", "b")), counter(columns("a"))] == [[1.0, 2.0], [3.0]]
+
+
+@pytest.mark.parametrize(
+    ("reward_name", "params", "message"),
+    [
+        ("format", {"variant": "thnk"}, "variant is 'thnk'; it must be one of think, think_answer, boxed"),
+        ("choice", {"letters": "AA"}, "different letters"),
+    ],
+)
+def test_values_that_make_no_sense(reward_name: str, params: dict[str, object], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        resolve(reward_name, params)

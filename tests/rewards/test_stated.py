@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from tina_lite.errors import BadInput
 from tina_lite.rewards import resolve
 from tina_lite.rewards.completions import chat
-from tina_lite.rewards.stated import boxed, choice, exact_match, last_number, numeric, regex
+from tina_lite.rewards.form import boxed
+from tina_lite.rewards.stated import choice, exact_match, last_number, numeric, regex
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_any_number_is_read_back(number: float, around: str) -> None:
         ("Is it A or B?", "B", 0.0),
         ("Because", "B", 0.0),
         ("", "B", 0.0),
-        ("B", "E", None),
+        ("B", "K", None),
         ("B", "12", None),
         ("B", None, None),
     ],

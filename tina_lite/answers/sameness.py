@@ -115,7 +115,7 @@ def _same_as_several(gold: Several, answer: Kind) -> bool | None:
         return None if doubtful else False
     if not _brackets_fit(gold.brackets, answer.brackets):
         return False
-    if _is_ordered(gold):
+    if is_ordered(gold):
         return _all_same(gold.items, answer.items)
     return _same_set(gold.items, answer.items)
 
@@ -128,7 +128,7 @@ def _brackets_fit(gold: str, answer: str) -> bool:
     return gold in ("", "{}") and answer in ("", "{}", "()", "[]")
 
 
-def _is_ordered(several: Several) -> bool:
+def is_ordered(several: Several) -> bool:
     """A bare list of words is: what to sort, to reverse, to spell."""
     said = [item for item in several.items if isinstance(item, Words)]
     return several.brackets in ORDERED or (several.brackets == "" and bool(said))

@@ -1,10 +1,11 @@
-"""tina-lite score (RECIPE | --reward NAME...) FILE.jsonl"""
+"""tina-lite score (RECIPE | --reward NAME...) FILE.jsonl [--json] [--explain]"""
 
 import json
 import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -33,11 +34,12 @@ LEFT_FOR_TEXT = 24
     "--reward", "names", multiple=True, metavar="NAME", help="A reward, or '{name: cosine, max_length: 100}'."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row on stdout, and nothing else.")
-def score(words: tuple[str, ...], names: tuple[str, ...], as_json: bool) -> None:
+@click.option("--explain", is_flag=True, help="What was taken as each answer, how both sides were read, and why.")
+def score(words: tuple[str, ...], names: tuple[str, ...], as_json: bool, explain: bool) -> None:
     """Rewards for the rows of FILE.jsonl: those of RECIPE, or those named.
 
     A row is a JSON object with completion and answer, and group or prompt where a reward compares the completions of a
-    group; its other fields are columns.
+    group; its other fields are columns. A run's samples.jsonl will do.
     """
     from tina_lite.rewards import weighted_rewards
     from tina_lite.score_file import score_file
@@ -53,7 +55,8 @@ def score(words: tuple[str, ...], names: tuple[str, ...], as_json: bool) -> None
 
         recipe = Recipe.load(find_recipe(Path(others[0])))
         model, rewards = recipe.model.id, weighted_rewards(recipe.rewards, recipe.folder)
-    show = _Lines() if as_json else _Table([one.reward.name for one in rewards])
+    reward_names = [one.reward.name for one in rewards]
+    show = _Lines(explain) if as_json else _Explained(reward_names) if explain else _Table(reward_names)
     failures: Counter[str] = Counter()
     tracebacks: dict[str, str] = {}
     for rows, scores in score_file(Path(file), rewards, _encoder(model, rewards)):
@@ -105,12 +108,47 @@ def _encoder(model: str | None, rewards: "Sequence[WeightedReward]") -> "Encode"
 class _Lines:
     """One JSON object a row; what is not ASCII is escaped."""
 
+    def __init__(self, explain: bool) -> None:
+        self._explain = explain
+
     def rows(self, rows: "Sequence[ScoredRow]") -> None:
-        for row in rows:
-            print(json.dumps({"index": row.index, "rewards": dict(row.rewards), "total": row.total}))
+        from tina_lite.score_file import explanations
+
+        explained = explanations(rows) if self._explain else [None] * len(rows)
+        for row, explanation in zip(rows, explained, strict=True):
+            shown: dict[str, object] = {"index": row.index, "rewards": dict(row.rewards), "total": row.total}
+            if explanation is not None:
+                shown["explain"] = asdict(explanation)
+            print(json.dumps(shown))
 
     def end(self) -> None:
         sys.stdout.flush()
+
+
+class _Explained:
+    """Some lines a row: its rewards, what was taken as the answer, how both sides were read, and why they differ."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+
+    def rows(self, rows: "Sequence[ScoredRow]") -> None:
+        from tina_lite.score_file import explanations
+
+        for row, explanation in zip(rows, explanations(rows), strict=True):
+            values = "  ".join(f"{name} {_shown(row.rewards[name])}" for name in self._names)
+            print(clean(f"row {row.index}  {values}  total {_shown(row.total)}"))
+            if explanation is not None:
+                self._print("answer", f"{explanation.answer or '-'}  ({explanation.taken_from})", explanation.read_as)
+                self._print("gold", explanation.gold or "-", explanation.gold_read_as)
+                print(f"  {'why':<8}{one_line(explanation.why)}")
+            else:
+                print("  gold    -  (no answer in the row, so nothing to compare with)")
+
+    def end(self) -> None:
+        sys.stdout.flush()
+
+    def _print(self, side: str, text: str, read_as: str) -> None:
+        print(f"  {side:<8}{one_line(text)}\n  {'':<8}read as {one_line(read_as)}")
 
 
 class _Table:

@@ -121,7 +121,9 @@ class RewardSection(Section):
     on_error: Number | None = 0.0
     """What a completion gets on which the function fails; null: it is left out of the sum."""
     limit_s: Number = Field(30.0, gt=0)
-    """Wall clock of one call of a function of your own."""
+    """Wall clock of a function of your own on the completions of a step."""
+    max_failures: Count | None = Field(None, ge=0)
+    """Completions on which it may fail before the run ends; where not given, it may fail now and then."""
 
     @model_validator(mode="before")
     @classmethod

@@ -1,6 +1,7 @@
 """When a reward is broken rather than unlucky."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from tina_lite.rewards.scoring import StepScores
 
@@ -10,19 +11,30 @@ BROKEN_IN_A_ROW = 4
 
 
 class BrokenRewards:
-    """Follows failures from rollout to rollout."""
+    """Follows failures from rollout to rollout, since the start or the resume of a run."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: Mapping[str, int]) -> None:
+        """`most`: completions on which a reward may fail in all, by name; a reward without is judged by its share."""
+        self._most = most
         self._in_a_row: Counter[str] = Counter()
+        self._in_all: Counter[str] = Counter()
 
     def after(self, scores: StepScores) -> list[str]:
-        """The rewards that failed on more than BROKEN_SHARE of the completions in each of the last BROKEN_IN_A_ROW.
+        """Rewards that failed on more completions than they may, or on more than BROKEN_SHARE BROKEN_IN_A_ROW times.
 
         >>> bad, good = StepScores((), {"mine": 3}, {}, 4), StepScores((), {"mine": 2}, {}, 4)
-        >>> broken = BrokenRewards()
+        >>> broken, strict = BrokenRewards({}), BrokenRewards({"mine": 5})
         >>> [broken.after(scores) for scores in (bad, good, bad, bad, bad, bad)]
         [[], [], [], [], [], ['mine']]
+        >>> [strict.after(scores) for scores in (bad, good, good)]
+        [[], [], ['mine']]
         """
         failing = {name for name, count in scores.failures.items() if count > BROKEN_SHARE * scores.completions}
         self._in_a_row = Counter({name: self._in_a_row[name] + 1 for name in failing})
-        return sorted(name for name, rollouts in self._in_a_row.items() if rollouts >= BROKEN_IN_A_ROW)
+        self._in_all.update(scores.failures)
+        return sorted(name for name in self._in_all if self._is_broken(name))
+
+    def _is_broken(self, name: str) -> bool:
+        if name in self._most:
+            return self._in_all[name] > self._most[name]
+        return self._in_a_row[name] >= BROKEN_IN_A_ROW

@@ -8,12 +8,15 @@ by name, go to those that it takes:
 | completions | once a step | lists of chat messages | lists of N | N values |
 | completion | once a completion | `completion`, `prompt` | this completion's values | one value |
 | group | once a group | `group`: the G texts; `prompt` | `completion_ids` of G; the problem's values | G values |
+| solution_str, ground_truth | as verl: once a completion | `solution_str` | `data_source`, `extra_info` | one value |
 """
 
 import asyncio
 import inspect
+import math
+import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from inspect import Parameter
@@ -31,8 +34,8 @@ Style = Literal["step", "completion", "group"]
 
 ONCE = ("trainer_state",)
 """Columns of which every completion has the same value: where TRL gives the value alone, so is it here."""
-MOST_HANGS = 3
-"""Calls in a step that may pass the limit; then the rest of the step is not asked."""
+HANGS_A_STEP = 3
+"""Calls that may hang before a step's limit is used up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,6 @@ class Failure:
     """In place of a value: the function failed on this completion."""
 
     traceback: str
-    hung: bool = False
 
 
 def style_of(function: RewardFunction) -> Style:
@@ -51,7 +53,17 @@ def style_of(function: RewardFunction) -> Style:
     names = inspect.signature(function).parameters
     if "completions" in names:
         return "step"
-    return "completion" if "completion" in names else "group" if "group" in names else "step"
+    if "completion" in names or is_verl(function):
+        return "completion"
+    return "group" if "group" in names else "step"
+
+
+def is_verl(function: RewardFunction) -> bool:
+    """
+    >>> is_verl(lambda data_source, solution_str, ground_truth, extra_info=None: 0)
+    True
+    """
+    return {"solution_str", "ground_truth"} <= inspect.signature(function).parameters.keys()
 
 
 def columns_for(function: RewardFunction, columns: Columns) -> Columns:
@@ -60,6 +72,9 @@ def columns_for(function: RewardFunction, columns: Columns) -> Columns:
     if style == "step":
         return columns
     texts, prompts = contents(columns["completions"]), contents(columns["prompts"])
+    if is_verl(function):
+        nothing: Columns = {"data_source": [""] * len(texts), "extra_info": [{}] * len(texts)}
+        columns = {**nothing, **columns, "solution_str": texts, "ground_truth": columns["answer"]}
     return {**columns, style: texts, "prompt": prompts}
 
 
@@ -79,7 +94,7 @@ def call(
 ) -> list[object]:
     """N values, as the function gave them; a Failure for each completion on which it raised or passed the limit.
 
-    `limit_s`: seconds of wall clock for one call. Async calls run side by side.
+    `limit_s`: seconds of wall clock for all calls. Async calls run side by side.
     """
     style = style_of(function)
     taken = _taken(function, columns_for(function, columns))
@@ -119,17 +134,22 @@ def _spans(group_ids: Sequence[int]) -> list[slice]:
 
 
 def call_each(
-    function: RewardFunction, calls: Iterable[Mapping[str, object]], limit_s: float | None
+    function: RewardFunction, calls: Sequence[Mapping[str, object]], limit_s: float | None
 ) -> list[object | Failure]:
-    """What each call gives, or its Failure; after MOST_HANGS calls that hung the rest is not called."""
+    """What each call gives, or its Failure.
+
+    `limit_s`: seconds of wall clock for all of them. Of several calls one may take a share of it, so that one which
+    hangs leaves time for others; when all of it is used up, the rest is not called.
+    """
     outcomes: list[object | Failure] = []
-    hangs = 0
+    share_s = limit_s / HANGS_A_STEP if limit_s and len(calls) > 1 else limit_s
+    ends = math.inf if limit_s is None else time.monotonic() + limit_s
     for arguments in calls:
-        if hangs == MOST_HANGS:
-            outcomes.append(Failure(f"not called: {hangs} calls of this step passed the limit of {limit_s:g} s"))
-            continue
-        outcomes.append(_attempt(function, arguments, limit_s))
-        hangs += isinstance(outcomes[-1], Failure) and outcomes[-1].hung
+        left_s = ends - time.monotonic()
+        if left_s <= 0:
+            outcomes.append(Failure(f"TimeoutError: not called, as the step's limit_s of {limit_s:g} s was used up\n"))
+        else:
+            outcomes.append(_attempt(function, arguments, share_s and min(share_s, left_s)))
     pending = {row: outcome for row, outcome in enumerate(outcomes) if inspect.isawaitable(outcome)}
     if pending:
         for row, outcome in zip(pending, _awaited(list(pending.values()), limit_s), strict=True):
@@ -163,7 +183,10 @@ def _hung(error: BaseException, limit: Limit, limit_s: float | None) -> Failure:
         raise error
     limit.lift()
     lines = _failure(error).traceback.splitlines(keepends=True)
-    return Failure("".join(lines[:-1]) + f"TimeoutError: it took longer than its limit_s of {limit_s:g} s\n", hung=True)
+    return Failure(
+        "".join(lines[:-1])
+        + f"TimeoutError: it took longer than {limit_s:.3g} s (limit_s is for a step's calls together)\n"
+    )
 
 
 def _awaited(pending: Sequence[Awaitable[object]], limit_s: float | None) -> list[object | Failure]:

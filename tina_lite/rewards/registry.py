@@ -75,6 +75,11 @@ class Reward:
         """Whether the function names this column."""
         return column in inspect.signature(self.function).parameters
 
+    def may_take(self, column: str) -> bool:
+        """Whether the function names this column, or takes any."""
+        parameters = inspect.signature(self.function).parameters
+        return column in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+
     @property
     def compares(self) -> bool:
         """Whether it weighs the completions of a group against each other."""

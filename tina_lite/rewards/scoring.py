@@ -16,6 +16,9 @@ from tina_lite.rewards.calling import Columns, Failure
 from tina_lite.rewards.completions import chat
 from tina_lite.rewards.registry import Reward, resolve
 
+CALLED_WITH = ("completions", "prompts", "answer", "group_ids", "data_source", "extra_info")
+"""Columns that are handed on under other names too."""
+
 
 @dataclass(frozen=True, slots=True)
 class WeightedReward:
@@ -26,7 +29,9 @@ class WeightedReward:
     on_error: float | None = 0.0
     """What a completion gets on which the function fails; None: no opinion."""
     limit_s: float | None = None
-    """Seconds of wall clock for one call of the function; None: no limit."""
+    """Seconds of wall clock for the function on one step; None: no limit."""
+    max_failures: int | None = None
+    """Completions on which it may fail before the run ends; None: it may now and then."""
     may_fail: bool = False
     """Whether the recipe says what it gets then, and so reckons with it."""
 
@@ -96,6 +101,7 @@ def weighted_rewards(sections: Iterable[RewardSection], folder: Path | None) -> 
             one.weight,
             one.on_error,
             one.limit_s,
+            one.max_failures,
             "on_error" in one.model_fields_set,
         )
         for one in sections
@@ -121,7 +127,7 @@ def score_rows(columns: Columns, rewards: Sequence[WeightedReward], spans: Seque
     if len(set(names)) < len(names):
         raise BadInput(f"rewards: a name stands twice in {', '.join(names)}; give one of the functions another name")
     completions = len(columns["completions"])
-    judged = {weighted.reward.name: _judge(weighted, _of_its_own(columns)) for weighted in rewards}
+    judged = {weighted.reward.name: _judge(weighted, columns) for weighted in rewards}
     weights = [weighted.weight for weighted in rewards]
     return StepScores(
         groups=tuple(_scores_of(rows, judged, weights) for rows in spans),
@@ -146,12 +152,15 @@ def columns_of(groups: Sequence[Group]) -> Columns:
     }
 
 
-def _of_its_own(columns: Columns) -> Columns:
-    """Copies, which a reward may sort, strip or empty without harm to the others."""
-    return {name: [_copied(value) for value in values] for name, values in columns.items()}
+def _of_its_own(columns: Columns, reward: Reward) -> Columns:
+    """Copies, which a reward may sort, strip or empty without harm to the others, of what it can ask for."""
+    wanted = {name: values for name, values in columns.items() if name in CALLED_WITH or reward.may_take(name)}
+    return {name: [_copied(value, name) for value in values] for name, values in wanted.items()}
 
 
-def _copied(value: Any) -> Any:
+def _copied(value: Any, name: str) -> Any:
+    if name == "completion_ids":  # long and flat
+        return list(value)
     return deepcopy(value) if isinstance(value, list | dict | set) else value
 
 
@@ -177,7 +186,8 @@ def _judge(weighted: WeightedReward, columns: Columns) -> _Judged:
     if missing:
         offered = ", ".join(sorted(columns))
         raise BadInput(f"reward {reward.name}: it wants a column {', '.join(missing)}; there are {offered}")
-    checked = [_checked(value) for value in reward(columns, weighted.limit_s)]
+    given = reward(_of_its_own(columns, reward), weighted.limit_s)
+    checked = [_checked(value) for value in given]
     failures = [(row, value) for row, value in enumerate(checked) if isinstance(value, Failure)]
     values = tuple(weighted.on_error if isinstance(value, Failure) else value for value in checked)
     first = f"reward {reward.name}, completion {failures[0][0]}:\n{failures[0][1].traceback}" if failures else ""
@@ -185,7 +195,8 @@ def _judge(weighted: WeightedReward, columns: Columns) -> _Judged:
 
 
 def _checked(value: object) -> float | Failure | None:
-    """A finite number, or None for no opinion; else a Failure."""
+    """A finite number, or None for no opinion; else a Failure. Of a mapping the `score`, as in verl."""
+    value = value.get("score", value) if isinstance(value, Mapping) else value
     if value is None or isinstance(value, Failure):
         return value
     try:

@@ -8,15 +8,16 @@ import math
 import re
 from collections.abc import Sequence
 
-from tina_lite.answers import LONGEST_ANSWER, final_answer, last_boxed, stated_answer
+from tina_lite.answers import LONGEST_ANSWER, boxed_answer, final_answer, stated_answer, tagged_answer
 from tina_lite.errors import BadInput
 from tina_lite.rewards.calling import call_each
 from tina_lite.rewards.completions import Completions, contents
 from tina_lite.rewards.golds import best, each_gold
 from tina_lite.rewards.registry import reward
 
-SEARCH_LIMIT_S = 1.0
-"""Seconds of wall clock that `regex` may search one completion: a careless pattern can search for ever."""
+SEARCH_LIMIT_S = 3.0
+"""Seconds of wall clock that `regex` may search a step's completions, a third of it on one: a careless pattern can
+search for ever."""
 
 _DIGITS = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 _SIGNED = rf"(?:(?<![\w)\]}}])[-+])?{_DIGITS}"
@@ -25,19 +26,6 @@ NUMBER = re.compile(
     rf"|(?P<number>{_SIGNED})(?:\s*/\s*(?P<divisor>{_DIGITS}))?",
     re.ASCII,
 )
-
-
-@reward("boxed")
-def boxed(completions: Completions) -> list[float]:
-    r"""1 if the completion holds a `\boxed{}` with something in it and its braces balanced, else 0.
-
-    Range: 0 or 1. Source: the answer format of DeepSeek-R1 (arXiv 2501.12948), section 2.2.2.
-
-    >>> from tina_lite.rewards.completions import chat
-    >>> boxed(chat(r"so \boxed{34}", r"\boxed{}", r"\boxed{34", "34", ""))
-    [1.0, 0.0, 0.0, 0.0, 0.0]
-    """
-    return [float(bool((last_boxed(text) or "").strip())) for text in contents(completions)]
 
 
 @reward("exact_match")
@@ -117,28 +105,37 @@ def _float(digits: str) -> float:
 
 
 @reward("choice")
-def choice(completions: Completions, answer: Sequence[object], *, letters: str = "ABCD") -> list[float | None]:
+def choice(completions: Completions, answer: Sequence[object], *, letters: str = "ABCDEFGHIJ") -> list[float | None]:
     r"""1 if the letter that the completion chooses is the gold's, else 0.
 
-    The letter is the last `\boxed{}`'s, else the last that follows "answer" or "answer is", else one that opens the
-    last line. Range: 0 or 1. Source: multiple choice as in GPQA (arXiv 2311.12022), four options.
+    The letter is that of the last `\boxed{}` or `<answer>` tags, else the last that follows "answer", "answer is",
+    "option" or "choice", else one that opens the last line. Range: 0 or 1. Source: multiple choice as in GPQA (arXiv
+    2311.12022), four options, and MMLU-Pro (arXiv 2406.01574), ten.
 
     >>> from tina_lite.rewards.completions import chat
     >>> texts = chat(r"\boxed{\text{B}}", "The answer is (B).", "A or B?\nB", "Answer: A", "Beta", "B")
     >>> choice(texts, ["B"] * 5 + ["7"])
     [1.0, 1.0, 1.0, 0.0, 0.0, None]
+    >>> choice(chat("I choose option **J**.", "The answer is I guess", "<answer>[J]</answer>", "(J) 12"), ["J"] * 4)
+    [1.0, 0.0, 1.0, 1.0]
     """
     if not letters or not letters.isalpha() or len(set(letters)) < len(letters):
         raise BadInput(f"reward choice: letters is {letters!r}; it must be different letters such as ABCD")
     one = f"([{letters}])(?![A-Za-z])"
-    alone = re.compile(rf"[^A-Za-z]*(?:\\(?:text|textbf|mathrm|mathbf)\s*\{{)?[^A-Za-z\\]*{one}")
-    after_answer = re.compile(rf"\b(?i:answer)\b(?i:\s+is\b)?[^A-Za-z]{{0,12}}{one}")
+    mark = r"(?i:option|choice)\b"
+    alone = re.compile(rf"[^A-Za-z]*(?:\\(?:text|textbf|mathrm|mathbf)\s*\{{)?(?:{mark})?[^A-Za-z\\]*{one}")
+    # "I" before a word in small letters is the speaker, not the option.
+    named = re.compile(
+        rf"\b(?:(?i:answer)\b(?i:\s+is\b)?(?:\s+{mark})?|{mark})[^A-Za-z]{{0,12}}{one}(?!(?<=I)\s+[a-z])"
+    )
 
     def chosen(text: str) -> str | None:
-        box = last_boxed(text)
-        if box is not None:
-            return _letter(alone.match(box[:LONGEST_ANSWER]))
-        said = after_answer.findall(text)
+        stated = boxed_answer(text)
+        if stated is None:
+            stated = tagged_answer(text)
+        if stated is not None:
+            return _letter(alone.match(stated[:LONGEST_ANSWER]))
+        said = named.findall(text)
         last_line = text.strip().rpartition("\n")[2]
         return said[-1] if said else _letter(alone.match(last_line[:LONGEST_ANSWER]))
 

@@ -97,7 +97,15 @@ def step_samples(groups: Sequence[ScoredGroup]) -> StepSamples:
     best = max(range(len(samples)), key=lambda index: scored.totals[index])
     problem = scored.group.prompt.problem.index
     also = kept_of(scored.group.prompt.problem.answer)
-    kept = [{"problem": problem, **{name: getattr(s, name) for name in Sample.__slots__}, **also} for s in samples]
+    kept = [
+        {
+            "problem": problem,
+            **{name: getattr(sample, name) for name in Sample.__slots__},
+            "completion_tokens": len(completion.ids),
+            **also,
+        }
+        for sample, completion in zip(samples, scored.group.completions, strict=True)
+    ]
     return StepSamples(samples[best], _typical(groups), kept)
 
 
