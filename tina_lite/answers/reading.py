@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from tina_lite.answers.finding import LONGEST_ANSWER, bare
+from tina_lite.answers.finding import LONGEST_ANSWER, bare, is_sane
 from tina_lite.answers.kinds import Clock, Date, Formula, InBase, Kind, Number, Option, Ratio, Several, Span, Words
 from tina_lite.answers.numerals import DIGITS, digits_value, read_number
 from tina_lite.answers.spelling import one_spelling
@@ -28,11 +28,12 @@ OPTION = re.compile(
     r"(?:\(\s*([A-Ja-j])\s*\)|\[\s*([A-J])\s*\]|([A-J])(?:[.):]|(?=$)))(?:[\s\\]+([^+*/^=\s].*)|)", re.DOTALL
 )
 OPTION_SAID = re.compile(r"(?:option|choice|answer)\s*:?\s*\(?([A-J])\)?", re.IGNORECASE)
-WRAPPED = re.compile(rf"(?:{MARKED.pattern}|\*\*(.+)\*\*|`(.+)`|\"(.+)\"|'(.+)')", re.DOTALL)
+WRAPPED = re.compile(rf"(?:{MARKED.pattern}|\*\*([^*]+)\*\*|`([^`]+)`|\"([^\"]+)\"|'([^']+)')")
 SYMBOL = re.compile(r"[\\^_=+*/<>{}$|&]")
 WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|['-](?=[^\W\d_]))*")
 SHORT_WORDS = frozenset("no up yes am pm ok on in at by go he she it me my we us is an as to so or if of do be".split())
-ROWS_OF_NUMBERS = re.compile(r"-?[\d.]+(?:[ \t]*[\s][ \t]*-?[\d.]+)+")
+NUMBERS_AS_TEXT = re.compile(r"-?[\d.]+(?:\s+-?[\d.]+)+|\d+(?:-\d+){2,}")
+"""Rows of a grid, and numbers such as those of telephones: nothing to calculate with."""
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 BRACKETS = {"(": "()", "[": "[]", "\\{": "{}", "{": "{}"}
 CLOSING = (("\\}", "}"), ("}", "}"), (")", ")"), ("]", "]"))
@@ -51,13 +52,12 @@ def kind_of(answer: str) -> Kind:
     >>> kind_of(r"\{1, 2\}").brackets, len(kind_of("3, 5 and 7").items), kind_of("52_8"), kind_of("x^2 + 1")
     ('{}', 3, InBase(digits='52', base=8), Formula(text='x^2 + 1'))
     """
-    text = bare(one_spelling(answer[: LONGEST_ANSWER + 1]))
-    upright = False
+    if not is_sane(answer):
+        return Formula(answer[:LONGEST_ANSWER])
+    text, upright = bare(one_spelling(answer)), False
     while match := WRAPPED.fullmatch(text):
-        text, upright = (
-            bare(next(inner for inner in match.groups() if inner is not None)),
-            upright or any(match.group(1, 4, 5)),
-        )
+        text = bare(next(inner for inner in match.groups() if inner is not None))
+        upright = upright or any(match.group(1, 4, 5))
     plain = unmarked(text).strip()
     if not plain:
         return Formula(text)
@@ -151,12 +151,16 @@ def _span(text: str) -> Span | None:
     return Span(low, high) if low and high else None
 
 
-def _several(text: str) -> Several | None:
+def _several(text: str) -> Kind | None:
+    """A list of two or more; one thing alone in brackets is that thing."""
     _, text = without_name(text)
     brackets, inside = _unbracketed(text)
     parts = list(_parts(inside))
-    if (not brackets and len(parts) < 2) or not all(parts) or (brackets == "()" and len(parts) < 2):
+    if not all(parts) or (len(parts) < 2 and not brackets):
         return None
+    if len(parts) == 1:
+        inner = kind_of(inside)
+        return None if isinstance(inner, Formula) else inner
     decimal = text.replace(",", ".") if DECIMAL_COMMA.fullmatch(text) else ""
     return Several(tuple(kind_of(part.strip()) for part in parts), brackets, decimal)
 
@@ -203,7 +207,7 @@ def _parts(text: str) -> Iterator[str]:
 
 def _words(text: str, upright: bool) -> Words | None:
     said = "\n".join(" ".join(line.split()) for line in text.strip().splitlines()).rstrip(".!")
-    if ROWS_OF_NUMBERS.fullmatch(said):
+    if NUMBERS_AS_TEXT.fullmatch(said):
         return Words(said)
     if SYMBOL.search(said):
         return None

@@ -38,6 +38,10 @@ def same(gold: Kind, answer: Kind) -> bool | None:
     """
     if gold == answer and not isinstance(gold, Formula):
         return True
+    if isinstance(answer, Several) and not isinstance(gold, Several) and answer.brackets in ("", "{}"):
+        each = [same(gold, item) for item in answer.items]
+        if all(each):  # the same, said twice
+            return True
     if isinstance(gold, Number):
         return _same_as_number(gold, answer)
     if isinstance(gold, Several):
@@ -70,10 +74,7 @@ def _same_as_number(gold: Number, answer: Kind) -> bool | None:
         decimal = kind_of(answer.as_decimal)
         if isinstance(decimal, Number):
             return same_numbers(gold, decimal)
-        each = [same(gold, item) for item in answer.items]
-        if answer.brackets in ("", "{}") and all(each):
-            return True
-        return False if False in each else None
+        return False if any(same(gold, item) is False for item in answer.items) else None
     if isinstance(answer, Formula | Span | InBase | Ratio):
         return None
     return False
@@ -82,16 +83,20 @@ def _same_as_number(gold: Number, answer: Kind) -> bool | None:
 def same_numbers(gold: Number, answer: Number) -> bool:
     """By value, unit and name; a decimal may be the other rounded to six places, a percentage the share it stands for.
 
+    A percentage is also its bare number, as most golds leave the sign out; one below 1 would be taken for a share.
+
     >>> [same_numbers(kind_of("1/3"), kind_of(text)) for text in ("0.333333", "0.3333", "x = 1/3", "1/3 cm")]
     [True, False, True, True]
-    >>> same_numbers(kind_of("0.5"), kind_of("50%")), same_numbers(kind_of("50"), kind_of("50%"))
-    (True, True)
+    >>> [same_numbers(kind_of(gold), kind_of("50%")) for gold in ("0.5", "50", "500")]
+    [True, True, False]
+    >>> same_numbers(kind_of("0.5"), kind_of("0.5%"))
+    False
     """
     if gold.name and answer.name and gold.name != answer.name:
         return False
     if not units_agree(gold.unit, answer.unit):
         return False
-    if _near(gold, answer, gold.value, answer.value):
+    if (gold.percent == answer.percent or abs(gold.value) >= 1) and _near(gold, answer, gold.value, answer.value):
         return True
     if gold.percent == answer.percent:
         return False
@@ -108,8 +113,6 @@ def _near(gold: Number, answer: Number, expected: Fraction, given: Fraction) -> 
 
 
 def _same_as_several(gold: Several, answer: Kind) -> bool | None:
-    if isinstance(answer, Number | Option | Words | Date | Clock) and len(gold.items) == 1:
-        return same(gold.items[0], answer)
     if not isinstance(answer, Several):
         doubtful = isinstance(answer, Formula) and not all(isinstance(item, Words | Option) for item in gold.items)
         return None if doubtful else False
