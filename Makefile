@@ -45,6 +45,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	MYPYPATH=bench:tests $(BIN)/mypy $(wildcard bench/*.py)
+	MYPYPATH=bench/gpu:bench $(BIN)/mypy $(wildcard bench/gpu/*.py)
 	$(BIN)/lint-imports --no-cache --no-logo
 
 # Benchmarks end within 10 minutes on two cores, at BENCH_MINUTES=N earlier or later, with what was measured until then.

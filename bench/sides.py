@@ -92,11 +92,12 @@ def begin(command: Sequence[str], cwd: str | None, environment: Mapping[str, str
     )
 
 
-def end(process: "subprocess.Popen[str]") -> None:
-    """End a process and all that it started, if it has not ended."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+def end(process: "subprocess.Popen[str]") -> tuple[str, str]:
+    """End a process and all that it started, if it has not ended; what it had printed by then."""
+    if process.poll() is not None:
+        return "", ""
+    os.killpg(process.pid, signal.SIGKILL)
+    return process.communicate()
 
 
 def time_left(limit_s: float = inf) -> float:

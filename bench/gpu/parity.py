@@ -19,7 +19,7 @@ PROBE = Path(__file__).parents[2] / "tests" / "policy" / "engine_probe.py"
 def main() -> None:
     folder, *engines = (word for word in sys.argv[1:] if not word.startswith("--"))
     if len(engines) < 2:
-        print(json.dumps({"missing": "unsloth is not installed: there is nothing to compare"}))
+        print(json.dumps({"missing": "unsloth is not installed: there are no two engines to compare"}))
         return
     facts, tensors = [], []
     for engine in engines:

@@ -2,6 +2,11 @@
 
 Usage:
     python rollout.py portable|unsloth|generate-nf4|generate-16bit
+
+*equal*: every completion runs to its limit. *spread*: with random weights every token is about as likely, so some of
+them, taken as ends of text, make lengths that are geometric with a mean of half the limit. *bound*: the share of what
+the card's memory could do at best, if a token of every row took one reading of the weights (NF4, the head in 16 bits)
+and of the rows' caches at half their length.
 """
 
 import json
@@ -11,11 +16,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sides import begin, make_policy
-from sizes import Sizes, make_model, prompt_ids, read_sizes
+from engines import begin, make_policy
+from sizes import SHIPPED, Sizes, make_model, prompt_ids, read_sizes
 
-Generate = Callable[[int, int], int]
-"""(rows, completion tokens) to tokens sampled."""
+COPIED_BYTES = 1 << 30
+MEAN_SHARE = 0.5
+"""Of the limit, the mean length where lengths are spread."""
+
+Generate = Callable[[int, int, int], int]
+"""(rows, completion tokens, how many tokens end a text) to tokens sampled."""
 
 
 def of_engine(engine: str, sizes: Sizes) -> Generate:
@@ -23,17 +32,17 @@ def of_engine(engine: str, sizes: Sizes) -> Generate:
     from tina_lite.records import Problem, Prompt
     from tina_lite.sampler import Sampler
 
-    policy = make_policy(engine, sizes)
+    policy = make_policy(engine, sizes, completion=sizes.rollout_completion)
 
-    def generate(rows: int, tokens: int) -> int:
+    def generate(rows: int, tokens: int, ends: int) -> int:
+        policy.stop_ids = frozenset(range(ends))
         prompts = [
             Prompt(Problem(n, str(n), "", {}), str(n), ids)
-            for n, ids in enumerate(prompt_ids(rows // sizes.group, sizes.rollout_prompt))
+            for n, ids in enumerate(prompt_ids(rows // sizes.memory_group, sizes.prompt))
         ]
-        kv_tokens = rows * (sizes.rollout_prompt + tokens)
         rollout = RolloutSection(temperature=1.0, max_completion_length=tokens)
-        sampler = Sampler(policy, rollout, seed=1, kv_tokens=kv_tokens)
-        return sampler.rollout(prompts, sizes.group, 1).decoded_tokens
+        sampler = Sampler(policy, rollout, seed=1, kv_tokens=rows * (sizes.prompt + tokens))
+        return sampler.rollout(prompts, sizes.memory_group, 1).decoded_tokens
 
     return generate
 
@@ -52,16 +61,48 @@ def of_transformers(weights: str, sizes: Sizes) -> Generate:
         )  # fmt: skip
     model = AutoModelForCausalLM.from_pretrained(make_model(sizes.config, Path("random-model")), **settings).eval()
 
-    def generate(rows: int, tokens: int) -> int:
-        ids = torch.tensor(prompt_ids(rows // sizes.group, sizes.rollout_prompt), device=device)
+    def generate(rows: int, tokens: int, ends: int) -> int:
+        ids = torch.tensor(prompt_ids(rows // sizes.memory_group, sizes.prompt), device=device)
         torch.manual_seed(0)
         out = model.generate(
             input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=True, temperature=1.0, top_k=0, top_p=1.0,
-            min_new_tokens=tokens, max_new_tokens=tokens, num_return_sequences=sizes.group, pad_token_id=0,
+            min_new_tokens=None if ends else tokens, max_new_tokens=tokens, num_return_sequences=sizes.memory_group,
+            eos_token_id=list(range(ends)) or None, pad_token_id=sizes.config["vocab_size"] - 1,  # type: ignore[operator]
         )  # fmt: skip
-        return int(out[:, sizes.rollout_prompt :].numel())
+        new = out[:, sizes.prompt :]
+        ended = (new < ends).cumsum(1) > (new < ends).long()  # behind an end of text
+        return int((~ended).sum())
 
     return generate
+
+
+def bytes_a_second() -> float | None:
+    """What the card's memory moves in a copy, reading and writing; None without a card."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    source = torch.empty(COPIED_BYTES, dtype=torch.uint8, device="cuda")
+    target = torch.empty_like(source)
+    times = []
+    for _ in range(5):
+        torch.cuda.synchronize()
+        started = time.perf_counter()
+        target.copy_(source)
+        torch.cuda.synchronize()
+        times.append(time.perf_counter() - started)
+    return 2 * COPIED_BYTES / min(times)
+
+
+def bound(sizes: Sizes, rows: int, rate: float) -> float:
+    """Tokens a second that reading weights and caches alone would allow."""
+    from tina_lite.plan.memory import nf4_bytes
+    from tina_lite.policy.shape import ModelShape
+
+    shape = ModelShape.from_config(sizes.config, SHIPPED)
+    weights = nf4_bytes(shape.linear_weights) + 2 * shape.head_weights
+    caches = rows * (sizes.prompt + sizes.rollout_completion / 2) * shape.kv_bytes(2)
+    return rows * rate / (weights + caches)
 
 
 def main() -> None:
@@ -73,16 +114,22 @@ def main() -> None:
         generate = of_engine(side, sizes)
     import torch
 
+    tokens, rate = sizes.rollout_completion, bytes_a_second()
+    spread = max(1, round(int(str(sizes.config["vocab_size"])) / (MEAN_SHARE * tokens)))
     for rows in sizes.rollout_rows:
-        generate(rows, min(16, sizes.rollout_completion))  # kernels are loaded and chosen
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
-        started = time.perf_counter()
-        tokens = generate(rows, sizes.rollout_completion)
-        seconds = time.perf_counter() - started
-        peak = torch.cuda.max_memory_reserved() / 1024**3 if torch.cuda.is_available() else None
-        result = {"side": side, "rows": rows, "tokens": tokens, "tokens_per_second": tokens / seconds, "peak_gib": peak}
-        print(json.dumps(result), flush=True)
+        generate(rows, min(16, tokens), 0)  # kernels are loaded and chosen
+        for lengths, ends in (("equal", 0), ("spread", spread)):
+            if rate is not None:
+                torch.cuda.reset_peak_memory_stats()
+            started = time.perf_counter()
+            sampled = generate(rows, tokens, ends)
+            seconds = time.perf_counter() - started
+            result = {"side": side, "rows": rows, "lengths": lengths, "tokens": sampled}
+            result |= {"tokens_per_second": sampled / seconds, "bound": None, "peak_gib": None}
+            if rate is not None:
+                result["peak_gib"] = torch.cuda.max_memory_reserved() / 1024**3
+                result["bound"] = sampled / seconds / bound(sizes, rows, rate) if lengths == "equal" else None
+            print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

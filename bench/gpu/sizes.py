@@ -13,26 +13,30 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Of the measurements, or of their rehearsal."""
+    """Of the measurements, or of their rehearsal. Lengths in tokens."""
 
     config: dict[str, object]
-    rollout_rows: tuple[int, ...]
-    rollout_prompt: int
-    rollout_completion: int
-    group: int
-    step_prompt: int
-    step_completion: int
     r: int
+    prompt: int
+    rollout_rows: tuple[int, ...]
+    rollout_completion: int
+    step_prompts: int
+    step_group: int
+    step_completion: int
+    memory_group: int
+    memory_completions: tuple[int, ...]
+    """Lengths that are tried, the shortest first."""
 
 
 def read_sizes() -> Sizes:
     """Of the command line: --rehearse makes all of it tiny."""
     config = json.loads((CONFIGS / f"{SHIPPED.replace('/', '--')}.json").read_text())
     if "--rehearse" not in sys.argv:
-        return Sizes(config, (16, 32, 64), 512, 1024, 4, 512, 3584, 32)
+        lengths = (512, 1024, 1536, 2048, 3072, 3584, 4096, 6144, 8192, 12288, 16384)
+        return Sizes(config, 32, 512, (16, 64, 128), 512, 4, 6, 1024, 4, lengths)
     tiny = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
     tiny |= {"num_key_value_heads": 2, "head_dim": 16, "vocab_size": 384}
-    return Sizes({**config, **tiny}, (8, 16), 12, 8, 4, 12, 16, 4)
+    return Sizes({**config, **tiny}, 4, 12, (8, 16), 8, 2, 4, 8, 4, (8, 16))
 
 
 def make_model(config: dict[str, object], folder: Path) -> str:

@@ -21,6 +21,7 @@ def make_policy(
     *,
     quantization: str = "nf4",
     compute_dtype: str = "auto",
+    completion: int,
     step_bytes: Callable[[Any, int], int] = lambda shape, itemsize: 0,
 ) -> Policy:
     from tina_lite.policy.loading import load_tokenizer
@@ -28,9 +29,9 @@ def make_policy(
     from tina_lite.recipe.schema import LoraSection, ModelSection, RolloutSection
 
     folder = make_model(sizes.config, Path("random-model"))
-    model = ModelSection(id=folder, quantization=quantization, compute_dtype=compute_dtype)  # type: ignore[arg-type]
+    model = ModelSection(id=folder, quantization=quantization, compute_dtype=compute_dtype)
     lora = LoraSection(r=sizes.r, alpha=4 * sizes.r, dropout=0.0, target_modules=PROJECTIONS)
-    rollout = RolloutSection(max_prompt_length=sizes.step_prompt, max_completion_length=sizes.step_completion)
+    rollout = RolloutSection(max_prompt_length=sizes.prompt, max_completion_length=completion)
     tokenizer = load_tokenizer(folder)
     policy = open_policy(engine, model, lora, rollout, tokenizer, seed=1, step_bytes=step_bytes)  # type: ignore[arg-type]
     policy.stop_ids = frozenset()

@@ -1,0 +1,128 @@
+"""The longest completions that train on a card of so many GB: a group of four with made-up tokens, peak by phase.
+
+Usage:
+    python memory.py portable|unsloth CAP_GB
+
+The cap is what torch may take of the card (a context takes more). A length trains where its rows fit into the sampler's
+cache one at a time at least and an update of all of them ends; the policy is laid out for what the plan says fits.
+"""
+
+import json
+import sys
+import time
+from typing import Any
+
+from engines import begin, make_policy
+from measuring import Phases, planned
+from sizes import PROJECTIONS, Sizes, prompt_ids, read_sizes
+from task import recipe_of
+
+ROLLOUT_S = 3.0
+
+
+def made_up_group(sizes: Sizes, completion: int) -> Any:
+    """A group as a rollout would give it, of tokens that nobody sampled."""
+    from tina_lite.grpo import advantages
+    from tina_lite.records import Completion, Group, Problem, Prompt, ScoredGroup
+
+    prompt, *rows = prompt_ids(1 + sizes.memory_group, max(sizes.prompt, completion))
+    made_up = tuple(
+        Completion(row[:completion], (-5.0,) * completion, str(number), "length") for number, row in enumerate(rows)
+    )
+    totals = [[float(number % 2) for number in range(sizes.memory_group)]]
+    group = Group(Prompt(Problem(0, "", "", {}), "", prompt[: sizes.prompt]), made_up)
+    return ScoredGroup(group, {}, tuple(totals[0]), advantages(totals)[0])
+
+
+def trains(policy: Any, sizes: Sizes, engine: str, completion: int, phases: Phases) -> bool:
+    """Whether an update of a group of this length ends."""
+    import torch
+
+    from tina_lite.errors import NoRoom
+    from tina_lite.learner import Learner
+    from tina_lite.memory import is_out_of_memory, release_memory
+
+    recipe = recipe_of(engine, sizes, 1, sizes.memory_group, completion)
+    if policy.free_kv_tokens() < sizes.prompt + completion:
+        return False
+
+    def update() -> None:
+        learner = Learner(
+            policy, grpo=recipe.grpo, optim=recipe.optim, rollout=recipe.rollout, lora=recipe.lora, seed=1
+        )
+        learner.update([made_up_group(sizes, completion)], 1e-6, 1)
+
+    try:
+        phases.measure("update", update)
+    except (RuntimeError, MemoryError, NoRoom) as error:
+        if not isinstance(error, NoRoom) and not is_out_of_memory(error):
+            raise
+        return False
+    finally:
+        release_memory()
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+    return True
+
+
+def sample_a_while(policy: Any, sizes: Sizes, engine: str, completion: int) -> None:
+    """The beginning of a rollout of such a group, for what its cache takes."""
+    from tina_lite.records import Problem, Prompt
+    from tina_lite.sampler import Sampler
+
+    recipe = recipe_of(engine, sizes, 1, sizes.memory_group, completion)
+    ends = time.monotonic() + ROLLOUT_S
+    prompt = Prompt(Problem(0, "", "", {}), "", prompt_ids(1, sizes.prompt)[0])
+    sampler = Sampler(policy, recipe.rollout, seed=1, kv_tokens=policy.free_kv_tokens())
+    sampler.rollout([prompt], sizes.memory_group, 1, out_of_time=lambda: time.monotonic() > ends)
+
+
+def planned_longest(engine: str, sizes: Sizes, cap_gb: float) -> int:
+    """The longest of the lengths that the plan says fits; 0 where none does."""
+    fitting = [0]
+    for completion in sizes.memory_completions:
+        recipe = recipe_of(engine, sizes, 1, sizes.memory_group, completion)
+        memory, _, device = planned(recipe, sizes, cap_gb)
+        if memory.peak <= min(device.memory, cap_gb * 1e9):
+            fitting.append(completion)
+    return max(fitting)
+
+
+def main() -> None:
+    engine, cap_gb, sizes = sys.argv[1], float(sys.argv[2]), read_sizes()
+    begin(engine)
+    import torch
+
+    from tina_lite.plan.memory import least_step_bytes
+    from tina_lite.plan.work import Work
+
+    if torch.cuda.is_available():
+        total = torch.cuda.get_device_properties(0).total_memory
+        if cap_gb * 1e9 > total:
+            print(json.dumps({"missing": f"the card has less than {cap_gb:g} GB"}))
+            return
+        torch.cuda.set_per_process_memory_fraction(cap_gb * 1e9 / total)
+    foretold, phases, longest = planned_longest(engine, sizes, cap_gb), Phases(), 0
+    recipe = recipe_of(engine, sizes, 1, sizes.memory_group, foretold or sizes.memory_completions[0])
+    work = Work.of(recipe, {"prompt_share": 1.0, "completion_share": 1.0})
+    peaks: dict[str, float | None] = {}
+    policy = phases.measure(
+        "load",
+        lambda: make_policy(
+            engine, sizes, completion=max(sizes.memory_completions),
+            step_bytes=lambda shape, item: least_step_bytes(shape, work, item, sizes.r, PROJECTIONS),
+        ),
+    )  # fmt: skip
+    for completion in sizes.memory_completions:
+        if not trains(policy, sizes, engine, completion, phases):
+            break
+        longest, peaks = completion, phases.peaks()
+    if longest:
+        phases.measure("rollout", lambda: sample_a_while(policy, sizes, engine, longest))
+        peaks = phases.peaks()
+    result = {"engine": engine, "cap_gb": cap_gb, "longest_completion": longest, "planned_longest": foretold}
+    print(json.dumps({**result, "longest_tried": max(sizes.memory_completions), **peaks}))
+
+
+if __name__ == "__main__":
+    main()
