@@ -53,6 +53,16 @@ def test_gradients_are_those_of_transformers(make_policy) -> None:
         assert (gradients[0][name] - gradient).norm() <= 1e-2 * gradient.norm(), name
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("head_dim", [64, 128])
+def test_attention_over_a_shared_prompt_needs_no_mask(dtype, head_dim) -> None:
+    from tina_lite.policy.shared_prompt import can_flash
+
+    if dtype == torch.bfloat16 and not torch.cuda.is_bf16_supported(including_emulation=False):
+        pytest.skip("this card has no bfloat16")
+    assert can_flash(torch.device("cuda"), dtype, head_dim)
+
+
 def test_a_cap_on_the_process_is_what_is_free() -> None:
     total = torch.cuda.mem_get_info()[1]
     torch.cuda.set_per_process_memory_fraction(0.5)

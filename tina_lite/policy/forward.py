@@ -16,6 +16,7 @@ from tina_lite.policy.attention import attention
 from tina_lite.policy.dense import DenseLayer, DenseModel
 from tina_lite.policy.functions import adapted_linear, pad, rms_norm, rotary, swiglu
 from tina_lite.policy.interface import TokenBatch
+from tina_lite.policy.shared_prompt import Sharing, shared_prompt_attention
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +62,18 @@ class Layout:
     """Without their last tokens; None where none has more than one."""
     prompt_of: Tensor
     """(N,), the prompt of each completion."""
-    mask: Tensor
-    """(1 or N, 1, T - 1, P + T - 1) bool: which keys a completion's token sees, its prompt's and then its own."""
+    sharing: Sharing
+    """Which completions share which prompt."""
+    mask: Tensor | None
+    """(1 or N, 1, T - 1, P + T - 1) bool: which keys a completion's token sees, its prompt's and then its own; None
+    where attention does without (shared_prompt.py)."""
     predicting: Tensor
     """(K,), the packed token before each completion token, in the order of the rows."""
     targets: Tensor
     """(K,), the completion tokens themselves."""
 
     @classmethod
-    def of(cls, batch: TokenBatch, device: torch.device) -> "Layout":
+    def of(cls, batch: TokenBatch, device: torch.device, *, masked: bool = True) -> "Layout":
         owners = torch.tensor([index for index, group in enumerate(batch.completions) for _ in group])
         prompt_lengths = torch.tensor([len(prompt) for prompt in batch.prompts])
         completions = [completion for _, completion in batch.rows]
@@ -91,7 +95,10 @@ class Layout:
             prompts=_Rows.of(prompt_lengths, device),
             completions=_Rows.of(read, device) if read.any() else None,
             prompt_of=owners.to(device),
-            mask=_visible(prompt_lengths[owners], int(prompt_lengths.max()), int(read.max())).to(device),
+            sharing=Sharing(tuple(map(len, batch.completions)), tuple(map(len, batch.prompts))),
+            mask=_visible(prompt_lengths[owners], int(prompt_lengths.max()), int(read.max())).to(device)
+            if masked
+            else None,
             predicting=torch.cat(predicting).to(device),
             targets=torch.tensor([token for completion in completions for token in completion]).to(device),
         )
@@ -150,9 +157,12 @@ def _attend(model: DenseModel, heads: Tensor, layout: Layout) -> Tensor:
     out = layout.prompts.pack(attention(query, key, value))
     if layout.completions is not None:
         own_query, own_key, own_value = layout.completions.pad(heads[prompt_tokens:]).split(split, dim=1)
-        keys = torch.cat((key.index_select(0, layout.prompt_of), own_key), dim=2)
-        values = torch.cat((value.index_select(0, layout.prompt_of), own_value), dim=2)
-        mask = torch.zeros(layout.mask.shape, dtype=keys.dtype, device=keys.device)
-        mask.masked_fill_(~layout.mask, -torch.inf)
-        out = torch.cat((out, layout.completions.pack(attention(own_query, keys, values, mask))))
+        if layout.mask is None:
+            own = shared_prompt_attention(own_query, own_key, own_value, key, value, layout.sharing)
+        else:
+            keys = torch.cat((key.index_select(0, layout.prompt_of), own_key), dim=2)
+            values = torch.cat((value.index_select(0, layout.prompt_of), own_value), dim=2)
+            mask = torch.zeros(layout.mask.shape, dtype=keys.dtype, device=keys.device)
+            own = attention(own_query, keys, values, mask.masked_fill_(~layout.mask, -torch.inf))
+        out = torch.cat((out, layout.completions.pack(own)))
     return out

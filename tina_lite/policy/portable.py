@@ -28,6 +28,7 @@ from tina_lite.policy.loading import (
 from tina_lite.policy.logprobs import token_logprobs
 from tina_lite.policy.model_folder import model_folder
 from tina_lite.policy.shape import ModelShape
+from tina_lite.policy.shared_prompt import can_flash
 from tina_lite.policy.shares import ACTIVATION_SHARE, dense_copies, keeps_dense_copy
 from tina_lite.policy.vllm import Vllm
 from tina_lite.recipe.schema import LoraSection, ModelSection
@@ -88,7 +89,8 @@ class PortablePolicy:
 
     def logprobs(self, batch: TokenBatch, temperature: float, adapter: bool = True) -> tuple[Tensor, Tensor]:
         if self._dense is not None:
-            layout = Layout.of(batch, self.device)
+            masked = not can_flash(self.device, self._dtype, self._dense.head_dim)
+            layout = Layout.of(batch, self.device, masked=masked)
             hidden = final_hidden(
                 self._dense,
                 layout,
