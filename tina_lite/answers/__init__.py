@@ -10,11 +10,11 @@ from tina_lite.answers.finding import (
     boxed_answer,
     comparable,
     final_answer,
+    framed_answer,
     gold_parses,
     is_sane,
     last_boxed,
     stated_answer,
-    tagged_answer,
 )
 
 __all__ = [
@@ -24,9 +24,9 @@ __all__ = [
     "boxed_answer",
     "comparable",
     "final_answer",
+    "framed_answer",
     "gold_parses",
     "is_sane",
     "last_boxed",
     "stated_answer",
-    "tagged_answer",
 ]

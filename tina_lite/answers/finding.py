@@ -91,6 +91,16 @@ def tagged_answer(text: str) -> str | None:
     return found[-1].strip() if found else None
 
 
+def framed_answer(text: str) -> str | None:
+    r"""What a text marks as its answer: its last boxes, else its last `<answer>` tags; None where it has neither.
+
+    >>> framed_answer(r"<answer>\boxed{2}</answer>"), framed_answer("<answer>2</answer>"), framed_answer("2")
+    ('2', '2', None)
+    """
+    boxed = boxed_answer(text)
+    return tagged_answer(text) if boxed is None else boxed
+
+
 def final_answer(solution: str) -> str:
     r"""The answer alone, of a solution or of an answer.
 
@@ -110,9 +120,7 @@ def stated_answer(completion: str) -> str:
     >>> stated_answer(r"so \boxed{34} km"), stated_answer("so 34\n#### 35"), stated_answer("a\n</think>\nParis.")
     ('34', '35', 'Paris')
     """
-    stated = boxed_answer(completion)
-    if stated is None:
-        stated = tagged_answer(completion)
+    stated = framed_answer(completion)
     return bare(ANSWER_FOLLOWS.split(completion)[-1] if stated is None else stated)
 
 

@@ -15,6 +15,7 @@ byte kb mb gb
 KNOWN = {
     word: names.split()[0] for line in NAMES.strip().splitlines() for names in line.split(";") for word in names.split()
 }
+KNOWN_NAMES = frozenset({*KNOWN.values(), *CURRENCIES.values(), "degree c", "degree f", "degree k"})
 NOT_UNITS = frozenset(
     "sin cos tan cot csc log exp sqrt frac mod and the ln pi max gcd lcm for all where with not".split()
 )
@@ -106,5 +107,4 @@ def units_agree(gold: str, answer: str) -> bool:
 
 
 def _is_known(unit: str) -> bool:
-    names = {*KNOWN.values(), *CURRENCIES.values(), "degree c", "degree f", "degree k"}
-    return unit in names or all(part.split("^")[0] in names for part in unit.replace("/", " ").split())
+    return unit in KNOWN_NAMES or all(part.split("^")[0] in KNOWN_NAMES for part in unit.replace("/", " ").split())

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tina_lite.answers import LONGEST_ANSWER, bare, boxed_answer, tagged_answer
+from tina_lite.answers import LONGEST_ANSWER, bare, framed_answer
 from tina_lite.answers.in_text import number_stated
 from tina_lite.answers.kinds import Formula, Kind, Number
 from tina_lite.answers.reading import kind_of
@@ -32,9 +32,7 @@ def majority_share(texts: Sequence[str], right: Sequence[bool]) -> float:
 def _vote(text: str, is_right: bool) -> Kind | str | None:
     if is_right:
         return RIGHT
-    stated = boxed_answer(text)
-    if stated is None:
-        stated = tagged_answer(text)
+    stated = framed_answer(text)
     if stated is None:
         return number_stated(text)
     kind = kind_of(bare(stated)[:LONGEST_ANSWER])

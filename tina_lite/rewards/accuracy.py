@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tina_lite.answers import bare, boxed_answer, comparable, final_answer, is_sane, tagged_answer
+from tina_lite.answers import bare, comparable, final_answer, framed_answer, is_sane
 from tina_lite.answers.gym_gold import GymGold
 from tina_lite.answers.in_text import right_in_text
 from tina_lite.answers.reading import kind_of
@@ -19,7 +19,7 @@ from tina_lite.rewards.calling import Failure
 from tina_lite.rewards.completions import Completions, contents
 from tina_lite.rewards.golds import Verdict, best_of, each_gold
 from tina_lite.rewards.gym import gym_scores
-from tina_lite.rewards.judges import LIMIT_S, math_verify
+from tina_lite.rewards.judges import math_verify, undecided
 from tina_lite.rewards.registry import reward
 from tina_lite.rewards.workers import LOST, Lost
 
@@ -27,7 +27,7 @@ TAIL = 4000
 """Characters of a box-less completion that math-verify reads: it wants the last match, and its patterns are slow."""
 BRACKETS_IN_A_ROW = re.compile(r"([][(){}])\1{30,}")
 """No part of an answer, and slow to read."""
-UNDECIDED = Failure(f"TimeoutError: math-verify was asked twice and did not decide within {LIMIT_S:g} s")
+UNDECIDED = undecided("math-verify")
 
 
 class Question(NamedTuple):
@@ -68,14 +68,18 @@ def verdicts(texts: Sequence[str], golds: Sequence[object]) -> list[Verdict]:
 
 def _of_pairs(pairs: Sequence[tuple[str, object]]) -> list[Verdict]:
     """Of texts with one gold each."""
-    found: list[Verdict | Question] = [_quick_verdict(text, gold) for text, gold in pairs]
-    checked = [row for row, (_, gold) in enumerate(pairs) if isinstance(gold, GymGold)]
-    for row, score in zip(checked, gym_scores([pairs[row] for row in checked]), strict=True):
-        found[row] = score if score is None or isinstance(score, Lost) else score >= 1
-    unsure = [(row, verdict) for row, verdict in enumerate(found) if isinstance(verdict, Question)]
-    replies = math_verify().ask([question._asdict() for _, question in unsure]) if unsure else []
-    decisions = dict(zip((row for row, _ in unsure), replies, strict=True))
-    return [decisions[row] if isinstance(verdict, Question) else verdict for row, verdict in enumerate(found)]
+    found = [
+        _of_score(score) if isinstance(gold, GymGold) else _quick_verdict(text, gold)
+        for (text, gold), score in zip(pairs, gym_scores(pairs), strict=True)
+    ]
+    unsure = [verdict for verdict in found if isinstance(verdict, Question)]
+    replies = iter(math_verify().ask([question._asdict() for question in unsure]) if unsure else ())
+    return [next(replies) if isinstance(verdict, Question) else verdict for verdict in found]
+
+
+def _of_score(score: float | Lost | None) -> Verdict:
+    """Of a verifier's score: right is a full one."""
+    return score if score is None or isinstance(score, Lost) else score >= 1
 
 
 def decided(texts: Sequence[str], golds: Sequence[object]) -> list[bool | None]:
@@ -85,14 +89,10 @@ def decided(texts: Sequence[str], golds: Sequence[object]) -> list[bool | None]:
 
 def _quick_verdict(text: str, raw_gold: object) -> bool | Question | None:
     """A verdict without math-verify, or the question for it."""
-    if isinstance(raw_gold, GymGold):
-        return None
     gold = "" if raw_gold is None else final_answer(str(raw_gold))
     if not comparable(gold):
         return None
-    stated = boxed_answer(text)
-    if stated is None:
-        stated = tagged_answer(text)
+    stated = framed_answer(text)
     if stated is None:
         sure = right_in_text(kind_of(gold), text)
         asked = one_spelling(BRACKETS_IN_A_ROW.sub(" ", text[-TAIL:]))

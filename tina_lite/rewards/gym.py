@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 
-from tina_lite.answers import ANSWER_FOLLOWS, bare, boxed_answer, tagged_answer
+from tina_lite.answers import ANSWER_FOLLOWS, bare, framed_answer
 from tina_lite.answers.gym_gold import GymGold
 from tina_lite.answers.in_text import announced_answer, number_stated
 from tina_lite.answers.units import unmarked
 from tina_lite.rewards.calling import Failure
 from tina_lite.rewards.completions import Completions, contents
-from tina_lite.rewards.judges import LIMIT_S, reasoning_gym
+from tina_lite.rewards.judges import reasoning_gym, undecided
 from tina_lite.rewards.registry import reward
 from tina_lite.rewards.workers import LOST, Lost
 
 LONGEST_GRID = 20_000
 """Characters of an answer; the largest puzzles take some thousands."""
-UNDECIDED = Failure(f"TimeoutError: reasoning-gym's verifier was asked twice and did not decide within {LIMIT_S:g} s")
+UNDECIDED = undecided("reasoning-gym's verifier")
 
 
 @reward("reasoning_gym", own_limit=True)
@@ -50,9 +50,7 @@ def readings(text: str) -> list[str]:
     >>> readings(r"\boxed{\text{abc}.}"), readings("<answer>1 2\n3 4</answer>"), readings("a\n</think>\nIt is 34.")
     (['\\text{abc}.', 'abc'], ['1 2\n3 4'], ['It is 34.', 'It is 34', '', '34'])
     """
-    stated = boxed_answer(text)
-    if stated is None:
-        stated = tagged_answer(text)
+    stated = framed_answer(text)
     if stated is not None:
         tries = [stated.strip(), unmarked(bare(stated)).strip()]
     else:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tina_lite.rewards.calling import Failure
 from tina_lite.rewards.workers import LOST, Lost, WorkerPool
 
 LIMIT_S = 5.0
@@ -17,6 +18,11 @@ LIMIT_S = 5.0
 MOST_WORKERS = 4
 VERDICTS_KEPT = 4096
 HOME = str(Path(__file__).parents[2])
+
+
+def undecided(judge: str) -> Failure:
+    """What a completion gets over which a judge had no time."""
+    return Failure(f"TimeoutError: {judge} was asked twice and did not decide within {LIMIT_S:g} s")
 
 
 class Judge:

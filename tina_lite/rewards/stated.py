@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from tina_lite.answers import LONGEST_ANSWER, boxed_answer, final_answer, stated_answer, tagged_answer
+from tina_lite.answers import LONGEST_ANSWER, final_answer, framed_answer, stated_answer
 from tina_lite.errors import BadInput
 from tina_lite.rewards.calling import call_each
 from tina_lite.rewards.completions import Completions, contents
@@ -130,9 +130,7 @@ def choice(completions: Completions, answer: Sequence[object], *, letters: str =
     )
 
     def chosen(text: str) -> str | None:
-        stated = boxed_answer(text)
-        if stated is None:
-            stated = tagged_answer(text)
+        stated = framed_answer(text)
         if stated is not None:
             return _letter(alone.match(stated[:LONGEST_ANSWER]))
         said = named.findall(text)
