@@ -16,7 +16,7 @@ from tina_lite.policy.attention import attention
 from tina_lite.policy.dense import DenseLayer, DenseModel
 from tina_lite.policy.functions import adapted_linear, pad, rms_norm, rotary, swiglu
 from tina_lite.policy.interface import TokenBatch
-from tina_lite.policy.shared_prompt import Sharing, shared_prompt_attention
+from tina_lite.policy.shared_prompt import Sharing, masked_attention, shared_prompt_attention, visible_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,8 @@ class Layout:
     """(N,), the prompt of each completion."""
     sharing: Sharing
     """Which completions share which prompt."""
-    mask: Tensor | None
-    """(1 or N, 1, T - 1, P + T - 1) bool: which keys a completion's token sees, its prompt's and then its own; None
-    where attention does without (shared_prompt.py)."""
+    visible: Tensor | None
+    """(1 or N, 1, T - 1, P + T - 1) bool: which keys a completion's token sees; None where attention does without."""
     predicting: Tensor
     """(K,), the packed token before each completion token, in the order of the rows."""
     targets: Tensor
@@ -96,22 +95,12 @@ class Layout:
             completions=_Rows.of(read, device) if read.any() else None,
             prompt_of=owners.to(device),
             sharing=Sharing(tuple(map(len, batch.completions)), tuple(map(len, batch.prompts))),
-            mask=_visible(prompt_lengths[owners], int(prompt_lengths.max()), int(read.max())).to(device)
+            visible=visible_keys(prompt_lengths[owners], int(prompt_lengths.max()), int(read.max())).to(device)
             if masked
             else None,
             predicting=torch.cat(predicting).to(device),
             targets=torch.tensor([token for completion in completions for token in completion]).to(device),
         )
-
-
-def _visible(prompt_lengths: Tensor, longest: int, width: int) -> Tensor:
-    """The mask of a Layout; one for all rows where their prompts are of one length."""
-    own = torch.ones(width, width, dtype=torch.bool).tril()
-    if bool((prompt_lengths == longest).all()):
-        prompt_lengths = prompt_lengths[:1]
-    prompt = torch.arange(longest) < prompt_lengths[:, None, None]  # (rows, 1, P)
-    shape = (len(prompt_lengths), width, -1)
-    return torch.cat((prompt.expand(shape), own.expand(shape)), dim=-1)[:, None]
 
 
 def final_hidden(
@@ -157,12 +146,9 @@ def _attend(model: DenseModel, heads: Tensor, layout: Layout) -> Tensor:
     out = layout.prompts.pack(attention(query, key, value))
     if layout.completions is not None:
         own_query, own_key, own_value = layout.completions.pad(heads[prompt_tokens:]).split(split, dim=1)
-        if layout.mask is None:
+        if layout.visible is None:
             own = shared_prompt_attention(own_query, own_key, own_value, key, value, layout.sharing)
         else:
-            keys = torch.cat((key.index_select(0, layout.prompt_of), own_key), dim=2)
-            values = torch.cat((value.index_select(0, layout.prompt_of), own_value), dim=2)
-            mask = torch.zeros(layout.mask.shape, dtype=keys.dtype, device=keys.device)
-            own = attention(own_query, keys, values, mask.masked_fill_(~layout.mask, -torch.inf))
+            own = masked_attention(own_query, own_key, own_value, key, value, layout.prompt_of, layout.visible)
         out = torch.cat((out, layout.completions.pack(own)))
     return out

@@ -6,9 +6,9 @@ all scores. In the backward pass each part is given the merged output and log-su
 rowsum(dO O) are those of the whole softmax (ring attention, arXiv 2310.01889).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -42,39 +42,60 @@ def can_flash(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
 @cache
 def agrees_with_mask(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
     """Tried once, as the kernels are called by names that torch does not promise: outputs and gradients."""
-    sharing = Sharing((2, 1), (3, 5))
+    sharing, owner = Sharing((2, 1), (3, 5)), torch.tensor([0, 0, 1])
     shapes = [(3, 4, 6, head_dim), (3, 2, 6, head_dim), (3, 2, 6, head_dim), (2, 2, 5, head_dim), (2, 2, 5, head_dim)]
+    visible = visible_keys(torch.tensor(sharing.prompt_lengths)[owner], 5, 6)
     generator = torch.Generator().manual_seed(0)
     drawn = [torch.randn(shape, generator=generator) for shape in shapes]
     try:
+        masked = partial(masked_attention, prompt_of=owner.to(device), visible=visible.to(device))
         ours, theirs = (
-            _with_gradients(form, [x.to(device, dtype).requires_grad_() for x in drawn], sharing)
-            for form in (shared_prompt_attention, masked_attention)
+            _with_gradients(form, [x.to(device, dtype, copy=True).requires_grad_() for x in drawn])
+            for form in (partial(shared_prompt_attention, sharing=sharing), masked)
         )
     except (RuntimeError, AssertionError, TypeError, AttributeError):
         return False
     return all((one - other).norm() <= CLOSE * other.norm() for one, other in zip(ours, theirs, strict=True))
 
 
-def _with_gradients(form: Any, inputs: list[Tensor], sharing: Sharing) -> list[Tensor]:
-    out = form(*inputs, sharing)
+def _with_gradients(form: Callable[..., Tensor], inputs: list[Tensor]) -> list[Tensor]:
+    out = form(*inputs)
     out.sum().backward()
-    return [x.detach().float() for x in (out, *(one.grad for one in inputs))]
+    return [x.detach().float() for x in (out, *(one.grad for one in inputs))]  # type: ignore[union-attr]
 
 
 def masked_attention(
-    query: Tensor, key: Tensor, value: Tensor, prompt_key: Tensor, prompt_value: Tensor, sharing: Sharing
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    prompt_key: Tensor,
+    prompt_value: Tensor,
+    prompt_of: Tensor,
+    visible: Tensor,
 ) -> Tensor:
-    """The same as `shared_prompt_attention` under a mask, which is what it is compared with."""
-    device, width = query.device, query.shape[2]
-    owner = torch.tensor([place for place, rows in enumerate(sharing.rows) for _ in range(rows)], device=device)
-    lengths = torch.tensor(sharing.prompt_lengths, device=device)[owner]
-    seen = torch.arange(prompt_key.shape[2], device=device) < lengths[:, None, None]
-    own = torch.ones(width, width, dtype=torch.bool, device=device).tril()
-    visible = torch.cat((seen.expand(-1, width, -1), own.expand(len(owner), -1, -1)), -1)
-    mask = torch.zeros(visible.shape, dtype=query.dtype, device=device).masked_fill_(~visible, -torch.inf)[:, None]
-    keys, values = torch.cat((prompt_key[owner], key), 2), torch.cat((prompt_value[owner], value), 2)
-    return attention(query, keys, values, mask)
+    """The same as `shared_prompt_attention` in one product under a mask.
+
+    Args:
+        prompt_of: (N,), the prompt of each row.
+        visible: as `visible_keys` gives it.
+    """
+    keys = torch.cat((prompt_key.index_select(0, prompt_of), key), dim=2)
+    values = torch.cat((prompt_value.index_select(0, prompt_of), value), dim=2)
+    mask = torch.zeros(visible.shape, dtype=keys.dtype, device=keys.device)
+    return attention(query, keys, values, mask.masked_fill_(~visible, -torch.inf))
+
+
+def visible_keys(prompt_lengths: Tensor, longest: int, width: int) -> Tensor:
+    """(1 or N, 1, width, longest + width) bool: which keys a completion's token sees, its prompt's and then its own.
+
+    One for all rows where their prompts are of one length. `prompt_lengths`: (N,), of the prompt of each row.
+    """
+    own = torch.ones(width, width, dtype=torch.bool).tril()
+    if bool((prompt_lengths == longest).all()):
+        prompt_lengths = prompt_lengths[:1]
+    prompt = torch.arange(longest) < prompt_lengths[:, None, None]  # (rows, 1, P)
+    shape = (len(prompt_lengths), width, -1)
+    return torch.cat((prompt.expand(shape), own.expand(shape)), dim=-1)[:, None]
 
 
 def shared_prompt_attention(
