@@ -32,4 +32,9 @@ def rewards_of(workload: str, texts: list[str], golds: list[str]) -> list[float]
         right = [float(verdict is True) for verdict in verdicts(texts, golds)]  # the warm-up starts its workers
         if workload == "natural":
             return right
+    return hashed(texts)
+
+
+def hashed(texts: list[str]) -> list[float]:
+    """A number from 0 to 1 for each text, so that every group has variance."""
     return [crc32(text.encode("utf-8", "replace")) % 1000 / 1000 for text in texts]

@@ -22,6 +22,15 @@ def call(
     return done, time.monotonic() - started
 
 
+def imported_by(program: str, *names: str) -> list[str]:
+    """Which of these modules a program in Python, which must end well, has loaded at its end."""
+    end = f"\nimport json, sys; print(json.dumps([name for name in {names!r} if name in sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", program + end], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 def summary_in(out: Path) -> dict[str, Any]:
     """Of a run folder; empty where it has none."""
     path = out / "summary.json"

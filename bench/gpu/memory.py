@@ -14,7 +14,7 @@ from typing import Any
 
 from engines import begin, make_policy
 from measuring import Phases, planned
-from sizes import PROJECTIONS, Sizes, prompt_ids, read_sizes
+from sizes import PROJECTIONS, Sizes, made_up_prompts, prompt_ids, read_sizes
 from task import recipe_of
 
 ROLLOUT_S = 3.0
@@ -23,14 +23,12 @@ ROLLOUT_S = 3.0
 def made_up_group(sizes: Sizes, completion: int) -> Any:
     """A group as a rollout would give it, of tokens that nobody sampled."""
     from tina_lite.grpo import advantages
-    from tina_lite.records import Completion, Group, Problem, Prompt, ScoredGroup
+    from tina_lite.records import Completion, Group, ScoredGroup
 
-    prompt, *rows = prompt_ids(1 + sizes.memory_group, max(sizes.prompt, completion))
-    made_up = tuple(
-        Completion(row[:completion], (-5.0,) * completion, str(number), "length") for number, row in enumerate(rows)
-    )
+    (prompt,), rows = made_up_prompts(1, sizes.prompt), prompt_ids(sizes.memory_group, completion)
+    made_up = tuple(Completion(row, (-5.0,) * completion, str(n), "length") for n, row in enumerate(rows))
     totals = [[float(number % 2) for number in range(sizes.memory_group)]]
-    group = Group(Prompt(Problem(0, "", "", {}), "", prompt[: sizes.prompt]), made_up)
+    group = Group(prompt, made_up)
     return ScoredGroup(group, {}, tuple(totals[0]), advantages(totals)[0])
 
 
@@ -67,14 +65,14 @@ def trains(policy: Any, sizes: Sizes, engine: str, completion: int, phases: Phas
 
 def sample_a_while(policy: Any, sizes: Sizes, engine: str, completion: int) -> None:
     """The beginning of a rollout of such a group, for what its cache takes."""
-    from tina_lite.records import Problem, Prompt
     from tina_lite.sampler import Sampler
 
     recipe = recipe_of(engine, sizes, 1, sizes.memory_group, completion)
     ends = time.monotonic() + ROLLOUT_S
-    prompt = Prompt(Problem(0, "", "", {}), "", prompt_ids(1, sizes.prompt)[0])
     sampler = Sampler(policy, recipe.rollout, seed=1, kv_tokens=policy.free_kv_tokens())
-    sampler.rollout([prompt], sizes.memory_group, 1, out_of_time=lambda: time.monotonic() > ends)
+    sampler.rollout(
+        made_up_prompts(1, sizes.prompt), sizes.memory_group, 1, out_of_time=lambda: time.monotonic() > ends
+    )
 
 
 def planned_longest(engine: str, sizes: Sizes, cap_gb: float) -> int:

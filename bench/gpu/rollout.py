@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engines import begin, make_policy
-from sizes import SHIPPED, Sizes, make_model, prompt_ids, read_sizes
+from sizes import SHIPPED, Sizes, made_up_prompts, make_model, prompt_ids, read_sizes
 
 COPIED_BYTES = 1 << 30
 MEAN_SHARE = 0.5
@@ -29,17 +29,13 @@ Generate = Callable[[int, int, int], int]
 
 def of_engine(engine: str, sizes: Sizes) -> Generate:
     from tina_lite.recipe.schema import RolloutSection
-    from tina_lite.records import Problem, Prompt
     from tina_lite.sampler import Sampler
 
     policy = make_policy(engine, sizes, completion=sizes.rollout_completion)
 
     def generate(rows: int, tokens: int, ends: int) -> int:
         policy.stop_ids = frozenset(range(ends))
-        prompts = [
-            Prompt(Problem(n, str(n), "", {}), str(n), ids)
-            for n, ids in enumerate(prompt_ids(rows // sizes.memory_group, sizes.prompt))
-        ]
+        prompts = made_up_prompts(rows // sizes.memory_group, sizes.prompt)
         rollout = RolloutSection(temperature=1.0, max_completion_length=tokens)
         sampler = Sampler(policy, rollout, seed=1, kv_tokens=rows * (sizes.prompt + tokens))
         return sampler.rollout(prompts, sizes.memory_group, 1).decoded_tokens

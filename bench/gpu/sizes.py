@@ -4,8 +4,12 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tina_lite.plan.model_config import CONFIGS
+
+if TYPE_CHECKING:
+    from tina_lite.records import Prompt
 
 SHIPPED = "Qwen/Qwen2.5-1.5B-Instruct"
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -61,3 +65,10 @@ def make_model(config: dict[str, object], folder: Path) -> str:
 def prompt_ids(count: int, length: int) -> list[tuple[int, ...]]:
     """Prompts of one length that are all different."""
     return [tuple(10 + (7 * n + 3 * place) % 300 for place in range(length)) for n in range(count)]
+
+
+def made_up_prompts(count: int, length: int) -> "list[Prompt]":
+    """The same as prompts of a rollout."""
+    from tina_lite.records import Problem, Prompt
+
+    return [Prompt(Problem(n, str(n), "", {}), str(n), ids) for n, ids in enumerate(prompt_ids(count, length))]

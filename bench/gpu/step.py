@@ -12,8 +12,9 @@ from functools import partial
 
 from engines import begin, make_policy
 from measuring import Phases, planned_seconds
-from sizes import prompt_ids, read_sizes
-from task import STEPS, made_up_rewards, recipe_of
+from sizes import made_up_prompts, read_sizes
+from step_task import hashed
+from task import STEPS, recipe_of
 
 
 def main() -> None:
@@ -22,22 +23,19 @@ def main() -> None:
 
     from tina_lite.grpo import advantages
     from tina_lite.learner import Learner
-    from tina_lite.records import Problem, Prompt, ScoredGroup
+    from tina_lite.records import ScoredGroup
     from tina_lite.sampler import Sampler
 
     recipe = recipe_of(engine, sizes, sizes.step_prompts, sizes.step_group, sizes.step_completion)
     policy = make_policy(engine, sizes, completion=sizes.step_completion)
     sampler = Sampler(policy, recipe.rollout, seed=1, kv_tokens=policy.free_kv_tokens())
     learner = Learner(policy, grpo=recipe.grpo, optim=recipe.optim, rollout=recipe.rollout, lora=recipe.lora, seed=1)
-    prompts = [
-        Prompt(Problem(n, str(n), "", {}), str(n), ids)
-        for n, ids in enumerate(prompt_ids(sizes.step_prompts, sizes.prompt))
-    ]
+    prompts = made_up_prompts(sizes.step_prompts, sizes.prompt)
     phases = Phases()
     for number in range(1, STEPS + 1):
         phases = Phases()
         groups = phases.measure("rollout", partial(sampler.rollout, prompts, sizes.step_group, number)).groups
-        totals = [made_up_rewards([c.text for c in group.completions]) for group in groups]
+        totals = [hashed([c.text for c in group.completions]) for group in groups]
         scored = [
             ScoredGroup(group, {}, tuple(total), advantage)
             for group, total, advantage in zip(groups, totals, advantages(totals), strict=True)

@@ -14,7 +14,8 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig
 from sizes import PROJECTIONS, make_model, read_sizes
-from task import STEPS, made_up_rewards
+from step_task import hashed
+from task import STEPS
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
@@ -48,7 +49,7 @@ def main() -> None:
 
     def reward(completions: list[str], completion_ids: list[Any], **others: Any) -> list[float]:
         tokens.append(sum(map(len, completion_ids)))
-        return made_up_rewards(completions)
+        return hashed(completions)
 
     rows = sizes.step_prompts * sizes.step_group
     text = " ".join(str(number % 10) for number in range(sizes.prompt // 2))

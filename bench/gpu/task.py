@@ -1,7 +1,6 @@
-"""What both sides of `step.py` do: the same sizes, and rewards that depend on the text alone."""
+"""What both sides of `step.py` do: the same sizes; rewards are hashes of the texts (bench/step_task.py)."""
 
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 from sizes import SHIPPED, Sizes
 
@@ -9,11 +8,6 @@ if TYPE_CHECKING:
     from tina_lite.recipe import Recipe
 
 STEPS = 2
-
-
-def made_up_rewards(texts: list[str]) -> list[float]:
-    """A hash of each text, so that every group has variance."""
-    return [crc32(text.encode("utf-8", "replace")) % 1000 / 1000 for text in texts]
 
 
 def recipe_of(engine: str, sizes: Sizes, prompts: int, group: int, completion: int) -> "Recipe":

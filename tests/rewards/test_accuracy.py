@@ -1,10 +1,9 @@
 """The accuracy reward on worked cases, on the golds of real data sets, and on hostile text."""
 
 import importlib
-import subprocess
-import sys
 
 import pytest
+from from_outside import imported_by
 
 from tina_lite.rewards import gold_parses
 from tina_lite.rewards.accuracy import accuracy, verdicts
@@ -87,16 +86,13 @@ def test_gold_parses() -> None:
 def test_the_quickstart_imports_no_sympy_and_starts_no_worker() -> None:
     """Neither here nor in a worker: nothing runs beside the program at its end."""
     program = (
-        "import sys, tina_lite.rewards as r\n"
+        "import tina_lite.rewards as r\n"
         "from tina_lite.rewards import accuracy as a, judges\n"
         "texts = ['104-70=34\\n</think>\\n\\\\boxed{34}', '104-70=34\\nSo the answer is 34.', 'Wait, check']\n"
         "assert a.verdicts(texts, ['34'] * 3) == [True, True, False]\n"
-        "heavy = {'sympy', 'math_verify', 'torch', 'datasets', 'transformers'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-        "assert judges.math_verify.cache_info().currsize == 0\n"
+        "assert judges.math_verify.cache_info().currsize == 0"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert imported_by(program, "sympy", "math_verify", "torch", "datasets", "transformers") == []
 
 
 class SlowPool:
