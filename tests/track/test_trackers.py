@@ -36,7 +36,7 @@ def test_tensorboard_event_files_hold_what_was_logged(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_wandb_keeps_a_run_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("wandb", reason="wandb is not installed")
+    library = pytest.importorskip("wandb", reason="wandb is not installed")
     from tina_lite.track import wandb
 
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -46,6 +46,7 @@ def test_wandb_keeps_a_run_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     run.log(1, {"train/reward": 0.5})
     run.log(2, {"train/reward": 0.75})
     run.close()
+    library.teardown()  # as at a program's end: its service may still be writing when a run is finished
     [folder] = (tmp_path / "quick" / "wandb").glob("offline-run-*")
     [kept] = folder.glob("run-*.wandb")
     assert b"train/reward" in kept.read_bytes()
