@@ -28,12 +28,17 @@ def changed(section: Any, fields: dict[str, Any]) -> Any:
 
 
 def make_learner(
-    policy: Any, *, seed: int = 1, say: Callable[[str], None] = lambda text: None, **fields: Any
+    policy: Any,
+    *,
+    seed: int = 1,
+    say: Callable[[str], None] = lambda text: None,
+    loss_scale: float | None = None,
+    **fields: Any,
 ) -> Learner:
     """`fields` are of whichever section has them."""
     sections = {name: changed(section, fields) for name, section in SECTIONS.items()}
     assert not fields, fields
-    return Learner(policy, **sections, seed=seed, say=say)
+    return Learner(policy, **sections, seed=seed, say=say, loss_scale=loss_scale)
 
 
 def model_sections(model_id: str, fields: dict[str, Any]) -> tuple[ModelSection, LoraSection | None]:

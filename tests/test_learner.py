@@ -270,6 +270,7 @@ def test_moments_go_to_the_device_of_their_masters():
     class OnACard:
         shares_prompts = True
         device = torch.device("meta")
+        dtype_name = "float32"
 
         def trainable(self):
             return {"lora": torch.nn.Parameter(torch.zeros(2, 3, dtype=torch.bfloat16, device="meta"))}

@@ -13,17 +13,19 @@ lost to rounding.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 
 import torch
 from torch import Tensor
 
 from tina_lite.errors import BadInput, NoRoom
-from tina_lite.grpo import LossWeights, token_losses
+from tina_lite.grpo import token_losses
+from tina_lite.loss_scale import LossScale
 from tina_lite.memory import with_less_each_time
-from tina_lite.micro_batches import Old, Packer, Row, Sums, padded, token_batch
+from tina_lite.micro_batches import Lesson, Packer, Row, Sums, padded, takes_part, token_batch
 from tina_lite.policy.interface import Policy
 from tina_lite.recipe.schema import GrpoSection, LoraSection, OptimSection, RolloutSection
-from tina_lite.records import Completion, ScoredGroup, Update
+from tina_lite.records import ScoredGroup, Update
 from tina_lite.wall_clock import OutOfTime
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -43,14 +45,19 @@ class Learner:
         lora: LoraSection,
         seed: int,
         say: Callable[[str], None] = lambda text: None,
+        loss_scale: float | None = None,
     ) -> None:
-        """`say` is told where memory did not suffice for a micro-batch, and smaller ones are taken from then on."""
+        """`say` is told where memory did not suffice for a micro-batch, and smaller ones are taken from then on.
+
+        `loss_scale`: to go on with; where not given, the policy's dtype decides.
+        """
         self._policy = policy
         self._grpo = grpo
         self._optim = optim
         self._rollout = rollout
         self._dropout = lora.dropout
         self.micro_batch_tokens = optim.micro_batch_tokens
+        self._scale = LossScale(policy.dtype_name, loss_scale)
         self._seed = seed
         self._say = say
         self._before: dict[str, Tensor] | None = None
@@ -81,23 +88,20 @@ class Learner:
         """
         self._before = {name: tensor.detach().cpu().clone() for name, tensor in self.state().items()}
         self.updated_at, self._check_time = step, out_of_time
-        rows = self._rows(groups)
-        skipped = sum(not self._takes_part(group) for group in groups)
-        weights = self._weights(groups)
-        old = Old()
+        skipped = sum(not takes_part(group, self._grpo) for group in groups)
+        lesson = self._lesson(groups, self._seed * 1_000_003 + step)
         trained = 0
-        seed = self._seed * 1_000_003 + step
-        for _ in range(self._grpo.num_iterations if rows else 1):
-            sums = self._accumulate(rows, old, weights, seed, progress)
-            norm = float(self._clip_gradients())
+        for _ in range(self._grpo.num_iterations if lesson.rows else 1):
+            sums, norm = self._gradients(lesson, progress)
             trained += sums.tokens
             update = sums.update(norm, learning_rate, trained, skipped)
-            if rows and update.finite:
+            if lesson.rows and update.finite:
                 self._step(learning_rate)
             self._drop_gradients()
             if not update.finite:  # a step is taken whole: what earlier iterations moved goes back
                 self._set(self._before)
-                break
+                return update
+        self._scale.grow(step)
         return update
 
     def undo(self) -> None:
@@ -109,11 +113,15 @@ class Learner:
 
     def rehearse(self, groups: Sequence[ScoredGroup]) -> None:
         """The memory of an update on these groups: its largest micro-batch, beside the moments. Nothing changes."""
-        rows = self._rows(groups)
         moments = [torch.zeros_like(master) for master in self._masters.values() for _ in range(2)]
-        self._accumulate(rows, Old(), self._weights(groups), self._seed, lambda done, total: None, first_alone=True)
+        self._accumulate(self._lesson(groups, self._seed), lambda done, total: None, first_alone=True)
         self._drop_gradients()
         del moments
+
+    @property
+    def loss_scale(self) -> float:
+        """To be kept beside `state`."""
+        return self._scale.value
 
     @property
     def state_bytes(self) -> int:
@@ -154,28 +162,6 @@ class Learner:
             return True
         return step is not None and step.numel() == 1 and all(m is not None and m.shape == shape for m in moments)
 
-    def _takes_part(self, group: ScoredGroup) -> bool:
-        return group.teaches or self._grpo.beta > 0
-
-    def _rows(self, groups: Sequence[ScoredGroup]) -> list[list[Row]]:
-        """What is to be trained on, by prompt, longest first, so that a budget that is too large shows at once."""
-        chosen = []
-        for scored in groups:
-            if not self._takes_part(scored):
-                continue
-            pairs = zip(scored.group.completions, scored.advantages, strict=True)
-            rows = [Row(scored.group.prompt, c, advantage) for c, advantage in pairs if not self._masked(c)]
-            chosen.append(sorted(rows, key=lambda row: -row.tokens))
-        return sorted(filter(None, chosen), key=lambda rows: -rows[0].tokens)
-
-    def _masked(self, completion: Completion) -> bool:
-        return self._grpo.mask_truncated_completions and completion.truncated
-
-    def _weights(self, groups: Sequence[ScoredGroup]) -> LossWeights:
-        completions = [completion for scored in groups for completion in scored.group.completions]
-        tokens = sum(len(completion.ids) for completion in completions if not self._masked(completion))
-        return LossWeights(self._grpo.loss_type, len(completions), tokens, self._rollout.max_completion_length)
-
     def _micro_batches(self, groups: Sequence[Sequence[Row]]) -> list[list[Row]]:
         """Consecutive rows whose tokens fit the budget; a row that alone is larger goes alone."""
         packer = Packer(self.micro_batch_tokens, self._policy.shares_prompts)
@@ -183,30 +169,34 @@ class Learner:
             packer.add(rows)
         return packer.batches
 
-    def _accumulate(
-        self,
-        groups: Sequence[Sequence[Row]],
-        old: Old,
-        weights: LossWeights,
-        seed: int,
-        progress: Callable[[int, int], None],
-        first_alone: bool = False,
-    ) -> Sums:
+    def _lesson(self, groups: Sequence[ScoredGroup], seed: int) -> Lesson:
+        return Lesson.of(groups, self._grpo, self._rollout.max_completion_length, seed)
+
+    def _gradients(self, lesson: Lesson, progress: Callable[[int, int], None]) -> tuple[Sums, float]:
+        """Clipped ones of one whole pass, at the masters, and their norm before; again where they overflow float16."""
+        while True:
+            sums = self._accumulate(lesson, progress)
+            norm = float(self._clip_gradients())
+            if isfinite(norm) or not isfinite(sums.loss) or not self._scale.lower():
+                return sums, norm
+            self._drop_gradients()
+
+    def _accumulate(self, lesson: Lesson, progress: Callable[[int, int], None], first_alone: bool = False) -> Sums:
         """Gradients of one whole pass, or of its first micro-batch alone; fills `old` where it is empty."""
-        filled = len(old.logprobs)
+        old, filled = lesson.old, len(lesson.old.logprobs)
 
         def attempt() -> Sums:
-            sums, batches = Sums(), self._micro_batches(groups)
+            sums, batches = Sums(), self._micro_batches(lesson.rows)
             if not filled and self._grpo.tis_cap and self._dropout:
                 old.undropped = self._without_dropout(batches)
             # Dropout: the same masks in every iteration, or ratios would measure the noise between two of them.
-            torch.manual_seed(seed % 2**63)
+            torch.manual_seed(lesson.seed % 2**63)
             with self._policy.training():
                 at = 0
                 for index, batch in enumerate(batches[:1] if first_alone else batches):
                     if self._check_time():
                         raise OutOfTime
-                    sums.add(self._backward(batch, at, old, weights))
+                    sums.add(self._backward(batch, at, lesson))
                     at += len(batch)
                     progress(index + 1, len(batches))
             return sums
@@ -214,7 +204,7 @@ class Learner:
         def less(error: BaseException) -> None:
             del old.logprobs[filled:]
             self._drop_gradients()
-            self._halve_budget(self._micro_batches(groups), error)
+            self._halve_budget(self._micro_batches(lesson.rows), error)
 
         return with_less_each_time(attempt, less)
 
@@ -243,9 +233,9 @@ class Learner:
             found.extend(row[: len(own.completion.ids)] for row, own in zip(logprobs, rows, strict=True))
         return found
 
-    def _backward(self, rows: Sequence[Row], at: int, old: Old, weights: LossWeights) -> Sums:
+    def _backward(self, rows: Sequence[Row], at: int, lesson: Lesson) -> Sums:
         """Forward and backward of one micro-batch, the rows from number `at`; gradients add up in the adapter."""
-        device, temperature = self._policy.device, self._rollout.scoring_temperature
+        old, device, temperature = lesson.old, self._policy.device, self._rollout.scoring_temperature
         batch = token_batch(rows)
         mask = batch.completion_mask().to(device)  # (n, T)
         logprobs, entropies = self._policy.logprobs(batch, temperature)
@@ -268,21 +258,17 @@ class Learner:
             behaviour_logprobs=behaviour + (before - undropped),  # so that the weight is exp(undropped - behaviour)
             reference_logprobs=reference,
         )
-        scale = weights.per_token(mask.sum(-1).float())
+        scale = lesson.weights.per_token(mask.sum(-1).float())
         loss = (losses * mask * scale[:, None]).sum()
-        loss.backward()
-        return Sums(
-            loss=float(loss.detach()),
-            tokens=int(mask.sum()),
-            entropy=float(entropies.sum()),
-            difference=float(((undropped - behaviour).abs() * mask).sum()),
-            clipped=float((clipped & mask).sum()),
-        )
+        (loss * self._scale.value).backward()
+        difference = ((undropped - behaviour).abs() * mask).sum()
+        figures = (loss.detach(), entropies.sum(), difference, (clipped & mask).sum())
+        return Sums.seen(sum(len(row.completion.ids) for row in rows), figures)
 
     def _clip_gradients(self) -> Tensor:
         """Move the gradients to the masters in fp32, clipped; returns the norm before clipping."""
         for name, tensor in self._adapter.items():
-            self._masters[name].grad = None if tensor.grad is None else tensor.grad.float()
+            self._masters[name].grad = None if tensor.grad is None else tensor.grad.float() / self._scale.value
         return torch.nn.utils.clip_grad_norm_(self._masters.values(), self._optim.max_grad_norm)
 
     def _step(self, learning_rate: float) -> None:

@@ -7,8 +7,10 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from tina_lite.grpo import LossWeights
 from tina_lite.policy.interface import TokenBatch
-from tina_lite.records import Completion, Prompt, Update
+from tina_lite.recipe.schema import GrpoSection
+from tina_lite.records import Completion, Prompt, ScoredGroup, Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,44 @@ class Old:
     def padded(self, rows: list[Tensor], at: int, count: int) -> Tensor:
         """(count, T)."""
         return torch.nn.utils.rnn.pad_sequence(rows[at : at + count], batch_first=True)
+
+
+@dataclass(slots=True)
+class Lesson:
+    """What an update learns from."""
+
+    rows: list[list[Row]]
+    """By prompt, longest first, so that a budget that is too large shows at once."""
+    weights: LossWeights
+    seed: int
+    """Of dropout."""
+    old: Old = field(default_factory=Old)
+
+    @classmethod
+    def of(cls, groups: Sequence[ScoredGroup], grpo: GrpoSection, max_completion_length: int, seed: int) -> "Lesson":
+        """Every group counts in the weights, those with a gradient become rows."""
+        completions = [c for scored in groups for c in scored.group.completions if not _masked(c, grpo)]
+        tokens = sum(len(completion.ids) for completion in completions)
+        count = sum(len(scored.group.completions) for scored in groups)
+        found = [sorted(_rows(scored, grpo), key=lambda row: -row.tokens) for scored in groups]
+        rows = sorted(filter(None, found), key=lambda rows: -rows[0].tokens)
+        return cls(rows, LossWeights(grpo.loss_type, count, tokens, max_completion_length), seed)
+
+
+def takes_part(group: ScoredGroup, grpo: GrpoSection) -> bool:
+    """False where a group has no gradient."""
+    return group.teaches or grpo.beta > 0
+
+
+def _rows(scored: ScoredGroup, grpo: GrpoSection) -> list[Row]:
+    if not takes_part(scored, grpo):
+        return []
+    pairs = zip(scored.group.completions, scored.advantages, strict=True)
+    return [Row(scored.group.prompt, c, advantage) for c, advantage in pairs if not _masked(c, grpo)]
+
+
+def _masked(completion: Completion, grpo: GrpoSection) -> bool:
+    return grpo.mask_truncated_completions and completion.truncated
 
 
 @dataclass(slots=True)
@@ -90,6 +130,15 @@ class Sums:
     entropy: float = 0.0
     difference: float = 0.0
     clipped: float = 0.0
+
+    @classmethod
+    def seen(cls, tokens: int, figures: Sequence[Tensor]) -> "Sums":
+        """Of one micro-batch: loss, entropy, difference and clipped tokens, from where they were computed.
+
+        The one wait for the device: without it the clock would be asked when work is queued, not when it is done.
+        """
+        loss, entropy, difference, clipped = torch.stack([figure.double() for figure in figures]).tolist()
+        return cls(loss, tokens, entropy, difference, clipped)
 
     def update(self, norm: float, learning_rate: float, trained_tokens: int, skipped_groups: int) -> Update:
         tokens = max(self.tokens, 1)

@@ -62,7 +62,8 @@ def test_the_card(card: Card | None, torch: Torch, level: str, said: str, mend: 
     ("torch", "level", "said"),
     [
         (TORCH, "ok", "the card computes in it"),
-        (Torch("2.13.0", "12.6", (7, 5), False, 4), "note", "compute in float32"),
+        (Torch("2.13.0", "12.6", (7, 5), False, 4), "note", "compute in float16"),
+        (Torch("2.13.0", "12.6", (6, 1), False, 4), "note", "compute in float32"),
         (ON_CPU, "ok", "measured"),
     ],
 )

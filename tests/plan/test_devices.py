@@ -29,7 +29,8 @@ def test_a_card_is_a_share_of_what_its_maker_says():
     assert (card.name, card.card, card.memory, card.dtype) == ("RTX 4090", True, 24 * GIB, "bfloat16")
     assert card.bandwidth == pytest.approx(0.7 * 1008e9)
     assert find_device(TINY, "float32", gpu="4090").flops < card.flops
-    assert find_device(TINY, gpu="V100").dtype == "float32"
+    assert find_device(TINY, gpu="V100").dtype == "float16"
+    assert find_device(TINY, "float16", gpu="4090").flops == card.flops
     assert find_device(TINY, gpu="4090", vram_gib=12).memory == 12 * GIB
 
 

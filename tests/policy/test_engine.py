@@ -95,11 +95,27 @@ def test_the_two_engines_never_meet_in_one_process() -> None:
 
 
 @pytest.mark.parametrize(
-    ("capability", "dtype", "warned"), [(7.5, "auto", True), (7.5, "float32", False), (8.0, "auto", False)]
+    ("capability", "dtype", "said"),
+    [
+        (6.1, "auto", "computing in float32, which is slower"),
+        (7.5, "auto", "computing in float16 with a loss scale"),
+        (7.5, "float32", ""),
+        (8.0, "auto", ""),
+    ],
 )
-def test_an_old_card_computes_in_float32_and_says_so(capability: float, dtype: str, warned: bool) -> None:
+def test_an_old_card_computes_in_what_it_has_and_says_so(capability: float, dtype: str, said: str) -> None:
     engine = choose_engine("portable", replace(READY, capability=capability), never, dtype)
-    assert any("float32" in warning for warning in engine.warnings) == warned
+    assert len(engine.warnings) == bool(said)
+    assert all(said in warning for warning in engine.warnings)
+
+
+def test_float16_is_the_portable_engines_and_a_cards() -> None:
+    assert choose_engine("auto", READY, qwen, "float16").name == "portable"
+    with pytest.raises(BadInput, match="which the portable engine alone computes in"):
+        choose_engine("unsloth", READY, qwen, "float16")
+    for wanted in ("auto", "portable", "unsloth"):
+        with pytest.raises(BadInput, match="float16 is for a card"):
+            choose_engine(wanted, ON_CPU, qwen, "float16")
 
 
 def test_vllm_needs_unsloth_a_card_and_itself() -> None:

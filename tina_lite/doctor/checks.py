@@ -9,7 +9,7 @@ from typing import Literal
 from tina_lite.budget import format_price, resolve_rate
 from tina_lite.budget.prices import user_file
 from tina_lite.errors import BadInput, one_line
-from tina_lite.policy.engine import INSTALL, Facts, choose_engine
+from tina_lite.policy.engine import FLOAT16_CAPABILITY, INSTALL, Facts, choose_engine
 from tina_lite.version import VERSION
 
 GIB = 1024**3
@@ -89,11 +89,13 @@ def check_card(card: Card | None, torch: Torch) -> Finding:
 
 
 def check_bf16(torch: Torch) -> Finding:
-    """bfloat16: where a card lacks it, runs compute in float32."""
+    """bfloat16: where a card lacks it, runs compute in float16, or in float32 where it is older still."""
     if torch.capability is None:
         return Finding("bf16", "ok", "a CPU computes in it where that is measured to be faster than float32")
     if torch.bf16:
         return Finding("bf16", "ok", "the card computes in it")
+    if torch.capability >= FLOAT16_CAPABILITY:
+        return Finding("bf16", "note", "the card lacks it: runs compute in float16, with a loss scale")
     return Finding("bf16", "note", "the card lacks it: runs compute in float32, slower and in twice the memory")
 
 

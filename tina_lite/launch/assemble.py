@@ -60,12 +60,20 @@ def assemble(
         lora=recipe.lora,
         seed=recipe.seed,
         say=session.notice,
+        loss_scale=earlier.loss_scale if earlier else None,
     )
     sampler = make_sampler(policy, recipe.rollout, recipe.seed, choices.kv_tokens, session.notice)
     asks = make_sampler(policy, _evaluations(recipe), EVAL_SEED, choices.kv_tokens, session.notice)
     examiner = Examiner(session, asks, _benchmark_prompts(p, tokenizer, session.notice), recipe.eval)
     watchers = watchers_of(session, recipe, p.max_steps)
-    machine = Machine(choices, lambda: sampler.kv_tokens, lambda: learner.micro_batch_tokens)
+    machine = Machine(
+        choices,
+        lambda: {
+            "kv_tokens": sampler.kv_tokens,
+            "micro_batch_tokens": learner.micro_batch_tokens,
+            "loss_scale": learner.loss_scale,
+        },
+    )
     parts: dict[str, Stateful] = {"evals": examiner, "choices": machine}
     parts |= {name: watcher for name, watcher in watchers.items() if isinstance(watcher, Stateful)}
     keeper = Keeper(session, recipe.checkpoint, learner, policy.save_adapter, p.identity, parts)

@@ -2,13 +2,14 @@
 
 import os
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from tina_lite.device import available_bytes, card_memory_gib, usable_card
 from tina_lite.errors import BadInput, nearest
 from tina_lite.plan.cards import Card, card_named, cards, slowest_with
 from tina_lite.plan.cpu import CpuSpeed, cpu_speed
+from tina_lite.policy.engine import refuse_float16
 from tina_lite.policy.shape import ModelShape
+from tina_lite.recipe.schema import DtypeName
 
 GIB = 1024**3
 FLOPS_SHARE = 0.4
@@ -18,8 +19,7 @@ BANDWIDTH_SHARE = 0.7
 CARD_CALL_S = 8e-6
 """Starting one operation on a card from Python."""
 
-Dtype = Literal["float32", "bfloat16"]
-ITEMSIZE: dict[Dtype, int] = {"float32": 4, "bfloat16": 2}
+ITEMSIZE: dict[DtypeName, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Device:
     """Whether it is a CUDA card; else the CPU."""
     memory: int
     """Bytes that the run may take."""
-    dtype: Dtype
+    dtype: DtypeName
     """Of the computation."""
     flops: float
     """Operations a second in products of `dtype`."""
@@ -107,7 +107,7 @@ def _as_the_slowest(name: str | None, vram_gib: float, compute_dtype: str) -> De
 
 def on_card(card: Card, compute_dtype: str, vram_gib: float | None = None) -> Device:
     """A card with its speed as its maker gives it, less what is never reached."""
-    dtype: Dtype = "float32" if card.name.startswith("V100") else "bfloat16"  # Volta has no bfloat16
+    dtype: DtypeName = "float16" if card.name.startswith("V100") else "bfloat16"  # Volta has no bfloat16
     if compute_dtype != "auto":
         dtype = compute_dtype  # type: ignore[assignment]  # the recipe has checked it
     flops = FLOPS_SHARE * card.tflops * 1e12 / (8 if dtype == "float32" else 1)
@@ -130,7 +130,8 @@ def on_card(card: Card, compute_dtype: str, vram_gib: float | None = None) -> De
 
 def on_cpu(speed: CpuSpeed, compute_dtype: str, memory: int) -> Device:
     """This machine's CPU; its memory is what is free now."""
-    dtype: Dtype = speed.dtype if compute_dtype == "auto" else compute_dtype  # type: ignore[assignment]
+    refuse_float16(compute_dtype)
+    dtype: DtypeName = speed.dtype if compute_dtype == "auto" else compute_dtype  # type: ignore[assignment]
     flops = {"float32": speed.float32, "bfloat16": speed.bfloat16}[dtype]
     return Device(
         name=f"cpu ({os.cpu_count()} threads)",

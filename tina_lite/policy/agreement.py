@@ -14,9 +14,10 @@ from tina_lite.policy.interface import Decoder, TokenBatch
 
 PROMPT, COMPLETION = 12, 6
 """Tokens of the text that is scored."""
-ROUNDING = {torch.float32: 3e-4, torch.bfloat16: 0.04}
-"""Mean difference of a log-prob that may be rounding, as a share of its size: bfloat16 has 8 bits, and the text that is
-scored here is an unlikely one. SmolLM2 was 0.011 off in it; an unknown scaling or cap was 0.06 and more."""
+ROUNDING = {torch.float32: 3e-4, torch.bfloat16: 0.04, torch.float16: 0.01}
+"""Mean difference of a log-prob that may be rounding, as a share of its size: bfloat16 has 8 bits, float16 11, and the
+text that is scored here is an unlikely one. SmolLM2 was 0.011 off in bfloat16; an unknown scaling or cap was 0.06 and
+more."""
 LENGTH_BOUND_ROPES = ("dynamic", "longrope")
 """Their frequencies change once a text is longer than those that the model was first made for."""
 
@@ -44,6 +45,8 @@ def refuse_disagreement(policy: Scoring, causal_lm: Any, dtype: torch.dtype) -> 
     whole = causal_lm(input_ids=row, use_cache=False).logits[0, PROMPT - 1 : -1].float()
     expected = whole.log_softmax(-1).gather(1, targets)[:, 0]
     if not bool(whole.isfinite().all()):
+        if dtype == torch.float16:
+            raise BadInput("model.compute_dtype: this model overflows in float16; set model.compute_dtype=float32")
         raise BadInput(
             "model.id: the model's logits are not finite, so some of its weights are NaN or infinite; copy or download "
             "it again"

@@ -22,6 +22,8 @@ INSTALL = f"pip install --no-deps unsloth=={TESTED} unsloth_zoo=={TESTED}"
 """With its dependencies pip would move torch and transformers."""
 BF16_CAPABILITY = 8.0
 """The first compute capability that computes in bfloat16."""
+FLOAT16_CAPABILITY = (7, 0)
+"""The first whose products in float16 are fast, and summed in float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +76,17 @@ def choose_engine(wanted: str, facts: Facts, model_type: Callable[[], str], comp
         compute_dtype: model.compute_dtype of the recipe.
 
     Raises:
-        BadInput: Unsloth is wanted and cannot be used, or this process is taken by the other engine.
+        BadInput: Unsloth or float16 is wanted and cannot be used, or this process is taken by the other engine.
     """
+    if facts.capability is None:
+        refuse_float16(compute_dtype)
     if wanted == "unsloth":
-        if reason := _unusable(facts):
+        if reason := _unusable(facts, compute_dtype):
             raise BadInput(f"model.engine: unsloth cannot be used: {reason}; or set model.engine=portable")
         return Engine("unsloth", "as the recipe says", (*_idle(facts, model_type), *_untested(facts)))
     reason = "as the recipe says"
     if wanted == "auto":
-        reason = _without_card(facts) or _unusable(facts) or next(iter(_idle(facts, model_type)), "")
+        reason = _without_card(facts) or _unusable(facts, compute_dtype) or next(iter(_idle(facts, model_type)), "")
         if not reason:
             why = f"a CUDA card, and {model_type()} is an architecture that Unsloth accelerates"
             return Engine("unsloth", why, tuple(_untested(facts)))
@@ -90,6 +94,12 @@ def choose_engine(wanted: str, facts: Facts, model_type: Callable[[], str], comp
         raise BadInput(f"model.engine: this process has imported Unsloth, which patches transformers, and the engine "
                        f"would be portable ({reason}); start a new process for it")  # fmt: skip
     return Engine("portable", reason, tuple(_old_card(facts, compute_dtype)))
+
+
+def refuse_float16(compute_dtype: str) -> None:
+    """BadInput where it is wanted; of a machine without a card, which would be slower in it."""
+    if compute_dtype == "float16":
+        raise BadInput("model.compute_dtype: float16 is for a card; on a CPU choose auto, float32 or bfloat16")
 
 
 def refuse_vllm(engine: Engine, facts: Facts) -> None:
@@ -129,13 +139,15 @@ def _without_card(facts: Facts) -> str:
     return f"torch {facts.torch} is built for CPUs, and cannot use the card" if is_for_cpus(facts.torch) else ""
 
 
-def _unusable(facts: Facts) -> str:
+def _unusable(facts: Facts, compute_dtype: str) -> str:
     """Why Unsloth cannot run here, and what mends it; empty where it can."""
     missing = [name for name in ("unsloth", "unsloth_zoo") if getattr(facts, name) is None]
     if missing:
         return f"{' and '.join(missing)} not installed ({INSTALL})"
     if facts.capability is not None and facts.capability < BF16_CAPABILITY:
         return f"the card has compute capability {facts.capability:g}, hence no bfloat16, and float16 would overflow"
+    if compute_dtype == "float16":
+        return "model.compute_dtype is float16, which the portable engine alone computes in"
     if "unsloth" not in facts.imported and "transformers" in facts.imported:
         return "this process imported transformers before Unsloth could patch it; start a new one"
     return ""
@@ -163,5 +175,7 @@ def _old_card(facts: Facts, compute_dtype: str) -> list[str]:
         return []
     if facts.capability >= BF16_CAPABILITY or compute_dtype != "auto":
         return []
-    return [f"the card, of compute capability {facts.capability:g}, has no bfloat16: computing in float32, which is "
-            "slower and takes twice the memory; float16 would overflow"]  # fmt: skip
+    lacks = f"the card, of compute capability {facts.capability:g}, has no bfloat16: computing in"
+    if facts.capability >= FLOAT16_CAPABILITY[0]:
+        return [f"{lacks} float16 with a loss scale; should a model overflow in it, set model.compute_dtype=float32"]
+    return [f"{lacks} float32, which is slower and takes twice the memory"]

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor, device
     from torch.nn import Parameter
 
     from tina_lite.policy.vllm import Vllm
+    from tina_lite.recipe.schema import DtypeName
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Policy(Protocol):
     device: "device"
     stop_ids: frozenset[int]
     """Tokens that end a completion."""
-    dtype_name: Literal["float32", "bfloat16"]
+    dtype_name: "DtypeName"
     """What activations are computed in."""
     resident: bool | None
     """Whether a dense copy of the base is kept, as memory decided; None for an engine that knows none."""

@@ -8,38 +8,44 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from tina_lite.errors import BadInput, TinaError, one_line
 from tina_lite.hub import REACH_LIMIT_S, unreachable
 from tina_lite.memory import is_out_of_memory
+from tina_lite.policy.engine import FLOAT16_CAPABILITY
 from tina_lite.policy.model_folder import model_folder, refuse_broken
 from tina_lite.policy.shape import ALL_LINEAR
-from tina_lite.recipe.schema import LoraSection, ModelSection
+from tina_lite.recipe.schema import DtypeName, LoraSection, ModelSection
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 PROBE_ROWS = 512
 PROBE_TRIALS = 8
 CLEARLY_FASTER = 1.5
 """A choice that hangs on a few percent would differ from run to run."""
-DtypeName = Literal["float32", "bfloat16"]
-DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-NAMES: dict[torch.dtype, DtypeName] = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
+NAMES: dict[torch.dtype, DtypeName] = {
+    torch.float32: "float32",
+    torch.bfloat16: "bfloat16",
+    torch.float16: "float16",
+}
+DTYPES: dict[str, torch.dtype] = {name: dtype for dtype, name in NAMES.items()}
 
 
 def compute_dtype(name: str, device: torch.device, config: Any) -> torch.dtype:
     """The dtype of activations: bfloat16 on a card that has it; on a CPU whichever is measured to be faster.
 
-    Without bfloat16 it is float32: gradients in float16 would need a loss scale, and some models overflow in it anyway.
+    A card without bfloat16 computes in float16, with a loss scale (loss_scale.py), where it has fast products in it.
     TF32 is left off, as torch does: who asks for float32 asks for its digits.
     """
     if name != "auto":
         return DTYPES[name]
     if device.type == "cpu":
         return faster_on_cpu(config.hidden_size, getattr(config, "intermediate_size", 4 * config.hidden_size))
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return torch.float16 if torch.cuda.get_device_capability() >= FLOAT16_CAPABILITY else torch.float32
 
 
 def faster_on_cpu(hidden: int, intermediate: int) -> torch.dtype:

@@ -26,6 +26,9 @@ from tina_lite.recipe.fields import (
     one_fault,
 )
 
+DtypeName = Literal["float32", "bfloat16", "float16"]
+"""What activations are computed in."""
+
 
 class ModelSection(Section):
     id: str = "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"
@@ -33,8 +36,9 @@ class ModelSection(Section):
     quantization: Literal["nf4", "none"] = "nf4"
     engine: Literal["auto", "portable", "unsloth"] = "auto"
     """auto: unsloth on a CUDA card where it is installed and accelerates the architecture, else portable."""
-    compute_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """auto: bfloat16 on a card that has it; on a CPU bfloat16 where it is measured to be clearly faster."""
+    compute_dtype: Literal["auto", DtypeName] = "auto"
+    """auto: bfloat16 on a card that has it, float16 on one that has that alone; on a CPU bfloat16 where it is measured
+    to be clearly faster."""
 
 
 class LoraSection(Section):

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 from statistics import fmean
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
 from tina_lite.errors import BadInput
+from tina_lite.recipe.schema import DtypeName
 from tina_lite.records import ScoredGroup
 from tina_lite.runs.identity import Identity
 from tina_lite.stateful import Fields, Stateful, adapter
@@ -74,27 +75,26 @@ class RunState(Fields):
 class MachineChoices:
     """What the machine's memory and speed decided. A resumed run keeps it: sums in another order round otherwise."""
 
-    dtype: Literal["float32", "bfloat16"]
+    dtype: DtypeName
     resident: bool | None
     """Whether the engine keeps a dense copy of the base; None for one that knows none."""
     kv_tokens: Count
     """Of the sampler's cache, over all rows; 0 where the cache is not its own."""
     micro_batch_tokens: Annotated[int, Field(ge=1)]
+    loss_scale: Annotated[float, Field(gt=0)] = 1.0
+    """By which the loss is multiplied before its gradients are taken, where float16 has no room for small ones."""
 
 
 class Machine:
-    """Its choices, of which two may become smaller as memory runs out; a part of every checkpoint."""
+    """Its choices, some of which change as memory or float16 runs out; a part of every checkpoint."""
 
-    def __init__(
-        self, first: MachineChoices, kv_tokens: Callable[[], int], micro_batch_tokens: Callable[[], int]
-    ) -> None:
+    def __init__(self, first: MachineChoices, changed: Callable[[], Mapping[str, Any]]) -> None:
+        """`changed` gives those fields that change, as they are now."""
         self._first = first
-        self._kv_tokens = kv_tokens
-        self._micro_batch_tokens = micro_batch_tokens
+        self._changed = changed
 
     def state(self) -> dict[str, Any]:
-        now = replace(self._first, kv_tokens=self._kv_tokens(), micro_batch_tokens=self._micro_batch_tokens())
-        return asdict(now)
+        return asdict(replace(self._first, **self._changed()))
 
     def load_state(self, state: Any) -> None:
         """They were read before anything was loaded (`Kept`)."""
