@@ -118,13 +118,13 @@ def test_the_reference_is_the_base_without_the_adapter(make_policy):
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_chunked_logprobs_and_their_gradient_against_float64(monkeypatch, temperature):
-    monkeypatch.setattr("tina_lite.policy.logprobs.CHUNK_ELEMENTS", 3 * 50)  # three rows at a time
+@pytest.mark.parametrize("rows_at_once", [0, 1, 3, 10])
+def test_chunked_logprobs_and_their_gradient_against_float64(rows_at_once, temperature):
     torch.manual_seed(0)
     hidden, head = torch.randn(10, 8, dtype=torch.float64), torch.randn(50, 8, dtype=torch.float64)
     targets, upstream = torch.randint(50, (10,)), torch.randn(10)
     ours, plain = (hidden.float().requires_grad_(), hidden.clone().requires_grad_())
-    values, entropies = token_logprobs(ours, Head(head.float()), targets, temperature)
+    values, entropies = token_logprobs(ours, Head(head.float()), targets, temperature, rows_at_once * 50)
     (values * upstream).sum().backward()
     logprobs = (plain @ head.T / temperature).log_softmax(-1)
     expected = logprobs[torch.arange(10), targets]

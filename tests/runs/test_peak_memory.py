@@ -6,38 +6,49 @@ from tina_lite.runs.peak_memory import PeakMemory
 
 
 class Cuda:
-    """torch.cuda's statistics: what is reserved now, and the most since the last reset."""
+    """torch.cuda's statistics: what tensors hold, what torch has taken for them and keeps, the most of each."""
 
     def __init__(self) -> None:
-        self.reserved = self.peak = 100
+        self.held = self.most_held = 100
+        self.taken = self.most_taken = 120
 
-    def reserve(self, size: int) -> None:
-        self.reserved += size
-        self.peak = max(self.peak, self.reserved)
+    def hold(self, size: int) -> None:
+        self.held += size
+        self.most_held = max(self.most_held, self.held)
+        self.taken = max(self.taken, self.held + 20)
+        self.most_taken = max(self.most_taken, self.taken)
+
+    def empty_cache(self) -> None:
+        self.taken = self.held + 20
 
     def reset_peak_memory_stats(self) -> None:
-        self.peak = self.reserved
+        self.most_held, self.most_taken = self.held, self.taken
 
     def max_memory_reserved(self) -> int:
-        return self.peak
+        return self.most_taken
+
+    def max_memory_allocated(self) -> int:
+        return self.most_held
 
 
 def test_each_phase_has_its_own_peak_and_all_have_the_largest() -> None:
     cuda = Cuda()
     peaks = PeakMemory(cuda)
-    assert peaks.metrics() == {"peak_bytes": 100}
-    for name, size in (("rollout", 50), ("update", 400), ("rollout", 20)):
+    assert peaks.metrics() == {"peak_bytes": 120}
+    for name, size in (("rollout", 50), ("update", 400), ("rollout", 20), ("rewards", 0)):
         with peaks.phase(name):
-            cuda.reserve(size)
-            cuda.reserve(-size)
-    assert peaks.metrics() == {"peak_bytes": 500, "peak_bytes/rollout": 150, "peak_bytes/update": 500}
+            cuda.hold(size)
+            cuda.hold(-size)
+        cuda.empty_cache()
+    by_phase = {"peak_bytes/rollout": 150, "peak_bytes/update": 500, "peak_bytes/rewards": 100}
+    assert peaks.metrics() == {"peak_bytes": 520, **by_phase}
 
 
 def test_a_phase_that_fails_counts_no_peak_and_hides_no_error() -> None:
     peaks = PeakMemory(Cuda())
     with pytest.raises(ZeroDivisionError), peaks.phase("update"):
         raise ZeroDivisionError
-    assert peaks.metrics() == {"peak_bytes": 100}
+    assert peaks.metrics() == {"peak_bytes": 120}
 
 
 def test_without_a_card_it_is_the_resident_size_of_the_process() -> None:

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from tina_lite.plan.device import GIB, Device
 from tina_lite.plan.work import Work
 from tina_lite.policy.shape import ModelShape
-from tina_lite.policy.shares import ACTIVATION_SHARE, CACHE_SHARE, dense_copies, keeps_dense_copy
+from tina_lite.policy.shares import (
+    ACTIVATION_SHARE,
+    CACHE_SHARE,
+    CHUNK_ELEMENTS,
+    chunk_elements,
+    dense_copies,
+    keeps_dense_copy,
+)
 from tina_lite.sampler import PREFILL_PROMPTS
 
 # Measured on a CPU with torch 2.13 (README, "On which machines it runs").
@@ -93,11 +100,11 @@ def memory_of(
     sampling = sampling_bytes(shape, work, rows, item)
     free -= kv_cache + sampling + optimizer
 
-    micro_batch = work.micro_batch(shape.dense)
+    micro_batch, chunk = work.micro_batch(shape.dense), chunk_elements(device.card, device.memory - runtime - base)
     recompute = shape.dense and ACTIVATION_SHARE * max(free, 0) < shape.activation_bytes(
-        micro_batch, work.row, item, recompute=False, resident=resident
+        micro_batch, work.row, item, chunk, recompute=False, resident=resident
     )
-    activations = shape.activation_bytes(micro_batch, work.row, item, recompute=recompute, resident=resident)
+    activations = shape.activation_bytes(micro_batch, work.row, item, chunk, recompute=recompute, resident=resident)
     activations = activations * (1 if shape.dense else GENERIC_KEPT) + fused
     # A card's allocator hands the sampler's blocks on to the learner; a process keeps most of what it has freed.
     working = max(kv_cache + sampling, activations) if device.card else kv_cache + sampling + activations
@@ -125,7 +132,8 @@ def least_step_bytes(shape: ModelShape, work: Work, itemsize: int, r: int, targe
     kv_tokens = max(work.row, work.kv_tokens or 0)
     rows = max(1, min(max(work.rows, work.eval_rows), kv_tokens // work.row))
     sampling = kv_tokens * shape.kv_bytes(itemsize) + sampling_bytes(shape, work, rows, itemsize)
-    learning = shape.activation_bytes(work.micro_batch(shape.dense), work.row, itemsize, recompute=True, resident=False)
+    tokens = work.micro_batch(shape.dense)
+    learning = shape.activation_bytes(tokens, work.row, itemsize, CHUNK_ELEMENTS, recompute=True, resident=False)
     adapter = OPTIMIZER_ITEM * shape.lora_parameters(r, targets)
     adapter += 2 * shape.fused_adapter_elements(r, targets) * itemsize  # as sampling and as learning read it
     return adapter + sampling + learning

@@ -182,3 +182,11 @@ def pad(x: Tensor, places: Tensor, real: Tensor) -> Tensor:
     """
     y: Tensor = _Pad.apply(x, places, real)  # type: ignore[no-untyped-call]
     return y
+
+
+def rows_of(x: Tensor, rows: Tensor) -> Tensor:
+    """x (M, ...) at rows (K,), of which some may be asked for again and again, as a prompt's last token is.
+
+    The gradients of one row add up: on a card index_select does that in any order, and two runs would differ.
+    """
+    return x[rows] if x.device.type == "cuda" else x.index_select(0, rows)

@@ -12,16 +12,17 @@ import torch
 from torch import Tensor
 
 from tina_lite.policy.head import Head
-from tina_lite.policy.shares import CHUNK_ELEMENTS
 
 
 class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, head: Head, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, hidden: Tensor, head: Head, targets: Tensor, temperature: float, chunk_elements: int
+    ) -> tuple[Tensor, Tensor]:
         logprobs = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
         entropies = torch.empty_like(logprobs)
         slope = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        chunk = max(1, CHUNK_ELEMENTS // head.weight.shape[0])
+        chunk = max(1, chunk_elements // head.weight.shape[0])
         for start in range(0, len(hidden), chunk):
             piece = slice(start, start + chunk)
             logits, bend = head.logits(hidden[piece])  # (chunk, V)
@@ -44,21 +45,24 @@ class _TokenLogprobs(torch.autograd.Function):
         return logprobs, entropies
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
         (slope,) = ctx.saved_tensors
-        return slope * grads[0][:, None].to(slope.dtype), None, None, None
+        return slope * grads[0][:, None].to(slope.dtype), None, None, None, None
 
 
-def token_logprobs(hidden: Tensor, head: Head, targets: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+def token_logprobs(
+    hidden: Tensor, head: Head, targets: Tensor, temperature: float, chunk_elements: int
+) -> tuple[Tensor, Tensor]:
     """Log-prob of each target and entropy of each distribution softmax(logits / temperature).
 
     Args:
         hidden: (M, H) final hidden states.
         head: frozen, (V, H), with what the architecture does to its product.
         targets: (M,) int64.
+        chunk_elements: logits held at once; at least one row's.
 
     Returns:
         logprobs (M,) float32 in nats, differentiable in `hidden`; entropies (M,) float32, without gradient.
     """
-    logprobs, entropies = _TokenLogprobs.apply(hidden, head, targets, temperature)  # type: ignore[no-untyped-call]
+    logprobs, entropies = _TokenLogprobs.apply(hidden, head, targets, temperature, chunk_elements)  # type: ignore[no-untyped-call]
     return logprobs, entropies

@@ -14,6 +14,7 @@ from tina_lite.policy.decoder import DenseDecoder
 from tina_lite.policy.dense import DenseModel, fits
 from tina_lite.policy.forward import Layout, final_hidden
 from tina_lite.policy.free_memory import free_bytes, free_kv_tokens
+from tina_lite.policy.functions import rows_of
 from tina_lite.policy.generic import CachedDecoder, hidden_before_completions
 from tina_lite.policy.head import Head
 from tina_lite.policy.interface import Decoder, TokenBatch
@@ -29,7 +30,7 @@ from tina_lite.policy.logprobs import token_logprobs
 from tina_lite.policy.model_folder import model_folder
 from tina_lite.policy.shape import ModelShape
 from tina_lite.policy.shared_prompt import can_flash
-from tina_lite.policy.shares import ACTIVATION_SHARE, dense_copies, keeps_dense_copy
+from tina_lite.policy.shares import ACTIVATION_SHARE, chunk_elements, dense_copies, keeps_dense_copy
 from tina_lite.policy.vllm import Vllm
 from tina_lite.recipe.schema import LoraSection, ModelSection
 
@@ -68,6 +69,7 @@ class PortablePolicy:
         self._causal_lm = base if lora is None else self.model.get_base_model()
         self.stop_ids = stop_ids(self._causal_lm, self.tokenizer)
         self._head = Head.of(self._causal_lm)
+        self._chunk_elements = chunk_elements(self.device.type == "cuda", free_bytes(self.device))
         self._dense: DenseModel | None = None
         if fits(self._causal_lm):
             self._shape = ModelShape.from_config(self._causal_lm.config.to_dict(), model.id)
@@ -98,11 +100,11 @@ class PortablePolicy:
                 dropout=self.model.training,
                 recompute=torch.is_grad_enabled() and self._recomputes(batch, len(layout.ids), self._dense.resident),
             )
-            before, targets = hidden.index_select(0, layout.predicting), layout.targets  # (K, H), (K,)
+            before, targets = rows_of(hidden, layout.predicting), layout.targets  # (K, H), (K,)
         else:
             with nullcontext() if adapter else self.model.disable_adapter():
                 before, targets = hidden_before_completions(self._causal_lm, batch)
-        values, entropies = token_logprobs(before, self._head, targets, temperature)
+        values, entropies = token_logprobs(before, self._head, targets, temperature, self._chunk_elements)
         mask = batch.completion_mask().to(self.device)
         zeros = torch.zeros(mask.shape, dtype=torch.float32, device=self.device)
         return zeros.masked_scatter(mask, values), zeros.masked_scatter(mask, entropies)
@@ -110,7 +112,9 @@ class PortablePolicy:
     def _recomputes(self, batch: TokenBatch, tokens: int, resident: bool) -> bool:
         """Whether a forward and backward pass that keeps everything would take too much."""
         longest = max(len(prompt) + len(completion) for prompt, completion in batch.rows)
-        needed = self._shape.activation_bytes(tokens, longest, self._dtype.itemsize, recompute=False, resident=resident)
+        needed = self._shape.activation_bytes(
+            tokens, longest, self._dtype.itemsize, self._chunk_elements, recompute=False, resident=resident
+        )
         return needed > ACTIVATION_SHARE * free_bytes(self.device)
 
     def free_kv_tokens(self) -> int:

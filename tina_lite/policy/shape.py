@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tina_lite.errors import BadInput
-from tina_lite.policy.shares import CHUNK_ELEMENTS, LOGIT_COPIES
+from tina_lite.policy.shares import LOGIT_COPIES
 
 ARCHITECTURES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 """Computed by the engine as plain tensors (policy/dense.py); others run through transformers' own forward pass."""
@@ -127,13 +127,16 @@ class ModelShape:
         in_attention = 2 * (2 * self.heads + 2 * self.kv_heads) * self.head_dim  # padded, and widened on a CPU
         return tokens * self.layers * (in_dtype * itemsize + in_attention * 4)
 
-    def activation_bytes(self, tokens: int, longest: int, itemsize: int, *, recompute: bool, resident: bool) -> int:
+    def activation_bytes(
+        self, tokens: int, longest: int, itemsize: int, chunk_elements: int, *, recompute: bool, resident: bool
+    ) -> int:
         """About what a forward and backward pass holds at once beside weights and adapter.
 
         Args:
             tokens: packed ones.
             longest: tokens of the longest row, prompt included.
             itemsize: bytes of an activation.
+            chunk_elements: logits held at once.
             recompute: one activation a layer is kept, and the rest computed again.
             resident: weights are dense; else one at a time is dequantised.
         """
@@ -142,7 +145,7 @@ class ModelShape:
             kept = kept // self.layers + self.layers * tokens * self.hidden * itemsize
         passing = tokens * 4 * (self.intermediate + self.hidden) * itemsize  # a layer's gradients under way
         mask = tokens * longest * 4
-        logits = min(CHUNK_ELEMENTS, tokens * self.vocabulary) * 4 * LOGIT_COPIES
+        logits = min(chunk_elements, tokens * self.vocabulary) * 4 * LOGIT_COPIES
         dequantised = 0 if resident else 2 * self.largest_weight * itemsize
         return kept + passing + mask + logits + dequantised
 

@@ -9,7 +9,17 @@ ACTIVATION_SHARE = 0.5
 LOGIT_COPIES = 5
 """Of a chunk of logits in float32, while log-probs are taken."""
 CHUNK_ELEMENTS = 8 * 1024 * 1024
-"""Logits held at once by the learner; 32 MB in float32."""
+"""Logits held at once by the learner; 32 MB in float32. A card may hold more, as its products want more rows."""
+LOGITS_SHARE = 1 / 16
+"""Of a card's free memory, for those and their copies."""
+
+
+def chunk_elements(card: bool, free_bytes: float) -> int:
+    """Logits held at once; a power of two, so that a little more or less free memory does not change how sums round."""
+    if not card:
+        return CHUNK_ELEMENTS
+    fitting = max(1, int(LOGITS_SHARE * free_bytes / (4 * LOGIT_COPIES)))
+    return max(CHUNK_ELEMENTS, 1 << (fitting.bit_length() - 1))
 
 
 def dense_copies(card: bool) -> int:
