@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-command = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider"]
-command += ["--collect-only", "tests/test_on_a_card.py"] if "--rehearse" in sys.argv else ["tests"]
+command = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "tests/card"]
+command += ["--collect-only"] if "--rehearse" in sys.argv else []
 done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
 counts = {
     what: int(number)

@@ -1,0 +1,137 @@
+"""A card computes what the CPU computes: tokens, log-probs, gradients, the base in 4 bits."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from model_files import SMALL, random_model
+from sections import rollout_section
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from tina_lite.policy import TokenBatch
+from tina_lite.policy.dense import base_weight
+from tina_lite.policy.generic import CachedDecoder
+from tina_lite.policy.portable import PortablePolicy
+from tina_lite.policy.shared_prompt import can_flash
+from tina_lite.sampler import Sampler
+
+BATCH = TokenBatch(
+    (tuple(range(5, 45)), (9, 10, 50)),
+    ((tuple(range(60, 95)), (43, 44), (70,)), (tuple(range(100, 121)), (60, 61, 62, 63))),
+)
+SIZES = {**SMALL, "vocab_size": 448, "num_hidden_layers": 3, "num_key_value_heads": 2, "eos_token_id": 1}
+KINDS: dict[str, dict[str, Any]] = {
+    "tiny": {},
+    "qwen2": {},
+    "qwen3": {"head_dim": 32},
+    "llama": {"attention_bias": True},
+}
+SIXTEEN_BITS = [torch.bfloat16, torch.float16]
+
+
+@pytest.fixture(params=KINDS)
+def model_id(request: pytest.FixtureRequest, tmp_path: Any) -> str:
+    """The tiny base, and random models of each shape."""
+    if request.param == "tiny":
+        return "builtin:tiny"
+    return random_model(tmp_path / "model", request.param, noise=0.3, gain=3, **{**SIZES, **KINDS[request.param]})
+
+
+@pytest.fixture(autouse=True)
+def float32_is_float32() -> Iterator[None]:
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    yield
+    torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def has(dtype: torch.dtype) -> bool:
+    return dtype != torch.bfloat16 or torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def greedy(policy: PortablePolicy, prompts: Any) -> list[tuple[int, ...]]:
+    sampler = Sampler(policy, rollout_section(0.0, 24), seed=1, kv_tokens=512)
+    return [group.completions[0].ids for group in sampler.rollout(prompts, 1, 1).groups]
+
+
+def learnt(policy: PortablePolicy) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Log-probs of the batch, and the gradient of every tensor of the adapter; on the CPU."""
+    for tensor in policy.trainable().values():
+        tensor.grad = None
+    with policy.training():
+        logprobs, _ = policy.logprobs(BATCH, 0.8)
+    weights = torch.linspace(-1, 1, logprobs.numel(), device=logprobs.device).view(logprobs.shape)
+    (logprobs * weights).sum().backward()
+    return logprobs.detach().cpu(), {name: t.grad.float().cpu() for name, t in policy.trainable().items()}
+
+
+def farthest(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> float:
+    """The largest relative difference of a tensor."""
+    assert ours.keys() == theirs.keys()
+    return max(float((ours[name] - theirs[name]).norm() / theirs[name].norm()) for name in theirs)
+
+
+@pytest.mark.parametrize("dense", [True, False], ids=["own layers", "transformers"])
+def test_float32_is_the_cpus(make_pair: Any, make_prompts: Any, model_id: str, dense: bool) -> None:
+    card, cpu = make_pair(model_id=model_id, spread=0.05, fp32=True, quantization="none")
+    if not dense:
+        card._dense = None
+        assert isinstance(card.decoder(1, 1), CachedDecoder)
+    prompts = make_prompts(card, 12)
+    assert greedy(card, prompts) == greedy(cpu, prompts)
+    (ours, our_gradients), (theirs, their_gradients) = learnt(card), learnt(cpu)
+    assert torch.allclose(ours, theirs, atol=1e-4)
+    assert farthest(our_gradients, their_gradients) < 1e-3
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_16_bits_are_within_their_rounding(make_pair: Any, model_id: str, dtype: str) -> None:
+    """No farther from float32 than twice what the CPU is in the same dtype."""
+    if not has(getattr(torch, dtype)):
+        pytest.skip("this card has no bfloat16")
+    fields = {"model_id": model_id, "spread": 0.05, "fp32": True, "quantization": "none"}
+    card, exact = make_pair(**fields, compute_dtype=dtype, cpu={"compute_dtype": "float32"})
+    _, cpu = make_pair(**fields, compute_dtype=dtype)
+    (ours, our_gradients), (theirs, their_gradients), (whole, gradients) = learnt(card), learnt(cpu), learnt(exact)
+    assert (ours - whole).abs().mean() < 2 * (theirs - whole).abs().mean()
+    assert farthest(our_gradients, gradients) < 2 * farthest(their_gradients, gradients)
+
+
+def test_nf4_is_the_cpus(make_pair: Any, model_id: str) -> None:
+    """Quantised by each, and what the CPU quantised dequantised by both."""
+    import bitsandbytes.functional as bnb
+
+    card, cpu = make_pair(model_id=model_id)
+    linears = dict(cpu.causal_lm.named_modules())
+    quantised = [(name, module) for name, module in card.causal_lm.named_modules() if hasattr(module, "base_layer")]
+    assert quantised
+    for name, module in quantised:
+        ours, theirs = base_weight(module).cpu().float(), base_weight(linears[name]).float()
+        assert (ours - theirs).norm() < 1e-3 * theirs.norm(), name
+    weight = torch.randn(256, 512, generator=torch.Generator().manual_seed(0))
+    packed, state = bnb.quantize_4bit(weight, quant_type="nf4", compress_statistics=True)
+    here = bnb.dequantize_4bit(packed, state)
+    state.to(torch.device("cuda"))
+    there = bnb.dequantize_4bit(packed.cuda(), state).cpu()
+    assert torch.allclose(there, here, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("dtype", SIXTEEN_BITS, ids=str)
+def test_no_attention_of_rollout_or_update_runs_in_the_math_kernel(
+    make_policy: Any, make_prompts: Any, dtype: torch.dtype
+) -> None:
+    if not has(dtype):
+        pytest.skip("this card has no bfloat16")
+    policy = make_policy(compute_dtype=str(dtype).removeprefix("torch."), spread=0.05)
+    with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.CUDNN_ATTENTION]):
+        greedy(policy, make_prompts(policy, 12))
+        learnt(policy)
+
+
+@pytest.mark.parametrize("dtype", SIXTEEN_BITS, ids=str)
+@pytest.mark.parametrize("head_dim", [64, 128])
+def test_attention_over_a_shared_prompt_needs_no_mask(dtype: torch.dtype, head_dim: int) -> None:
+    if not has(dtype) or torch.cuda.get_device_capability() < (8, 0):
+        pytest.skip("this card has no flash kernel in it")
+    assert can_flash(torch.device("cuda"), dtype, head_dim)
