@@ -67,7 +67,7 @@ def _name(script: str, arguments: Sequence[object]) -> str:
 
 
 def _json_lines(text: str) -> list[Result]:
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    return [json.loads(line) for line in text.splitlines() if line.startswith('{"')]  # trainers print dicts too
 
 
 def env(kit: Kit) -> list[Result]:
