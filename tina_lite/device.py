@@ -75,16 +75,6 @@ def ask_driver(*fields: str) -> list[str] | None:
     return facts if len(facts) == len(fields) and all(facts) else None
 
 
-def available_bytes() -> int:
-    """Main memory that can be had without swapping; half of a cautious 4 GiB where the system does not say."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            fields = dict(line.split(":", 1) for line in file)
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return 2 * 1024**3
-
-
 def card_memory_gib() -> float | None:
     """Memory of the first NVIDIA card as its driver counts it; None where it does not say."""
     facts = ask_driver("memory.total")

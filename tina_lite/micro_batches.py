@@ -78,38 +78,63 @@ def _masked(completion: Completion, grpo: GrpoSection) -> bool:
     return grpo.mask_truncated_completions and completion.truncated
 
 
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """What a micro-batch takes, in tokens that are padded to the longest: attention holds them so."""
+
+    prompts: int = 0
+    longest_prompt: int = 0
+    rows: int = 0
+    longest_completion: int = 0
+    longest_row: int = 0
+
+    def with_rows(self, rows: Sequence[Row], new_prompt: bool) -> "_Extent":
+        """Rows of one prompt, which is there already or is new."""
+        return _Extent(
+            self.prompts + new_prompt,
+            max(self.longest_prompt, len(rows[0].prompt.ids)),
+            self.rows + len(rows),
+            max(self.longest_completion, *(len(row.completion.ids) for row in rows)),
+            max(self.longest_row, *(row.tokens for row in rows)),
+        )
+
+    def tokens(self, shares_prompts: bool) -> int:
+        """Of prompts once and of completions, or of rows that hold both."""
+        if not shares_prompts:
+            return self.rows * self.longest_row
+        return self.prompts * self.longest_prompt + self.rows * self.longest_completion
+
+
 @dataclass(slots=True)
 class Packer:
-    """Rows into micro-batches under a token budget."""
+    """Rows into micro-batches under a token budget, padding included."""
 
     budget: int
     shares_prompts: bool
     batches: list[list[Row]] = field(default_factory=list)
-    _tokens: int = 0
+    _extent: _Extent = _Extent()
     """Of the last batch."""
 
     def add(self, rows: Sequence[Row]) -> None:
         """The rows of one prompt: together where they fit, or the prompt would be computed twice."""
-        together = self._cost(rows)
-        if not self.batches or self._tokens + together > self.budget:
+        if not self.batches or not self._fits(self._extent.with_rows(rows, new_prompt=True)):
             self._open()
         for row in rows:
-            cost = self._cost([row], known=bool(self.batches[-1]) and self.batches[-1][-1].prompt is row.prompt)
-            if self.batches[-1] and self._tokens + cost > self.budget:
+            last = self.batches[-1]
+            extent = self._extent.with_rows([row], new_prompt=not (last and last[-1].prompt is row.prompt))
+            if last and not self._fits(extent):
                 self._open()
-                cost = self._cost([row])
+                extent = self._extent.with_rows([row], new_prompt=True)
             self.batches[-1].append(row)
-            self._tokens += cost
+            self._extent = extent
+
+    def _fits(self, extent: _Extent) -> bool:
+        return extent.tokens(self.shares_prompts) <= self.budget
 
     def _open(self) -> None:
         if not self.batches or self.batches[-1]:
             self.batches.append([])
-        self._tokens = 0
-
-    def _cost(self, rows: Sequence[Row], known: bool = False) -> int:
-        """Tokens that these rows of one prompt add; `known`: the prompt is there already."""
-        prompts = (0 if known else 1) if self.shares_prompts else len(rows)
-        return prompts * len(rows[0].prompt.ids) + sum(len(row.completion.ids) for row in rows)
+        self._extent = _Extent()
 
 
 def token_batch(rows: Sequence[Row]) -> TokenBatch:

@@ -117,7 +117,7 @@ def test_nf4_is_the_cpus(make_pair: Any, model_id: str) -> None:
     assert torch.allclose(there, here, rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("dtype", SIXTEEN_BITS, ids=str)
+@pytest.mark.parametrize("dtype", [*SIXTEEN_BITS, torch.float32], ids=str)
 def test_no_attention_of_rollout_or_update_runs_in_the_math_kernel(
     make_policy: Any, make_prompts: Any, dtype: torch.dtype
 ) -> None:

@@ -216,7 +216,8 @@ ASKED: dict[str, tuple[list[str], str]] = {
     "the head": (["lora.target_modules=[q_proj, lm_head]"], r"lm_head cannot be trained"),
     "the embedding": (["lora.target_modules=[embed_tokens]"], r"embed_tokens cannot be trained"),
     "nothing to train": (["lora.target_modules=[]"], r"lora\.target_modules: got \[\]; needs .* at least 1"),
-    "float16": (["model.compute_dtype=float16"], r"compute_dtype: got 'float16'; allowed: 'auto', 'float32'"),
+    "float16": (["model.compute_dtype=float16"], r"float16 is for a card; on a CPU choose auto, float32 or bfloat16"),
+    "float8": (["model.compute_dtype=float8"], r"compute_dtype: got 'float8'; allowed: 'auto', 'float32'"),
     "an unknown switch of the template": (
         ["data.chat_template_kwargs={enable_thinkng: false}"],
         r"data\.chat_template_kwargs: the chat template of .*mymodel knows no enable_thinkng",

@@ -10,17 +10,17 @@ from tina_lite.policy.shared_prompt import (
     Sharing,
     agrees_with_mask,
     can_flash,
+    mask_of,
     masked_attention,
     shared_prompt_attention,
-    visible_keys,
 )
 
 
 def masked(query, key, value, prompt_key, prompt_value, sharing: Sharing):
     owner = torch.tensor([place for place, rows in enumerate(sharing.rows) for _ in range(rows)])
     lengths = torch.tensor(sharing.prompt_lengths)
-    visible = visible_keys(lengths[owner], int(lengths.max()), query.shape[2])
-    return masked_attention(query, key, value, prompt_key, prompt_value, owner, visible)
+    mask = mask_of(lengths[owner], int(lengths.max()), query.shape[2], query.dtype)
+    return masked_attention(query, key, value, prompt_key, prompt_value, owner, mask)
 
 
 @settings(max_examples=30)

@@ -11,9 +11,10 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from tina_lite.device import ask_driver, available_bytes
+from tina_lite.device import ask_driver
 from tina_lite.doctor.checks import Card, Finding, Torch
 from tina_lite.errors import one_line
+from tina_lite.main_memory import available_bytes
 
 
 def version_of(package: str) -> str | None:

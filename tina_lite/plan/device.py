@@ -3,8 +3,9 @@
 import os
 from dataclasses import dataclass, replace
 
-from tina_lite.device import available_bytes, card_memory_gib, usable_card
+from tina_lite.device import card_memory_gib, usable_card
 from tina_lite.errors import BadInput, nearest
+from tina_lite.main_memory import available_bytes
 from tina_lite.plan.cards import Card, card_named, cards, slowest_with
 from tina_lite.plan.cpu import CpuSpeed, cpu_speed
 from tina_lite.policy.engine import refuse_float16

@@ -11,6 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+HALF = (torch.float16, torch.bfloat16)
+FLASH_CAPABILITY = (8, 0)
+"""The first compute capability, and the dtypes, that a card's flash kernel is for."""
 SCORES = 16 * 1024 * 1024
 """Attention scores held at once, 32 MB; more where those of one row are more."""
 
@@ -28,7 +31,19 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = N
             mask = torch.full((1, 1, *query.shape[2:3] * 2), -torch.inf, dtype=query.dtype).triu(1)
         out: Tensor = _Attention.apply(query, key, value, mask)  # type: ignore[no-untyped-call]
         return out
-    return F.scaled_dot_product_attention(query, key, value, mask, is_causal=mask is None, enable_gqa=True)
+    return library_attention(query, key, value, mask)
+
+
+def library_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+    """torch's own, by a kernel that never holds all scores: on a card only its flash kernel knows groups of heads."""
+    if query.device.type == "cuda" and not (mask is None and _can_flash(query)):
+        key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
+    grouped = key.shape[1] != query.shape[1]
+    return F.scaled_dot_product_attention(query, key, value, mask, is_causal=mask is None, enable_gqa=grouped)
+
+
+def _can_flash(query: Tensor) -> bool:
+    return query.dtype in HALF and torch.cuda.get_device_capability(query.device) >= FLASH_CAPABILITY
 
 
 class _Attention(torch.autograd.Function):

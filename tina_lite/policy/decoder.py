@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tina_lite.policy.attention import library_attention
 from tina_lite.policy.dense import DenseModel
 from tina_lite.policy.functions import normed, rotate
 from tina_lite.policy.interface import Prefix
@@ -51,8 +52,7 @@ class DenseDecoder:
             caches.append(key_value.unflatten(0, ids.shape))
             query = query.unflatten(0, ids.shape).transpose(1, 2)  # (B, heads, P, d)
             key, value = caches[-1].transpose(1, 2).chunk(2, dim=1)
-            out = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
-            return out.transpose(1, 2).flatten(0, 1)
+            return library_attention(query, key, value).transpose(1, 2).flatten(0, 1)
 
         hidden = self._forward(ids.flatten().to(self._model.device), positions, attend)
         logits = self._logits(hidden.unflatten(0, ids.shape)[torch.arange(len(prompts)), torch.tensor(lengths) - 1])

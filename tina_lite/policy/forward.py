@@ -16,7 +16,7 @@ from tina_lite.policy.attention import attention
 from tina_lite.policy.dense import DenseLayer, DenseModel
 from tina_lite.policy.functions import adapted_linear, pad, rms_norm, rotary, swiglu
 from tina_lite.policy.interface import TokenBatch
-from tina_lite.policy.shared_prompt import Sharing, masked_attention, shared_prompt_attention, visible_keys
+from tina_lite.policy.shared_prompt import Sharing, mask_of, masked_attention, shared_prompt_attention
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +64,17 @@ class Layout:
     """(N,), the prompt of each completion."""
     sharing: Sharing
     """Which completions share which prompt."""
-    visible: Tensor | None
-    """(1 or N, 1, T - 1, P + T - 1) bool: which keys a completion's token sees; None where attention does without."""
+    mask: Tensor | None
+    """(1 or N, 1, T - 1, P + T - 1), 0 or -inf: which keys a completion's token sees; one for all layers. None where
+    attention does without."""
     predicting: Tensor
     """(K,), the packed token before each completion token, in the order of the rows."""
     targets: Tensor
     """(K,), the completion tokens themselves."""
 
     @classmethod
-    def of(cls, batch: TokenBatch, device: torch.device, *, masked: bool = True) -> "Layout":
+    def of(cls, batch: TokenBatch, device: torch.device, mask_dtype: torch.dtype | None) -> "Layout":
+        """`mask_dtype`: None where attention does without a mask."""
         owners = torch.tensor([index for index, group in enumerate(batch.completions) for _ in group])
         prompt_lengths = torch.tensor([len(prompt) for prompt in batch.prompts])
         completions = [completion for _, completion in batch.rows]
@@ -95,9 +97,9 @@ class Layout:
             completions=_Rows.of(read, device) if read.any() else None,
             prompt_of=owners.to(device),
             sharing=Sharing(tuple(map(len, batch.completions)), tuple(map(len, batch.prompts))),
-            visible=visible_keys(prompt_lengths[owners], int(prompt_lengths.max()), int(read.max())).to(device)
-            if masked
-            else None,
+            mask=None
+            if mask_dtype is None
+            else mask_of(prompt_lengths[owners], int(prompt_lengths.max()), int(read.max()), mask_dtype).to(device),
             predicting=torch.cat(predicting).to(device),
             targets=torch.tensor([token for completion in completions for token in completion]).to(device),
         )
@@ -146,9 +148,9 @@ def _attend(model: DenseModel, heads: Tensor, layout: Layout) -> Tensor:
     out = layout.prompts.pack(attention(query, key, value))
     if layout.completions is not None:
         own_query, own_key, own_value = layout.completions.pad(heads[prompt_tokens:]).split(split, dim=1)
-        if layout.visible is None:
+        if layout.mask is None:
             own = shared_prompt_attention(own_query, own_key, own_value, key, value, layout.sharing)
         else:
-            own = masked_attention(own_query, own_key, own_value, key, value, layout.prompt_of, layout.visible)
+            own = masked_attention(own_query, own_key, own_value, key, value, layout.prompt_of, layout.mask)
         out = torch.cat((out, layout.completions.pack(own)))
     return out

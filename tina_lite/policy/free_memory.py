@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from tina_lite.device import available_bytes
+from tina_lite.main_memory import available_bytes
 from tina_lite.policy.shares import CACHE_SHARE
 
 

@@ -91,8 +91,8 @@ class PortablePolicy:
 
     def logprobs(self, batch: TokenBatch, temperature: float, adapter: bool = True) -> tuple[Tensor, Tensor]:
         if self._dense is not None:
-            masked = not can_flash(self.device, self._dtype, self._dense.head_dim)
-            layout = Layout.of(batch, self.device, masked=masked)
+            flashes = can_flash(self.device, self._dtype, self._dense.head_dim)
+            layout = Layout.of(batch, self.device, None if flashes else self._dtype)
             hidden = final_hidden(
                 self._dense,
                 layout,

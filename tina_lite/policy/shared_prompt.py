@@ -14,10 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tina_lite.policy.attention import attention
+from tina_lite.policy.attention import HALF, attention
 
-HALF = (torch.float16, torch.bfloat16)
-"""What a card's flash kernel computes in."""
 LARGEST_HEAD = 256
 CLOSE = 0.05
 """Relative difference of two forms in 16 bits."""
@@ -44,11 +42,11 @@ def agrees_with_mask(device: torch.device, dtype: torch.dtype, head_dim: int) ->
     """Tried once, as the kernels are called by names that torch does not promise: outputs and gradients."""
     sharing, owner = Sharing((2, 1), (3, 5)), torch.tensor([0, 0, 1])
     shapes = [(3, 4, 6, head_dim), (3, 2, 6, head_dim), (3, 2, 6, head_dim), (2, 2, 5, head_dim), (2, 2, 5, head_dim)]
-    visible = visible_keys(torch.tensor(sharing.prompt_lengths)[owner], 5, 6)
+    mask = mask_of(torch.tensor(sharing.prompt_lengths)[owner], 5, 6, dtype)
     generator = torch.Generator().manual_seed(0)
     drawn = [torch.randn(shape, generator=generator) for shape in shapes]
     try:
-        masked = partial(masked_attention, prompt_of=owner.to(device), visible=visible.to(device))
+        masked = partial(masked_attention, prompt_of=owner.to(device), mask=mask.to(device))
         ours, theirs = (
             _with_gradients(form, [x.to(device, dtype, copy=True).requires_grad_() for x in drawn])
             for form in (partial(shared_prompt_attention, sharing=sharing), masked)
@@ -71,22 +69,21 @@ def masked_attention(
     prompt_key: Tensor,
     prompt_value: Tensor,
     prompt_of: Tensor,
-    visible: Tensor,
+    mask: Tensor,
 ) -> Tensor:
     """The same as `shared_prompt_attention` in one product under a mask.
 
     Args:
         prompt_of: (N,), the prompt of each row.
-        visible: as `visible_keys` gives it.
+        mask: as `mask_of` gives it.
     """
     keys = torch.cat((prompt_key.index_select(0, prompt_of), key), dim=2)
     values = torch.cat((prompt_value.index_select(0, prompt_of), value), dim=2)
-    mask = torch.zeros(visible.shape, dtype=keys.dtype, device=keys.device)
-    return attention(query, keys, values, mask.masked_fill_(~visible, -torch.inf))
+    return attention(query, keys, values, mask)
 
 
-def visible_keys(prompt_lengths: Tensor, longest: int, width: int) -> Tensor:
-    """(1 or N, 1, width, longest + width) bool: which keys a completion's token sees, its prompt's and then its own.
+def mask_of(prompt_lengths: Tensor, longest: int, width: int, dtype: torch.dtype) -> Tensor:
+    """(1 or N, 1, width, longest + width): 0 where a completion's token sees a key, its prompt's and then its own.
 
     One for all rows where their prompts are of one length. `prompt_lengths`: (N,), of the prompt of each row.
     """
@@ -95,7 +92,8 @@ def visible_keys(prompt_lengths: Tensor, longest: int, width: int) -> Tensor:
         prompt_lengths = prompt_lengths[:1]
     prompt = torch.arange(longest) < prompt_lengths[:, None, None]  # (rows, 1, P)
     shape = (len(prompt_lengths), width, -1)
-    return torch.cat((prompt.expand(shape), own.expand(shape)), dim=-1)[:, None]
+    visible = torch.cat((prompt.expand(shape), own.expand(shape)), dim=-1)[:, None]
+    return torch.zeros(visible.shape, dtype=dtype).masked_fill_(~visible, -torch.inf)
 
 
 def shared_prompt_attention(
