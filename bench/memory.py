@@ -28,15 +28,16 @@ def main() -> None:
         trl.append(run)
         return run
 
-    head("trainer", "dtype", "phase", "peak resident, GB")
+    head("trainer", "dtype", "phase", "peak resident, GB", "foretold, GB")
     with in_time():
         ours = result["ours"] = measure(sys.executable, "memory_ours.py", model, data)
         for phase, peak in ours["peak_bytes"].items():
-            say("tina-lite", ours["dtype"], phase, f"{peak / 1e9:.2f}")
+            foretold = ours["foretold_bytes"].get(phase)
+            say("tina-lite", ours["dtype"], phase, f"{peak / 1e9:.2f}", f"{foretold / 1e9:.2f}" if foretold else "")
         first = measure_trl(DTYPES[0])
         kept, dropped = dtypes_worth_measuring(peer, model, data, first)
         for dtype, why in dropped.items():
-            say(NAME, dtype, f"{why}, not measured further", "")
+            say(NAME, dtype, f"{why}, not measured further", "", "")
         for dtype in kept:
             if dtype != DTYPES[0]:
                 measure_trl(dtype)

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ours import dtype_of, make_learner, make_policy, make_prompts, make_sampler, score
-from step_task import GENERATIONS, PROMPTS, questions
+from ours import dtype_of, make_learner, make_policy, make_prompts, make_sampler, problems, score
+from step_task import GENERATIONS, MAX_COMPLETION, PROMPTS, questions
+
+from tina_lite.policy.loading import load_tokenizer
+from tina_lite.problems import make_prompt
 
 PEAKS: dict[str, int] = {}
 
@@ -24,19 +27,32 @@ def phase(name: str) -> Iterator[None]:
     PEAKS[name] = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 
+def resident() -> int:
+    """Bytes of this process now."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+
+
 def main() -> None:
     model, data = sys.argv[1:3]
+    rows = questions(data, PROMPTS)
+    longest = max(len(make_prompt(problem, load_tokenizer(model), None).ids) for problem in problems(rows))
+    sizes = {"prompts": PROMPTS, "generations": GENERATIONS, "longest_prompt": longest}
+    before = resident()
     with phase("load"):
-        policy = make_policy(model)
+        policy = make_policy(model, **sizes, longest_completion=MAX_COMPLETION)
         policy.stop_ids = frozenset()  # every completion runs to the limit
         sampler, learner = make_sampler(policy), make_learner(policy)
-        prompts = make_prompts(policy, questions(data, PROMPTS))
+        prompts = make_prompts(policy, rows)
     for step in (1, 2):  # the first step makes the optimiser's state
-        with phase("rollout"):
+        with phase("rollout" if step == 1 else "rollout after an update"):  # the process keeps what that gave back
             groups = sampler.rollout(prompts, GENERATIONS, step).groups
         with phase("update"):
             learner.update(score("full", groups), 1e-5, step)
-    print(json.dumps({"peak_bytes": PEAKS, "dtype": dtype_of(policy)}))
+    weights = sum(file.stat().st_size for file in Path(model).glob("*.safetensors"))  # mapped while they are read
+    there = before + weights
+    foretold = {"rollout": there + policy.layout.rollout_peak, "update": there + policy.layout.update_peak}
+    print(json.dumps({"peak_bytes": PEAKS, "foretold_bytes": foretold, "dtype": dtype_of(policy)}))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """tina-lite's side of the benchmarks: sampler and learner on a model folder, at LoRA r 32."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from step_task import GENERATIONS, MAX_COMPLETION, rewards_of
 
 from tina_lite.grpo import advantages
 from tina_lite.learner import Learner
+from tina_lite.policy.demand import Demand
 from tina_lite.policy.loading import load_tokenizer
 from tina_lite.policy.portable import PortablePolicy
 from tina_lite.problems import make_prompt
@@ -14,25 +16,35 @@ from tina_lite.records import Group, Problem, Prompt, ScoredGroup
 from tina_lite.sampler import Sampler
 
 LORA = LoraSection(r=32, alpha=64, dropout=0.0)
+OPTIM = OptimSection(micro_batch_tokens=2048)
+ROWS = 128
+"""That a sampler may decode at once."""
 ROLLOUT = RolloutSection(temperature=1.0, max_completion_length=MAX_COMPLETION)
 
 
-def make_policy(model: str) -> PortablePolicy:
-    return PortablePolicy(ModelSection(id=model), LORA, load_tokenizer(model), seed=1)
+def make_policy(model: str, **asked: int) -> PortablePolicy:
+    """`asked`: fields of what is asked of memory."""
+    section = ModelSection(id=model)
+    demand = replace(Demand.sampling(section, LORA, rows=ROWS), micro_batch_tokens=OPTIM.micro_batch_tokens)
+    demand = replace(demand, **asked)  # type: ignore[arg-type]
+    return PortablePolicy(section, LORA, load_tokenizer(model), seed=1, demand=demand)
 
 
 def make_sampler(policy: PortablePolicy, tokens: int = MAX_COMPLETION) -> Sampler:
     rollout = ROLLOUT.model_copy(update={"max_completion_length": tokens})
-    return Sampler(policy, rollout, seed=1, kv_tokens=policy.free_kv_tokens())
+    return Sampler(policy, rollout, seed=1, kv_tokens=policy.layout.kv_tokens)
 
 
 def make_learner(policy: PortablePolicy) -> Learner:
-    grpo, optim = GrpoSection(loss_type="dapo"), OptimSection(micro_batch_tokens=2048)
-    return Learner(policy, grpo=grpo, optim=optim, rollout=ROLLOUT, lora=LORA, seed=1)
+    return Learner(policy, grpo=GrpoSection(loss_type="dapo"), optim=OPTIM, rollout=ROLLOUT, lora=LORA, seed=1)
 
 
 def make_prompts(policy: PortablePolicy, rows: Sequence[tuple[str, str]]) -> list[Prompt]:
-    return [make_prompt(Problem(i, q, a, {}), policy.tokenizer, None) for i, (q, a) in enumerate(rows)]
+    return [make_prompt(problem, policy.tokenizer, None) for problem in problems(rows)]
+
+
+def problems(rows: Sequence[tuple[str, str]]) -> list[Problem]:
+    return [Problem(i, q, a, {}) for i, (q, a) in enumerate(rows)]
 
 
 def score(workload: str, groups: Sequence[Group]) -> list[ScoredGroup]:

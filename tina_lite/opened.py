@@ -122,14 +122,19 @@ def read_config(adapter: Path) -> Mapping[str, Any]:
     return config
 
 
-def open_target(target: Target) -> "PortablePolicy":
-    """The policy, ready to be sampled. BadInput where model or adapter cannot be loaded, or do not fit."""
+def open_target(target: Target, *, rows: int = 1, prompt: int = 512, completion: int = 512) -> "PortablePolicy":
+    """The policy, ready to be sampled: so many rows at once, where memory allows, of at most so many tokens.
+
+    BadInput where model or adapter cannot be loaded, or do not fit together; NoRoom where not even one row fits.
+    """
+    from tina_lite.policy.demand import Demand
     from tina_lite.policy.loading import load_tokenizer
     from tina_lite.policy.portable import PortablePolicy
 
     kwargs = target.recipe.data.chat_template_kwargs if target.recipe else {}
     lora = None if target.adapter is None else _lora_of(read_config(target.adapter))
-    policy = PortablePolicy(target.model, lora, load_tokenizer(target.model_id, kwargs), seed=0)
+    demand = Demand.sampling(target.model, lora, rows=rows, prompt=prompt, completion=completion)
+    policy = PortablePolicy(target.model, lora, load_tokenizer(target.model_id, kwargs), seed=0, demand=demand)
     if target.adapter is not None:
         _load_adapter(policy, target.adapter)
     return policy

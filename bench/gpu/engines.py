@@ -1,13 +1,15 @@
 """An engine as the measurements want it: random weights, completions that all run to the limit."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from sizes import PROJECTIONS, Sizes, make_model
 
 from tina_lite.policy import Policy
 from tina_lite.policy.engine import choose_engine, enter, find_facts
+
+if TYPE_CHECKING:
+    from tina_lite.policy.demand import Demand
 
 
 def begin(engine: str) -> None:
@@ -21,8 +23,7 @@ def make_policy(
     *,
     quantization: str = "nf4",
     compute_dtype: str = "auto",
-    completion: int,
-    step_bytes: Callable[[Any, int], int] = lambda shape, itemsize: 0,
+    demand: "Demand",
 ) -> Policy:
     from tina_lite.policy.loading import load_tokenizer
     from tina_lite.policy.opening import open_policy
@@ -31,8 +32,7 @@ def make_policy(
     folder = make_model(sizes.config, Path("random-model"))
     model = ModelSection(id=folder, quantization=quantization, compute_dtype=compute_dtype)
     lora = LoraSection(r=sizes.r, alpha=4 * sizes.r, dropout=0.0, target_modules=PROJECTIONS)
-    rollout = RolloutSection(max_prompt_length=sizes.prompt, max_completion_length=completion)
-    tokenizer = load_tokenizer(folder)
-    policy = open_policy(engine, model, lora, rollout, tokenizer, seed=1, step_bytes=step_bytes)  # type: ignore[arg-type]
+    rollout = RolloutSection(max_prompt_length=demand.longest_prompt, max_completion_length=demand.longest_completion)
+    policy = open_policy(engine, model, lora, rollout, load_tokenizer(folder), seed=1, demand=demand)  # type: ignore[arg-type]
     policy.stop_ids = frozenset()
     return policy

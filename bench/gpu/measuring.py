@@ -57,9 +57,11 @@ def planned(recipe: "Recipe", sizes: Sizes, cap_gb: float | None) -> tuple[Any, 
     from tina_lite.device import card_name
     from tina_lite.plan import find_device
     from tina_lite.plan.cards import card_named
-    from tina_lite.plan.memory import memory_of
+    from tina_lite.plan.device import room_on
     from tina_lite.plan.speed import step_time
     from tina_lite.plan.work import Work
+    from tina_lite.policy.demand import Demand
+    from tina_lite.policy.memory import layout_of
     from tina_lite.policy.shape import ModelShape
 
     shape = ModelShape.from_config(sizes.config, SHIPPED)
@@ -70,7 +72,7 @@ def planned(recipe: "Recipe", sizes: Sizes, cap_gb: float | None) -> tuple[Any, 
     else:
         vram = None if cap_gb is None else cap_gb * 1e9 / GIB
         device = find_device(shape, gpu=name if card_named(name) else None, vram_gib=vram)
-    memory = memory_of(shape, work, device, quantization="nf4", r=sizes.r, target_modules=PROJECTIONS)
+    memory = layout_of(shape, Demand.of(recipe), room_on(device, shape, "nf4"))
     return memory, step_time(shape, work, device, memory, r=sizes.r, target_modules=PROJECTIONS), device
 
 

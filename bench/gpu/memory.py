@@ -3,21 +3,18 @@
 Usage:
     python memory.py portable|unsloth CAP_GB
 
-The cap is what torch may take of the card (a context takes more). A length trains where its rows fit into the sampler's
-cache one at a time at least and an update of all of them ends; the policy is laid out for what the plan says fits.
+The cap is what torch may take of the card (a context takes more). A length trains where rows of it are decoded, one at
+a time at least, and an update of all of them ends; the policy is laid out for what the plan says fits.
 """
 
 import json
 import sys
-import time
 from typing import Any
 
 from engines import begin, make_policy
 from measuring import Phases, planned
-from sizes import PROJECTIONS, Sizes, made_up_prompts, prompt_ids, read_sizes
+from sizes import Sizes, made_up_prompts, prompt_ids, read_sizes
 from task import recipe_of
-
-ROLLOUT_S = 3.0
 
 
 def made_up_group(sizes: Sizes, completion: int) -> Any:
@@ -33,16 +30,20 @@ def made_up_group(sizes: Sizes, completion: int) -> Any:
 
 
 def trains(policy: Any, sizes: Sizes, engine: str, completion: int, phases: Phases) -> bool:
-    """Whether an update of a group of this length ends."""
+    """Whether rows of this length are decoded, and an update of a group of them ends."""
     import torch
 
     from tina_lite.errors import NoRoom
     from tina_lite.learner import Learner
     from tina_lite.memory import is_out_of_memory, release_memory
+    from tina_lite.sampler import Sampler
 
     recipe = recipe_of(engine, sizes, 1, sizes.memory_group, completion)
-    if policy.free_kv_tokens() < sizes.prompt + completion:
-        return False
+
+    def decode() -> None:
+        cache = sizes.memory_group * (sizes.prompt + completion)
+        sampler = Sampler(policy, recipe.rollout, seed=1, kv_tokens=cache)
+        sampler.rehearse(made_up_prompts(1, sizes.prompt)[0].ids, 1, sizes.memory_group)
 
     def update() -> None:
         learner = Learner(
@@ -51,6 +52,7 @@ def trains(policy: Any, sizes: Sizes, engine: str, completion: int, phases: Phas
         learner.update([made_up_group(sizes, completion)], 1e-6, 1)
 
     try:
+        phases.measure("rollout", decode)
         phases.measure("update", update)
     except (RuntimeError, MemoryError, NoRoom) as error:
         if not isinstance(error, NoRoom) and not is_out_of_memory(error):
@@ -61,18 +63,6 @@ def trains(policy: Any, sizes: Sizes, engine: str, completion: int, phases: Phas
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
     return True
-
-
-def sample_a_while(policy: Any, sizes: Sizes, engine: str, completion: int) -> None:
-    """The beginning of a rollout of such a group, for what its cache takes."""
-    from tina_lite.sampler import Sampler
-
-    recipe = recipe_of(engine, sizes, 1, sizes.memory_group, completion)
-    ends = time.monotonic() + ROLLOUT_S
-    sampler = Sampler(policy, recipe.rollout, seed=1, kv_tokens=policy.free_kv_tokens())
-    sampler.rollout(
-        made_up_prompts(1, sizes.prompt), sizes.memory_group, 1, out_of_time=lambda: time.monotonic() > ends
-    )
 
 
 def planned_longest(engine: str, sizes: Sizes, cap_gb: float) -> int:
@@ -91,8 +81,7 @@ def main() -> None:
     begin(engine)
     import torch
 
-    from tina_lite.plan.memory import least_step_bytes
-    from tina_lite.plan.work import Work
+    from tina_lite.policy.demand import Demand
 
     if torch.cuda.is_available():
         total = torch.cuda.get_device_properties(0).total_memory
@@ -102,22 +91,12 @@ def main() -> None:
         torch.cuda.set_per_process_memory_fraction(cap_gb * 1e9 / total)
     foretold, phases, longest = planned_longest(engine, sizes, cap_gb), Phases(), 0
     recipe = recipe_of(engine, sizes, 1, sizes.memory_group, foretold or sizes.memory_completions[0])
-    work = Work.of(recipe, {"prompt_share": 1.0, "completion_share": 1.0})
     peaks: dict[str, float | None] = {}
-    policy = phases.measure(
-        "load",
-        lambda: make_policy(
-            engine, sizes, completion=max(sizes.memory_completions),
-            step_bytes=lambda shape, item: least_step_bytes(shape, work, item, sizes.r, PROJECTIONS),
-        ),
-    )  # fmt: skip
+    policy = phases.measure("load", lambda: make_policy(engine, sizes, demand=Demand.of(recipe)))
     for completion in sizes.memory_completions:
         if not trains(policy, sizes, engine, completion, phases):
             break
         longest, peaks = completion, phases.peaks()
-    if longest:
-        phases.measure("rollout", lambda: sample_a_while(policy, sizes, engine, longest))
-        peaks = phases.peaks()
     result = {"engine": engine, "cap_gb": cap_gb, "longest_completion": longest, "planned_longest": foretold}
     print(json.dumps({**result, "longest_tried": max(sizes.memory_completions), **peaks}))
 

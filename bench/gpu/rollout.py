@@ -18,6 +18,7 @@ from typing import Any
 
 from engines import begin, make_policy
 from sizes import SHIPPED, Sizes, made_up_prompts, make_model, prompt_ids, read_sizes
+from task import recipe_of
 
 COPIED_BYTES = 1 << 30
 MEAN_SHARE = 0.5
@@ -28,10 +29,13 @@ Generate = Callable[[int, int, int], int]
 
 
 def of_engine(engine: str, sizes: Sizes) -> Generate:
+    from tina_lite.policy.demand import Demand
     from tina_lite.recipe.schema import RolloutSection
     from tina_lite.sampler import Sampler
 
-    policy = make_policy(engine, sizes, completion=sizes.rollout_completion)
+    prompts_at_once = max(sizes.rollout_rows) // sizes.memory_group
+    recipe = recipe_of(engine, sizes, prompts_at_once, sizes.memory_group, sizes.rollout_completion)
+    policy = make_policy(engine, sizes, demand=Demand.of(recipe))
 
     def generate(rows: int, tokens: int, ends: int) -> int:
         policy.stop_ids = frozenset(range(ends))
@@ -92,7 +96,7 @@ def bytes_a_second() -> float | None:
 
 def bound(sizes: Sizes, rows: int, rate: float) -> float:
     """Tokens a second that reading weights and caches alone would allow."""
-    from tina_lite.plan.memory import nf4_bytes
+    from tina_lite.policy.parts import nf4_bytes
     from tina_lite.policy.shape import ModelShape
 
     shape = ModelShape.from_config(sizes.config, SHIPPED)

@@ -23,12 +23,13 @@ def main() -> None:
 
     from tina_lite.grpo import advantages
     from tina_lite.learner import Learner
+    from tina_lite.policy.demand import Demand
     from tina_lite.records import ScoredGroup
     from tina_lite.sampler import Sampler
 
     recipe = recipe_of(engine, sizes, sizes.step_prompts, sizes.step_group, sizes.step_completion)
-    policy = make_policy(engine, sizes, completion=sizes.step_completion)
-    sampler = Sampler(policy, recipe.rollout, seed=1, kv_tokens=policy.free_kv_tokens())
+    policy = make_policy(engine, sizes, demand=Demand.of(recipe))
+    sampler = Sampler(policy, recipe.rollout, seed=1, kv_tokens=policy.layout.kv_tokens)
     learner = Learner(policy, grpo=recipe.grpo, optim=recipe.optim, rollout=recipe.rollout, lora=recipe.lora, seed=1)
     prompts = made_up_prompts(sizes.step_prompts, sizes.prompt)
     phases = Phases()

@@ -101,12 +101,16 @@ def test_the_change_that_is_named_makes_it_fit(model, vram, completion, batch, r
         assert make_plan(read_shape(mended.model.id), mended, card).fits
 
 
-def test_a_smaller_micro_batch_is_asked_for_first(plan_with):
+def test_shorter_completions_are_asked_for_where_smaller_batches_do_not_help(plan_with):
     plan = plan_with(vram_gib=4.5, optim={"micro_batch_tokens": 65536}, rollout={"num_generations": 64})
+    assert plan.fits
+    assert plan.memory.micro_batch_tokens < 65536
+    assert plan.memory.rows < 64 * plan.shape.layers
+    plan = plan_with(vram_gib=4.5, rollout={"max_completion_length": 32768})
     assert not plan.fits
-    assert list(plan.change) == ["optim.micro_batch_tokens"]
+    assert list(plan.change) == ["rollout.max_completion_length"]
     (line,) = [line for line in plan_lines(plan) if "it fits with" in line]
-    assert f"--set optim.micro_batch_tokens={plan.change['optim.micro_batch_tokens']}" in line
+    assert f"--set rollout.max_completion_length={plan.change['rollout.max_completion_length']}" in line
 
 
 def test_where_nothing_helps_a_smaller_model_is_named_or_none(recipe_with, card_of):

@@ -1,11 +1,12 @@
 """The dense copy computes what transformers computes, for every architecture that it claims, base and gradients."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from model_files import SMALL, random_model
 
 from tina_lite.policy import TokenBatch
-from tina_lite.policy import portable as portable_module
 from tina_lite.policy.dense import ARCHITECTURES, DenseModel, fits
 from tina_lite.policy.generic import CachedDecoder
 
@@ -75,12 +76,13 @@ def test_decoding_equals_that_of_transformers(policy):
     assert torch.allclose(*seen, atol=1e-3)
 
 
+@pytest.mark.parametrize("activations", ["recomputed", "offloaded"])
 @pytest.mark.parametrize("folder", [of("llama")], indirect=True)
-def test_short_of_memory_nothing_changes_but_the_speed(policy, monkeypatch):
-    """Weights dequantised at each use, and layers computed again in the backward pass."""
+def test_short_of_memory_nothing_changes_but_the_speed(policy, activations):
+    """Weights dequantised at each use, and layers computed again in the backward pass, from wherever they were kept."""
     roomy = logprobs_and_gradients(policy)
     prefix = policy.decoder(1, 32).prefill([list(BATCH.prompts[0])])[0]
-    monkeypatch.setattr(portable_module, "ACTIVATION_SHARE", 0.0)
+    policy.layout = replace(policy.layout, activations=activations)
     policy._dense = DenseModel(policy.model.get_base_model(), torch.float32, resident=False)
     assert all(linear._weight is None for layer in policy._dense.layers for linear in layer.linears)
     agree(logprobs_and_gradients(policy), roomy)

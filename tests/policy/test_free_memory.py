@@ -1,12 +1,9 @@
 """What may still be taken of a card, by what torch says of it."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
-from tina_lite.policy import free_memory
-from tina_lite.policy.free_memory import free_bytes, free_kv_tokens
+from tina_lite.policy.free_memory import free_bytes
 
 CARD = torch.device("cuda")
 
@@ -31,11 +28,3 @@ def test_a_cap_on_this_process_counts(card) -> None:
     assert free_bytes(CARD) == 400 - 150
     card["share"] = 0.1  # set once more was taken
     assert free_bytes(CARD) == 0
-
-
-def test_cache_tokens_from_free_memory(card, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(free_memory, "CACHE_SHARE", 0.5)
-    config = SimpleNamespace(hidden_size=8, num_attention_heads=4, num_key_value_heads=2, num_hidden_layers=1)
-    assert free_kv_tokens(config, CARD, 2) == 550 // 2 // (2 * 2 * 2 * 2)
-    config.num_hidden_layers = 10_000
-    assert free_kv_tokens(config, CARD, 2) == 1, "one row can always be tried"

@@ -21,7 +21,7 @@ from tina_lite.errors import BadInput, NoRoom
 from tina_lite.evaluate.passk import EVAL_STEP
 from tina_lite.evaluate.samples import SampleFile
 from tina_lite.evaluate.scoring import Comparison, Judged, Result, compared, judged, result_of
-from tina_lite.evaluate.settled import Asking, Settled
+from tina_lite.evaluate.settled import MOST_ROWS, PROMPT_TOKENS, Asking, Settled
 from tina_lite.opened import Target, open_target
 from tina_lite.problems import make_prompt
 from tina_lite.problems.benchmarks import Benchmark
@@ -95,7 +95,7 @@ class Evaluation:
             with self._meter.phase("load"):
                 settings = Settled.of(own / "settings.json", target, self._asking)
                 model = _Model(settings.target, self._asking)
-                settings.keep(model.policy.free_kv_tokens())
+                settings.keep(model.policy.layout.kv_tokens)
             for benchmark in missing:
                 with self._meter.phase("eval"):
                     self._sample(model, settings, target.name, benchmark, files[benchmark.name])
@@ -168,7 +168,8 @@ class _Model:
         from tina_lite.policy.loading import read_config
 
         self._asking = asking
-        self.policy = open_target(target)
+        longest = asking.rollout.max_completion_length
+        self.policy = open_target(target, rows=MOST_ROWS, prompt=PROMPT_TOKENS, completion=longest)
         context = getattr(read_config(target.model_id), "max_position_embeddings", None)
         self._longest_prompt = None if context is None else context - asking.rollout.max_completion_length
         if self._longest_prompt is not None and self._longest_prompt < 1:

@@ -12,6 +12,8 @@ from tina_lite.opened import TENSORS, Target
 from tina_lite.problems.from_recipe import EVAL_SEED
 from tina_lite.recipe.schema import RolloutSection
 
+PROMPT_TOKENS = 512
+"""Of a long prompt; where there are longer ones, fewer rows are decoded at once."""
 MOST_ROWS = 256
 """Completions that are decoded at once: more make no machine faster that was measured, and take memory."""
 CHUNK_BATCHES = 2
@@ -73,7 +75,7 @@ class Settled:
         """Settle the sizes of batch and chunk, and write all down before the first completion."""
         if "chunk_problems" in self._fields:
             return
-        row = self._fields["max_completion_length"] + 512
+        row = self._fields["max_completion_length"] + PROMPT_TOKENS
         kv_tokens = min(free_kv_tokens, MOST_ROWS * row)
         rows = CHUNK_BATCHES * max(1, kv_tokens // row)
         self._fields |= {"kv_tokens": kv_tokens, "chunk_problems": max(1, rows // self._fields["samples"])}

@@ -14,9 +14,9 @@ from tina_lite.evaluate.examiner import Examiner
 from tina_lite.launch.model_check import refuse_endless
 from tina_lite.launch.prepare import Prepared
 from tina_lite.learner import Learner
-from tina_lite.plan.memory import least_step_bytes
-from tina_lite.plan.work import Work
 from tina_lite.policy import Policy
+from tina_lite.policy.demand import Demand
+from tina_lite.policy.memory import Chosen
 from tina_lite.policy.opening import open_policy
 from tina_lite.problems import first_prompts
 from tina_lite.problems.from_recipe import EVAL_SEED, prompts_of
@@ -46,11 +46,14 @@ def assemble(
     recipe = p.recipe
     policy = _open(p, tokenizer, earlier)
     refuse_endless(policy.stop_ids, recipe)
+    layout = policy.layout
     choices = earlier or MachineChoices(
         dtype=policy.dtype_name,
-        resident=policy.resident,
-        kv_tokens=recipe.rollout.kv_tokens or policy.free_kv_tokens(),
-        micro_batch_tokens=recipe.optim.micro_batch_tokens,
+        resident=layout.resident,
+        kv_tokens=layout.kv_tokens,
+        micro_batch_tokens=layout.micro_batch_tokens,
+        activations=layout.activations,
+        chunk_elements=layout.chunk_elements,
     )
     learner = Learner(
         policy,
@@ -104,8 +107,18 @@ def _open(p: Prepared, tokenizer: Any, earlier: MachineChoices | None) -> Policy
         recipe.rollout,
         tokenizer,
         seed=recipe.seed,
-        step_bytes=lambda shape, size: least_step_bytes(shape, Work.of(recipe), size, lora.r, lora.target_modules),
-        resident=earlier.resident if earlier else None,
+        demand=Demand.of(recipe),
+        chosen=_chosen(earlier) if earlier else None,
+    )
+
+
+def _chosen(earlier: MachineChoices) -> Chosen:
+    return Chosen(
+        resident=earlier.resident,
+        kv_tokens=earlier.kv_tokens,
+        micro_batch_tokens=earlier.micro_batch_tokens,
+        activations=earlier.activations,
+        chunk_elements=earlier.chunk_elements,
     )
 
 

@@ -8,6 +8,7 @@ from tina_lite.errors import BadInput, nearest
 from tina_lite.main_memory import available_bytes
 from tina_lite.plan.cards import Card, card_named, cards, slowest_with
 from tina_lite.plan.cpu import CpuSpeed, cpu_speed
+from tina_lite.policy.demand import Room
 from tina_lite.policy.engine import refuse_float16
 from tina_lite.policy.shape import ModelShape
 from tina_lite.recipe.schema import DtypeName
@@ -17,6 +18,10 @@ FLOPS_SHARE = 0.4
 """Of a card's peak in products, what a training step of this size may be hoped to reach."""
 BANDWIDTH_SHARE = 0.7
 """Of a card's peak bandwidth."""
+CPU_RUNTIME = int(0.48 * GIB)
+"""Interpreter and libraries; measured with torch 2.13."""
+CARD_RUNTIME = int(0.5 * GIB)
+"""CUDA's context and libraries: an assumption."""
 CARD_CALL_S = 8e-6
 """Starting one operation on a card from Python."""
 
@@ -145,3 +150,11 @@ def on_cpu(speed: CpuSpeed, compute_dtype: str, memory: int) -> Device:
         call_s=speed.call_s,
         assumptions=(speed.source.format(flops=flops / 1e9, dtype=dtype, bandwidth=speed.bandwidth / 1e9),),
     )
+
+
+def room_on(device: Device, shape: ModelShape, quantization: str) -> Room:
+    """For a run that is not begun yet."""
+    if device.card:
+        return Room(device.memory, card=True, itemsize=device.itemsize, runtime=CARD_RUNTIME)
+    mapped = 2 * shape.linear_weights if quantization == "nf4" else 0  # its pages were read, and count as resident
+    return Room(device.memory, card=False, itemsize=device.itemsize, runtime=CPU_RUNTIME + mapped)

@@ -1,4 +1,4 @@
-"""Which change of a recipe makes it fit: first what changes only speed, then what changes what is learnt."""
+"""Which change of a recipe makes it fit, where no layout of memory does."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,15 +22,14 @@ class Knob:
         return max(self.floor, self.start >> times)
 
 
-def fitting_change(recipe: Recipe, kv_tokens: int, fits: Callable[[Recipe], bool]) -> dict[str, Value] | None:
+def fitting_change(recipe: Recipe, fits: Callable[[Recipe], bool]) -> dict[str, Value] | None:
     """The gentlest change with which `fits` says yes, as recipe fields and values; None where none does.
 
     Args:
         recipe: one that does not fit.
-        kv_tokens: the cache's budget as it is, where the recipe leaves it to the engine.
         fits: whether a recipe does.
     """
-    for change in _changes(recipe, kv_tokens):
+    for change in _changes(recipe):
         if fits(changed(recipe, change)):
             return change
     return None
@@ -45,17 +44,13 @@ def changed(recipe: Recipe, change: Mapping[str, Value]) -> Recipe:
     return recipe
 
 
-def _changes(recipe: Recipe, kv_tokens: int) -> Iterator[dict[str, Value]]:
-    """One field alone, each as little as need be; then several together."""
-    rollout = recipe.rollout
-    longest = rollout.max_tokens
-    cache = Knob("rollout.kv_tokens", kv_tokens, max(16, longest))
-    batch = Knob("optim.micro_batch_tokens", recipe.optim.micro_batch_tokens, 64)
-    length = Knob("rollout.max_completion_length", rollout.max_completion_length, 16)
+def _changes(recipe: Recipe) -> Iterator[dict[str, Value]]:
+    """As little as need be of each; the engine itself has tried a smaller cache and smaller micro-batches."""
+    length = Knob("rollout.max_completion_length", recipe.rollout.max_completion_length, 16)
     rank = Knob("lora.r", recipe.lora.r, 1)
     fixed: dict[str, Value] = {} if recipe.model.quantization == "nf4" else {"model.quantization": "nf4"}
     if fixed:
         yield fixed
-    for knobs in ((batch,), (cache,), (batch, cache), (batch, cache, length), (batch, cache, length, rank)):
+    for knobs in ((length,), (rank,), (length, rank)):
         for times in range(1, HALVINGS):
             yield fixed | {knob.field: knob.halved(times) for knob in knobs if knob.halved(times) < knob.start}

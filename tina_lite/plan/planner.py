@@ -6,12 +6,13 @@ from math import floor
 
 from tina_lite.budget import Rate
 from tina_lite.plan.cards import card_named
-from tina_lite.plan.device import GIB, Device
+from tina_lite.plan.device import GIB, Device, room_on
 from tina_lite.plan.fit import Value, fitting_change
 from tina_lite.plan.measured import Measured
-from tina_lite.plan.memory import Memory, memory_of
 from tina_lite.plan.speed import StepTime, rollout_s, step_time
 from tina_lite.plan.work import Work
+from tina_lite.policy.demand import Demand
+from tina_lite.policy.memory import MemoryLayout, layout_of
 from tina_lite.policy.shape import ModelShape
 from tina_lite.recipe import Recipe
 
@@ -31,7 +32,7 @@ class Plan:
     shape: ModelShape
     quantization: str
     device: Device
-    memory: Memory
+    memory: MemoryLayout
     change: Mapping[str, Value] | None
     """What makes it fit, as recipe fields; None where it fits, or where nothing does."""
     step: StepTime
@@ -48,7 +49,7 @@ class Plan:
     @property
     def fits(self) -> bool:
         """Whether the peak is within the device's memory."""
-        return self.memory.peak <= self.device.memory
+        return self.memory.fits
 
     @property
     def seconds(self) -> float | None:
@@ -89,7 +90,7 @@ def make_plan(
     """
     used = measured if measured and not _objection(measured, recipe, device) else None
     work = Work.of(recipe, used.lengths if used else lengths)
-    memory = _memory(shape, recipe, device)
+    memory = _layout(shape, recipe, device)
     lora = recipe.lora
     adapter = shape.lora_parameters(lora.r, lora.target_modules)
     step = step_time(shape, work, device, memory, r=lora.r, target_modules=lora.target_modules)
@@ -106,7 +107,7 @@ def make_plan(
         quantization=recipe.model.quantization,
         device=device,
         memory=memory,
-        change=None if memory.peak <= device.memory else _change(shape, recipe, device, memory, smaller or {}),
+        change=None if memory.fits else _change(shape, recipe, device, smaller or {}),
         step=step,
         load_s=load_s,
         eval_s=evaluations * evaluation_s * ratio,
@@ -117,25 +118,18 @@ def make_plan(
     )
 
 
-def _memory(shape: ModelShape, recipe: Recipe, device: Device) -> Memory:
-    return memory_of(
-        shape,
-        Work.of(recipe),
-        device,
-        quantization=recipe.model.quantization,
-        r=recipe.lora.r,
-        target_modules=recipe.lora.target_modules,
-    )
+def _layout(shape: ModelShape, recipe: Recipe, device: Device) -> MemoryLayout:
+    return layout_of(shape, Demand.of(recipe), room_on(device, shape, recipe.model.quantization))
 
 
 def _change(
-    shape: ModelShape, recipe: Recipe, device: Device, memory: Memory, smaller: Mapping[str, ModelShape]
+    shape: ModelShape, recipe: Recipe, device: Device, smaller: Mapping[str, ModelShape]
 ) -> Mapping[str, Value] | None:
-    change = fitting_change(recipe, memory.kv_tokens, lambda other: _memory(shape, other, device).peak <= device.memory)
+    change = fitting_change(recipe, lambda other: _layout(shape, other, device).fits)
     if change is not None:
         return change
     for name, other in sorted(smaller.items(), key=lambda item: -item[1].parameters):
-        if other.parameters < shape.parameters and _memory(other, recipe, device).peak <= device.memory:
+        if other.parameters < shape.parameters and _layout(other, recipe, device).fits:
             return {"model.id": name}
     return None
 
@@ -169,7 +163,7 @@ def _ratio(measured: Measured, shape: ModelShape, device: Device) -> float:
     """Measured over foretold, for the run itself."""
     recipe = measured.recipe
     work = Work.of(recipe, measured.lengths)
-    memory = _memory(shape, recipe, device)
+    memory = _layout(shape, recipe, device)
     foretold = step_time(shape, work, device, memory, r=recipe.lora.r, target_modules=recipe.lora.target_modules)
     return measured.step_s / foretold.total
 

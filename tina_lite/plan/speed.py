@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import ceil
 
 from tina_lite.plan.device import Device
-from tina_lite.plan.memory import Memory
 from tina_lite.plan.work import Work
+from tina_lite.policy.memory import MemoryLayout
 from tina_lite.policy.shape import ModelShape
 
 DECODE_CALLS = 50
@@ -43,7 +43,7 @@ class StepTime:
 
 
 def step_time(
-    shape: ModelShape, work: Work, device: Device, memory: Memory, *, r: int, target_modules: Iterable[str]
+    shape: ModelShape, work: Work, device: Device, memory: MemoryLayout, *, r: int, target_modules: Iterable[str]
 ) -> StepTime:
     """A step in which every group teaches something: groups without variance make it shorter."""
     adapter = shape.lora_parameters(r, tuple(target_modules))
@@ -54,7 +54,7 @@ def step_time(
     )
 
 
-def rollout_s(shape: ModelShape, work: Work, device: Device, memory: Memory, adapter: int, rows: int) -> float:
+def rollout_s(shape: ModelShape, work: Work, device: Device, memory: MemoryLayout, adapter: int, rows: int) -> float:
     """To sample so many completions, as many at once as the cache's budget holds."""
     at_once = max(1, min(rows, memory.kv_tokens // work.row))
     waves = ceil(rows / at_once)
@@ -73,10 +73,10 @@ def rollout_s(shape: ModelShape, work: Work, device: Device, memory: Memory, ada
     return prefill + steps * per_step + tokens * per_token
 
 
-def update_s(shape: ModelShape, work: Work, device: Device, memory: Memory, adapter: int) -> float:
+def update_s(shape: ModelShape, work: Work, device: Device, memory: MemoryLayout, adapter: int) -> float:
     """Forward and backward over all completions, and an optimiser step; as often as the recipe iterates."""
     tokens, completions = work.trained_tokens(shape.dense), work.rows * work.completion
-    forwards = 2 if memory.recompute else 1
+    forwards = 1 if memory.activations == "kept" else 2
     passes = 2 * (forwards + 1 + work.reference)  # dx alone: the base takes no gradient
     products = tokens * (passes * shape.linear_weights + (passes + 2) * adapter) + completions * 4 * shape.head_weights
     width = shape.heads * shape.head_dim
@@ -84,7 +84,7 @@ def update_s(shape: ModelShape, work: Work, device: Device, memory: Memory, adap
     attention = shape.layers * 4 * width * attended * (forwards + 2.5)
     moved = tokens * shape.kept_bytes(1, device.itemsize) * KEPT_PASSES
     moved += completions * shape.vocabulary * 4 * LOGIT_PASSES
-    batches = ceil(tokens / memory.micro_batch)
+    batches = ceil(tokens / memory.micro_batch_tokens)
     calls = batches * shape.layers * UPDATE_CALLS + 40 * shape.layers
     seconds = (
         products / device.flops + attention / device.attention_flops + moved / device.bandwidth + calls * device.call_s

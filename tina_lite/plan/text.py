@@ -6,8 +6,8 @@ from typing import Any
 
 from tina_lite.budget.money import format_price, format_usd
 from tina_lite.plan.device import GIB
-from tina_lite.plan.memory import PARTS
 from tina_lite.plan.planner import CLOSE_S, Plan
+from tina_lite.policy.memory import MemoryLayout
 
 WIDTH = 80
 
@@ -38,12 +38,12 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         "parameters": plan.shape.parameters,
         "device": device.name,
         "dtype": device.dtype,
-        "vram_gib": {name: round(getattr(memory, name) / GIB, 4) for name in (*PARTS, "peak")},
+        "vram_gib": {name: round(size / GIB, 4) for name, size in {**_parts(memory), "peak": memory.peak}.items()},
         "available_gib": round(device.memory / GIB, 4),
         "fits": plan.fits,
         "change": dict(plan.change) if plan.change else None,
         "dense_copy": memory.resident,
-        "recompute": memory.recompute,
+        "recompute": memory.activations != "kept",
         "seconds_per_step": plan.step.total,
         "seconds": {
             "load": plan.load_s,
@@ -67,7 +67,7 @@ def _memory_lines(plan: Plan) -> Iterator[str]:
     memory, dtype = plan.memory, plan.device.dtype
     copies = "dense, to learn and sample with" if plan.device.card else "dense to learn with, packed to sample with"
     copy = copies if memory.resident else "none: each weight is dequantised at each use"
-    again = ", layers computed twice" if memory.recompute else ""
+    again = {"kept": "", "recomputed": ", layers computed twice", "offloaded": ", twice, off the card between"}
     notes = {
         "runtime": "CUDA and libraries" if plan.device.card else "interpreter, libraries, kernels, model file",
         "base": f"projections in 4 bits, the rest in {dtype}" if plan.quantization == "nf4" else dtype,
@@ -76,12 +76,13 @@ def _memory_lines(plan: Plan) -> Iterator[str]:
         "optimizer": "float32 masters, gradients, moments",
         "kv_cache": f"{memory.kv_tokens:,} tokens: {memory.rows:,} x the longest row",
         "sampling": "prompts being read, logits",
-        "activations": f"{memory.micro_batch:,} tokens at once{again}",
+        "activations": f"{memory.micro_batch_tokens:,} tokens at once{again[memory.activations]}",
     }
-    for name in PARTS:
-        yield _row(name.replace("_", " ").replace("kv", "KV"), _gib(getattr(memory, name)), notes[name])
+    for name, size in _parts(memory).items():
+        yield _row(name.replace("_", " ").replace("kv", "KV"), _gib(size), notes[name])
     verdict = "fits" if plan.fits else "DOES NOT FIT"
     yield _row("peak", _gib(memory.peak), f"of {_gib(plan.device.memory)}: {verdict}")
+    yield from wrap(f"laid out: {memory.reason}", WIDTH, initial_indent="  ", subsequent_indent="    ")
     if plan.change:
         settings = " ".join(f"--set\0{field}={value}" for field, value in plan.change.items())
         lines = wrap(f"it fits with {settings}", WIDTH, initial_indent="  ", subsequent_indent="    ")
@@ -132,3 +133,9 @@ def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _parts(memory: MemoryLayout) -> dict[str, int]:
+    """By name, in bytes. The cache of a rollout and the activations of an update are not there at once."""
+    names = ("runtime", "base", "sampling_copy", "adapters", "optimizer", "kv_cache", "sampling")
+    return {**{name: getattr(memory, name) for name in names}, "activations": memory.activation_bytes}

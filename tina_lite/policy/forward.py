@@ -5,7 +5,9 @@ their last tokens, which predict nothing. Only attention needs rows: a completio
 from itself, at its own.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +18,7 @@ from tina_lite.policy.attention import attention
 from tina_lite.policy.dense import DenseLayer, DenseModel
 from tina_lite.policy.functions import adapted_linear, pad, rms_norm, rotary, swiglu
 from tina_lite.policy.interface import TokenBatch
+from tina_lite.policy.parts import Activations
 from tina_lite.policy.shared_prompt import Sharing, mask_of, masked_attention, shared_prompt_attention
 
 
@@ -106,21 +109,35 @@ class Layout:
 
 
 def final_hidden(
-    model: DenseModel, layout: Layout, *, adapter: bool = True, dropout: bool = False, recompute: bool = False
+    model: DenseModel, layout: Layout, *, adapter: bool = True, dropout: bool = False, keep: Activations = "kept"
 ) -> Tensor:
-    """Final hidden states (M, H) of packed tokens; `recompute` keeps one activation a layer and repeats the rest."""
+    """Final hidden states (M, H) of packed tokens; `keep` says what of each layer the backward pass finds."""
     cos, sin = model.rotation(layout.positions)
     hidden = F.embedding(layout.ids, model.embedding).to(model.dtype)
     for layer in model.layers:
-        arguments = (model, layer, hidden, cos, sin, layout, adapter, dropout)
-        hidden = checkpoint(_layer, *arguments, use_reentrant=False) if recompute else _layer(*arguments)
+        run = partial(_layer, model, layer, cos=cos, sin=sin, layout=layout, adapter=adapter, dropout=dropout)
+        hidden = run(hidden) if keep == "kept" else _computed_twice(run, hidden, keep)
     return rms_norm(hidden, model.final_norm, model.norm_epsilon)
+
+
+def _computed_twice(run: Callable[[Tensor], Tensor], hidden: Tensor, keep: Activations) -> Tensor:
+    """A layer of which the input alone is kept, on the device or in main memory."""
+    out: Tensor
+    if keep == "recomputed":
+        out = checkpoint(run, hidden, use_reentrant=False)
+        return out
+    # Only what the reentrant form saves goes through hooks, and it differentiates nothing without an input that asks.
+    hidden = hidden if hidden.requires_grad else hidden.detach().requires_grad_()
+    with torch.autograd.graph.save_on_cpu(pin_memory=hidden.device.type == "cuda"):
+        out = checkpoint(run, hidden, use_reentrant=True)
+    return out
 
 
 def _layer(
     model: DenseModel,
     layer: DenseLayer,
     hidden: Tensor,
+    *,
     cos: Tensor,
     sin: Tensor,
     layout: Layout,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, device
     from torch.nn import Parameter
 
+    from tina_lite.policy.memory import MemoryLayout
     from tina_lite.policy.vllm import Vllm
     from tina_lite.recipe.schema import DtypeName
 
@@ -90,8 +91,8 @@ class Policy(Protocol):
     """Tokens that end a completion."""
     dtype_name: "DtypeName"
     """What activations are computed in."""
-    resident: bool | None
-    """Whether a dense copy of the base is kept, as memory decided; None for an engine that knows none."""
+    layout: "MemoryLayout"
+    """What is kept where."""
     shares_prompts: bool
     """Whether `logprobs` reads the prompt of a group once, or once a completion."""
     base_name: str
@@ -101,10 +102,6 @@ class Policy(Protocol):
 
     def decoder(self, max_rows: int, max_tokens: int) -> Decoder:
         """A decoder for at most so many rows of at most so many tokens, prompt included."""
-        ...
-
-    def free_kv_tokens(self) -> int:
-        """Cache tokens, over all rows, that fit in a share of the memory that is free now."""
         ...
 
     def logprobs(self, batch: TokenBatch, temperature: float, adapter: bool = True) -> tuple["Tensor", "Tensor"]:

@@ -1,11 +1,11 @@
 """A policy by the name of its engine. Importing this imports torch; the process has been made the engine's before."""
 
-from collections.abc import Callable
 from typing import Any
 
+from tina_lite.policy.demand import Demand
 from tina_lite.policy.engine import EngineName
 from tina_lite.policy.interface import Policy
-from tina_lite.policy.shape import ModelShape
+from tina_lite.policy.memory import Chosen
 from tina_lite.recipe.schema import LoraSection, ModelSection, RolloutSection
 
 
@@ -17,23 +17,32 @@ def open_policy(
     tokenizer: Any,
     *,
     seed: int,
-    step_bytes: Callable[[ModelShape, int], int],
-    resident: bool | None = None,
+    demand: Demand,
+    chosen: Chosen | None = None,
 ) -> Policy:
     """Base and a fresh adapter; where vLLM is to sample, with its engine as `vllm`, which Unsloth alone can load.
 
     Args:
-        step_bytes: what a step needs at least beside the base, of a shape and the bytes of an activation; by it the
-            portable engine decides whether a dense copy of the base fits.
-        resident: decides it in the place of free memory.
+        demand: what the run asks of memory.
+        chosen: how memory was laid out when the run that is resumed began.
+
+    Raises:
+        NoRoom: the free memory does not suffice.
     """
     longest = rollout.max_tokens
     if engine == "unsloth":
         from tina_lite.policy.unsloth import UnslothPolicy
 
-        return UnslothPolicy(model, lora, tokenizer, seed=seed, max_tokens=longest, vllm=rollout.engine == "vllm")
+        return UnslothPolicy(
+            model,
+            lora,
+            tokenizer,
+            seed=seed,
+            demand=demand,
+            chosen=chosen,
+            max_tokens=longest,
+            vllm=rollout.engine == "vllm",
+        )
     from tina_lite.policy.portable import PortablePolicy
 
-    return PortablePolicy(
-        model, lora, tokenizer, seed=seed, max_tokens=longest, step_bytes=step_bytes, resident=resident
-    )
+    return PortablePolicy(model, lora, tokenizer, seed=seed, demand=demand, chosen=chosen, max_tokens=longest)

@@ -1,6 +1,6 @@
 """The engine that runs everywhere: transformers loads, bitsandbytes keeps the base in NF4, peft adds the adapter."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from torch.nn import Parameter
 
 from tina_lite.policy.agreement import refuse_changing_rope, refuse_disagreement
 from tina_lite.policy.decoder import DenseDecoder
+from tina_lite.policy.demand import Demand, Room
 from tina_lite.policy.dense import DenseModel, fits
 from tina_lite.policy.forward import Layout, final_hidden
-from tina_lite.policy.free_memory import free_bytes, free_kv_tokens
+from tina_lite.policy.free_memory import free_bytes
 from tina_lite.policy.functions import rows_of
 from tina_lite.policy.generic import CachedDecoder, hidden_before_completions
 from tina_lite.policy.head import Head
@@ -27,10 +28,10 @@ from tina_lite.policy.loading import (
     stop_ids,
 )
 from tina_lite.policy.logprobs import token_logprobs
+from tina_lite.policy.memory import Chosen, layout_of, refuse_too_large
 from tina_lite.policy.model_folder import model_folder
-from tina_lite.policy.shape import ModelShape
+from tina_lite.policy.shape import shape_of
 from tina_lite.policy.shared_prompt import can_flash
-from tina_lite.policy.shares import ACTIVATION_SHARE, chunk_elements, dense_copies, keeps_dense_copy
 from tina_lite.policy.vllm import Vllm
 from tina_lite.recipe.schema import LoraSection, ModelSection
 
@@ -47,20 +48,28 @@ class PortablePolicy:
         tokenizer: Any,
         *,
         seed: int,
-        step_bytes: Callable[[ModelShape, int], int] = lambda shape, itemsize: 0,
-        resident: bool | None = None,
+        demand: Demand | None = None,
+        chosen: Chosen | None = None,
         max_tokens: int = 0,
     ) -> None:
         """Without `lora` it is the base alone, to be sampled.
 
-        `step_bytes` says, of a shape and the bytes of an activation, what a step needs at least beside the base.
-        `resident`: whether a dense copy of the base is kept; where not given, free memory decides.
-        `max_tokens` is the longest row, prompt included, where that is known.
+        Args:
+            demand: what is asked of memory; by default that of a completion.
+            chosen: how memory was laid out when the run that is resumed began.
+            max_tokens: of the longest row, prompt included, where that is known.
+
+        Raises:
+            NoRoom: the free memory does not suffice.
         """
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         config = read_config(model.id)
         refuse_changing_rope(config, max_tokens)
         self._dtype = compute_dtype(model.compute_dtype, self.device, config)
+        room = Room(free_bytes(self.device), self.device.type == "cuda", self._dtype.itemsize)
+        self.layout = layout_of(shape_of(config), demand or Demand.sampling(model, lora), room, chosen=chosen)
+        if chosen is None:
+            refuse_too_large(self.layout)
         self.tokenizer = tokenizer
         self.base_name = model_folder(model.id)
         base = load_base(model, self._dtype, self.device)
@@ -69,19 +78,11 @@ class PortablePolicy:
         self._causal_lm = base if lora is None else self.model.get_base_model()
         self.stop_ids = stop_ids(self._causal_lm, self.tokenizer)
         self._head = Head.of(self._causal_lm)
-        self._chunk_elements = chunk_elements(self.device.type == "cuda", free_bytes(self.device))
         self._dense: DenseModel | None = None
         if fits(self._causal_lm):
-            self._shape = ModelShape.from_config(self._causal_lm.config.to_dict(), model.id)
-            copies = dense_copies(self.device.type == "cuda")
-            copy_bytes = copies * self._causal_lm.num_parameters() * self._dtype.itemsize
-            least = step_bytes(self._shape, self._dtype.itemsize)
-            if resident is None:
-                resident = keeps_dense_copy(copy_bytes, free_bytes(self.device), least)
-            self._dense = DenseModel(self._causal_lm, self._dtype, resident=resident)
+            self._dense = DenseModel(self._causal_lm, self._dtype, resident=self.layout.resident)
         self.shares_prompts = self._dense is not None
         self.dtype_name = NAMES[self._dtype]
-        self.resident = self._dense.resident if self._dense is not None else None
         refuse_disagreement(self, self._causal_lm, self._dtype)
 
     def decoder(self, max_rows: int, max_tokens: int) -> Decoder:
@@ -98,27 +99,16 @@ class PortablePolicy:
                 layout,
                 adapter=adapter,
                 dropout=self.model.training,
-                recompute=torch.is_grad_enabled() and self._recomputes(batch, len(layout.ids), self._dense.resident),
+                keep=self.layout.activations if torch.is_grad_enabled() else "kept",
             )
             before, targets = rows_of(hidden, layout.predicting), layout.targets  # (K, H), (K,)
         else:
             with nullcontext() if adapter else self.model.disable_adapter():
                 before, targets = hidden_before_completions(self._causal_lm, batch)
-        values, entropies = token_logprobs(before, self._head, targets, temperature, self._chunk_elements)
+        values, entropies = token_logprobs(before, self._head, targets, temperature, self.layout.chunk_elements)
         mask = batch.completion_mask().to(self.device)
         zeros = torch.zeros(mask.shape, dtype=torch.float32, device=self.device)
         return zeros.masked_scatter(mask, values), zeros.masked_scatter(mask, entropies)
-
-    def _recomputes(self, batch: TokenBatch, tokens: int, resident: bool) -> bool:
-        """Whether a forward and backward pass that keeps everything would take too much."""
-        longest = max(len(prompt) + len(completion) for prompt, completion in batch.rows)
-        needed = self._shape.activation_bytes(
-            tokens, longest, self._dtype.itemsize, self._chunk_elements, recompute=False, resident=resident
-        )
-        return needed > ACTIVATION_SHARE * free_bytes(self.device)
-
-    def free_kv_tokens(self) -> int:
-        return free_kv_tokens(self._causal_lm.config, self.device, self._dtype.itemsize)
 
     @property
     def causal_lm(self) -> Any:

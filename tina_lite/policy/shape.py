@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from tina_lite.errors import BadInput
-from tina_lite.policy.shares import LOGIT_COPIES
 
 ARCHITECTURES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 """Computed by the engine as plain tensors (policy/dense.py); others run through transformers' own forward pass."""
@@ -124,35 +123,27 @@ class ModelShape:
     def kept_bytes(self, tokens: int, itemsize: int) -> int:
         """About what a forward pass over packed tokens keeps for its backward pass, without recomputation."""
         in_dtype = 4 * self.hidden + self.heads * self.head_dim + 3 * self.intermediate
-        in_attention = 2 * (2 * self.heads + 2 * self.kv_heads) * self.head_dim  # padded, and widened on a CPU
-        return tokens * self.layers * (in_dtype * itemsize + in_attention * 4)
-
-    def activation_bytes(
-        self, tokens: int, longest: int, itemsize: int, chunk_elements: int, *, recompute: bool, resident: bool
-    ) -> int:
-        """About what a forward and backward pass holds at once beside weights and adapter.
-
-        Args:
-            tokens: packed ones.
-            longest: tokens of the longest row, prompt included.
-            itemsize: bytes of an activation.
-            chunk_elements: logits held at once.
-            recompute: one activation a layer is kept, and the rest computed again.
-            resident: weights are dense; else one at a time is dequantised.
-        """
-        kept = self.kept_bytes(tokens, itemsize)
-        if recompute:
-            kept = kept // self.layers + self.layers * tokens * self.hidden * itemsize
-        passing = tokens * 4 * (self.intermediate + self.hidden) * itemsize  # a layer's gradients under way
-        mask = tokens * longest * 4
-        logits = min(chunk_elements, tokens * self.vocabulary) * 4 * LOGIT_COPIES
-        dequantised = 0 if resident else 2 * self.largest_weight * itemsize
-        return kept + passing + mask + logits + dequantised
+        in_attention = 2 * (2 * self.heads + 2 * self.kv_heads) * self.head_dim  # in rows, and packed
+        return tokens * self.layers * (in_dtype + in_attention) * itemsize
 
     @property
     def largest_weight(self) -> int:
         """Elements of the largest product of a layer."""
         return max(self.linears[group[0]][0] * sum(self.linears[name][1] for name in group) for group in FUSED)
+
+
+def shape_of(config: Any) -> ModelShape:
+    """Of a model that transformers knows, by its config object; about its size where it is of another kind."""
+    fields = config.to_dict()
+    try:
+        return ModelShape.from_config(fields, str(config.model_type))
+    except BadInput:
+        text = config.get_text_config()
+        experts = getattr(text, "num_experts", None) or getattr(text, "num_local_experts", None) or 1
+        inner = getattr(text, "moe_intermediate_size", None) or getattr(text, "intermediate_size", None)
+        known = {name: getattr(text, name) for name in _NEEDED if name != "intermediate_size"}
+        known["intermediate_size"] = (inner or 4 * text.hidden_size) * experts
+        return ModelShape.from_config({"model_type": config.model_type, **known}, str(config.model_type))
 
 
 def _slides(config: Mapping[str, Any], kind: str) -> bool:

@@ -17,7 +17,8 @@ from unsloth import FastLanguageModel  # this process has imported it before tra
 from unsloth_zoo.fused_losses.fused_linear import fused_linear_logprobs
 
 from tina_lite.policy.agreement import refuse_changing_rope, refuse_disagreement
-from tina_lite.policy.free_memory import free_kv_tokens
+from tina_lite.policy.demand import Demand, Room
+from tina_lite.policy.free_memory import free_bytes
 from tina_lite.policy.generic import CachedDecoder, hidden_before_completions
 from tina_lite.policy.interface import Decoder, TokenBatch
 from tina_lite.policy.loading import (
@@ -29,7 +30,9 @@ from tina_lite.policy.loading import (
     read_config,
     stop_ids,
 )
+from tina_lite.policy.memory import Chosen, layout_of, refuse_too_large
 from tina_lite.policy.model_folder import model_folder
+from tina_lite.policy.shape import shape_of
 from tina_lite.policy.unsloth_import import quiet
 from tina_lite.policy.vllm import Vllm
 from tina_lite.recipe.schema import LoraSection, ModelSection
@@ -41,7 +44,6 @@ class UnslothPolicy:
     """A frozen base in NF4 with an fp32 LoRA adapter, on CUDA, or on a CPU without kernels. Satisfies `Policy`."""
 
     shares_prompts = False
-    resident: bool | None = None
 
     def __init__(
         self,
@@ -50,15 +52,24 @@ class UnslothPolicy:
         tokenizer: Any,
         *,
         seed: int,
+        demand: Demand,
+        chosen: Chosen | None = None,
         max_tokens: int,
         vllm: bool = False,
     ) -> None:
-        """`max_tokens` is the longest row, prompt included; `vllm` loads vLLM's engine on the same weights."""
+        """`max_tokens` is the longest row, prompt included; `vllm` loads vLLM's engine on the same weights.
+
+        For the rest see PortablePolicy.
+        """
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         config = read_config(model.id)
         refuse_changing_rope(config, max_tokens)
         self._dtype = compute_dtype(model.compute_dtype, self.device, config)
         self.dtype_name = NAMES[self._dtype]
+        room = Room(free_bytes(self.device), self.device.type == "cuda", self._dtype.itemsize)
+        self.layout = layout_of(shape_of(config), demand, room, own_layers=False, chosen=chosen)
+        if chosen is None:
+            refuse_too_large(self.layout)
         self.tokenizer = tokenizer
         self.base_name = model_folder(model.id)
         quiet_loading()
@@ -94,9 +105,6 @@ class UnslothPolicy:
 
     def decoder(self, max_rows: int, max_tokens: int) -> Decoder:
         return CachedDecoder(self._causal_lm, self._drop_decode_buffers)
-
-    def free_kv_tokens(self) -> int:
-        return free_kv_tokens(self._causal_lm.config, self.device, self._dtype.itemsize)
 
     def logprobs(self, batch: TokenBatch, temperature: float, adapter: bool = True) -> tuple[Tensor, Tensor]:
         with nullcontext() if adapter else self.model.disable_adapter():
