@@ -114,7 +114,9 @@ def put_on_card(module: torch.nn.Module) -> None:
     for part in module.modules():
         for name, parameter in part._parameters.items():
             if parameter is not None:
-                part._parameters[name] = torch.nn.Parameter(OnCard(parameter.detach()), parameter.requires_grad)
+                moved = torch.nn.Parameter(OnCard(parameter.detach()), parameter.requires_grad)
+                moved.grad_dtype = parameter.grad_dtype
+                part._parameters[name] = moved
         for name, buffer in part._buffers.items():
             if buffer is not None:
                 part._buffers[name] = OnCard(buffer)

@@ -21,7 +21,7 @@ from torch import Tensor
 from tina_lite.errors import BadInput, NoRoom
 from tina_lite.grpo import token_losses
 from tina_lite.loss_scale import LossScale
-from tina_lite.memory import with_less_each_time
+from tina_lite.memory import insisting, with_less_each_time
 from tina_lite.micro_batches import Lesson, Packer, Row, Sums, padded, takes_part, token_batch
 from tina_lite.policy.interface import Policy
 from tina_lite.recipe.schema import GrpoSection, LoraSection, OptimSection, RolloutSection
@@ -176,7 +176,7 @@ class Learner:
         """Clipped ones of one whole pass, at the masters, and their norm before; again where they overflow float16."""
         while True:
             sums = self._accumulate(lesson, progress)
-            norm = float(self._clip_gradients())
+            norm = float(insisting(self._clip_gradients))
             if isfinite(norm) or not isfinite(sums.loss) or not self._scale.lower():
                 return sums, norm
             self._drop_gradients()
@@ -274,7 +274,7 @@ class Learner:
     def _step(self, learning_rate: float) -> None:
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
-        self._optimizer.step()
+        insisting(self._optimizer.step)  # memory is taken for the first step's moments, before anything moves
         self._publish()
 
     def _publish(self) -> None:
@@ -282,4 +282,4 @@ class Learner:
         with torch.no_grad():
             for name, tensor in self._adapter.items():
                 tensor.copy_(self._masters[name])
-        self._policy.sync()
+        insisting(self._policy.sync)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+TRIES = 3
 SIGNS = ("DefaultCPUAllocator", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "bad allocation", "bad_alloc")
 
 
@@ -39,3 +40,19 @@ def with_less_each_time(attempt: Callable[[], T], less: Callable[[BaseException]
                 raise
             less(error)
         release_memory()
+
+
+def insisting(work: Callable[[], T]) -> T:
+    """What `work` gives, which cannot do with less: tried again once all that is unused was given back.
+
+    It must bear being done again after it failed half-way; where it fails TRIES times, so does this.
+    """
+    failures = 0
+
+    def less(error: BaseException) -> None:
+        nonlocal failures
+        failures += 1
+        if failures == TRIES:
+            raise error
+
+    return with_less_each_time(work, less)

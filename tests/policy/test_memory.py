@@ -82,14 +82,14 @@ def test_the_base_as_it_is_takes_every_weight_whole():
 
 
 def test_adapters_are_those_of_peft(make_policy):
-    """In bfloat16 with a gradient, and masters with theirs and two moments in float32."""
+    """In bfloat16 with a gradient in float32, and masters with theirs and two moments in float32."""
     policy = make_policy()
     trained = sum(parameter.numel() for parameter in policy.trainable().values())
     shape = read_shape(TINY_BASE)
     assert shape.lora_parameters(8, WHOLE) == trained
     demand = Demand.of(Recipe.model_validate({"data": {"source": "arithmetic"}, "lora": {"r": 8}}))
     on_a_card, on_a_cpu = (layout_of(shape, demand, Room(64 * GIB, card, 4)) for card in (True, False))
-    assert (on_a_card.adapters, on_a_card.optimizer) == (4 * trained, 16 * trained)
+    assert (on_a_card.adapters, on_a_card.optimizer) == (6 * trained, 16 * trained)
     assert on_a_cpu.optimizer == 28 * trained, "and what they were before the step, which elsewhere is not the card's"
 
 
@@ -188,18 +188,18 @@ SMALL = run_of(4, 8, 128, 64, 2048)
 @pytest.mark.parametrize(
     ("model", "gib", "card", "recipe", "resident", "rows", "activations", "peak"),
     [
-        (R1, 5.3, True, run_of(), False, 4, "recomputed", 3.67),
-        (R1, 7.0, True, run_of(), True, 4, "recomputed", 6.01),
-        (R1, 11, True, run_of(), True, 4, "recomputed", 6.16),
-        (R1, 15, True, run_of(), True, 4, "recomputed", 6.16),
-        (R1, 23, True, run_of(), True, 4, "kept", 14.74),
-        (R1, 78, True, run_of(), True, 4, "kept", 16.62),
-        (R1, 7.0, True, run_of(8, 8), False, 33, "recomputed", 6.59),
-        ("Qwen/Qwen2.5-0.5B", 3.3, True, run_of(), True, 4, "recomputed", 2.22),
-        ("7B", 22.5, True, run_of(), True, 4, "offloaded", 20.96),
-        (SMOL, 1, False, SMALL, False, 32, "recomputed", 0.88),
-        (SMOL, 2, False, SMALL, True, 32, "recomputed", 1.85),
-        (SMOL, 24, False, SMALL, True, 32, "kept", 4.14),
+        (R1, 5.3, True, run_of(), False, 4, "recomputed", 3.74),
+        (R1, 7.0, True, run_of(), True, 4, "recomputed", 6.08),
+        (R1, 11, True, run_of(), True, 4, "recomputed", 6.23),
+        (R1, 15, True, run_of(), True, 4, "recomputed", 6.23),
+        (R1, 23, True, run_of(), True, 4, "kept", 14.81),
+        (R1, 78, True, run_of(), True, 4, "kept", 16.69),
+        (R1, 7.0, True, run_of(8, 8), False, 32, "recomputed", 6.55),
+        ("Qwen/Qwen2.5-0.5B", 3.3, True, run_of(), True, 4, "recomputed", 2.25),
+        ("7B", 22.5, True, run_of(), True, 4, "offloaded", 21.11),
+        (SMOL, 1, False, SMALL, False, 32, "recomputed", 0.90),
+        (SMOL, 2, False, SMALL, True, 32, "recomputed", 1.87),
+        (SMOL, 24, False, SMALL, True, 32, "kept", 4.16),
         (TINY_BASE, 1, False, SMALL, True, 32, "kept", 0.21),
         (TINY_BASE, 2, False, SMALL, True, 32, "kept", 0.21),
         (TINY_BASE, 24, False, SMALL, True, 32, "kept", 0.21),

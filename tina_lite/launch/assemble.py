@@ -13,6 +13,7 @@ from tina_lite.device import refuse_other_card
 from tina_lite.evaluate.examiner import Examiner
 from tina_lite.launch.model_check import refuse_endless
 from tina_lite.launch.prepare import Prepared
+from tina_lite.launch.probe import probe
 from tina_lite.learner import Learner
 from tina_lite.policy import Policy
 from tina_lite.policy.demand import Demand
@@ -68,6 +69,8 @@ def assemble(
     sampler = make_sampler(policy, recipe.rollout, recipe.seed, choices.kv_tokens, session.notice)
     asks = make_sampler(policy, _evaluations(recipe), EVAL_SEED, choices.kv_tokens, session.notice)
     examiner = Examiner(session, asks, _benchmark_prompts(p, tokenizer, session.notice), recipe.eval)
+    if earlier is None and recipe.probe and policy.layout.is_tight:
+        probe(recipe, sampler, learner, session)
     watchers = watchers_of(session, recipe, p.max_steps)
     machine = Machine(
         choices,

@@ -72,7 +72,7 @@ def _memory_lines(plan: Plan) -> Iterator[str]:
         "runtime": "CUDA and libraries" if plan.device.card else "interpreter, libraries, kernels, model file",
         "base": f"projections in 4 bits, the rest in {dtype}" if plan.quantization == "nf4" else dtype,
         "sampling_copy": copy,
-        "adapters": "bfloat16, and their gradients",
+        "adapters": "bfloat16, gradients in float32",
         "optimizer": "float32 masters, gradients, moments",
         "kv_cache": f"{memory.kv_tokens:,} tokens: {memory.rows:,} x the longest row",
         "sampling": "prompts being read, logits",

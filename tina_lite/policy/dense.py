@@ -47,6 +47,25 @@ def base_weight(module: Any) -> Tensor:
     return plain
 
 
+class _InDtype(torch.autograd.Function):
+    """Tensor.to, whose gradient is not rounded to the dtype of the parameter where that takes float32."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, dtype: torch.dtype) -> Tensor:
+        ctx.wide = getattr(weight, "grad_dtype", weight.dtype)
+        return weight.to(dtype, copy=True)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return grads[0].to(ctx.wide), None
+
+
+def in_dtype(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """A parameter in the dtype of activations."""
+    wide: Tensor = _InDtype.apply(weight, dtype)  # type: ignore[no-untyped-call]
+    return wide
+
+
 class FusedLinear:
     """Linear modules that read the same input, with their adapters, as one."""
 
@@ -79,8 +98,8 @@ class FusedLinear:
         down, up = [], []
         for module in self._modules:
             if hasattr(module, "lora_A"):
-                down.append(module.lora_A["default"].weight.to(self._dtype))
-                up.append(module.lora_B["default"].weight.to(self._dtype) * module.scaling["default"])
+                down.append(in_dtype(module.lora_A["default"].weight, self._dtype))
+                up.append(in_dtype(module.lora_B["default"].weight, self._dtype) * module.scaling["default"])
             else:
                 up.append(torch.zeros(module.out_features, 0, dtype=self._dtype, device=module.weight.device))
         return torch.cat(down), torch.block_diag(*up)

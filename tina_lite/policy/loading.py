@@ -253,6 +253,8 @@ def attach_lora(base: Any, lora: LoraSection) -> Any:
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.bfloat16)  # the learner holds the fp32 masters
+            if hasattr(parameter, "grad_dtype"):  # torch 2.10: gradients of many micro-batches add up in float32
+                parameter.grad_dtype = torch.float32
     return model.eval()
 
 

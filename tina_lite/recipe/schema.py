@@ -237,6 +237,8 @@ class Recipe(Section):
     stop: StopSection = Field(default_factory=StopSection)
     eval: EvalSection = Field(default_factory=EvalSection)
     checkpoint: CheckpointSection = Field(default_factory=CheckpointSection)
+    probe: bool = True
+    """Whether the memory of the longest step is tried before the first one, where it will be tight."""
     track: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], BeforeValidator(as_list)] = ()
     """Who else gets the metrics; each needs its package (the extra `track` has all)."""
 
