@@ -26,6 +26,7 @@ def main() -> None:
     from safetensors.torch import save_file
 
     from tina_lite.policy import TokenBatch
+    from tina_lite.policy.demand import Demand
     from tina_lite.policy.loading import load_tokenizer
     from tina_lite.policy.opening import open_policy
     from tina_lite.problems import make_prompt
@@ -35,15 +36,9 @@ def main() -> None:
 
     rollout = RolloutSection(max_prompt_length=LONGEST_PROMPT, max_completion_length=tokens)
     tokenizer = load_tokenizer(model)
-    policy = open_policy(
-        name,  # type: ignore[arg-type]
-        ModelSection(id=model, compute_dtype="float32"),
-        LoraSection(r=8, alpha=32, dropout=0.0),
-        rollout,
-        tokenizer,
-        seed=1,
-        step_bytes=lambda shape, itemsize: 0,
-    )
+    section, lora = ModelSection(id=model, compute_dtype="float32"), LoraSection(r=8, alpha=32, dropout=0.0)
+    demand = Demand.sampling(section, lora, rows=8, prompt=LONGEST_PROMPT, completion=tokens)
+    policy = open_policy(name, section, lora, rollout, tokenizer, seed=1, demand=demand)  # type: ignore[arg-type]
     drawn = {name: tensor.detach().float().norm().item() for name, tensor in policy.trainable().items()}
     generator = torch.Generator().manual_seed(5)
     for _, tensor in sorted(policy.trainable().items()):

@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tina_lite.policy.parts import SCORES
+
 HALF = (torch.float16, torch.bfloat16)
 FLASH_CAPABILITY = (8, 0)
 """The first compute capability, and the dtypes, that a card's flash kernel is for."""
-SCORES = 16 * 1024 * 1024
-"""Attention scores held at once, 32 MB; more where those of one row are more."""
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -16,8 +16,12 @@ DRAW_COPIES, TRUNCATED_COPIES = 5, 10
 """Of a decode step's logits in float32, while a token is drawn; and where top-p sorts them."""
 GENERIC_KEPT = 2
 """transformers' own forward pass keeps about so many times what ours does: an assumption."""
-SHORTEST_SHARE = 4
-"""Completions of a full micro-batch are taken for no shorter than this part of the longest."""
+SHORTEST = 16
+"""Tokens; the completions of a full micro-batch are taken for no shorter on average."""
+SCORES = 16 * 1024 * 1024
+"""Attention scores held at once on a CPU in 16 bits, 32 MiB; more where those of one row are more (attention.py)."""
+SCORE_COPIES = 5
+"""Scores, weights, their gradients and the product under way."""
 NF4_BLOCK = 64
 """Weights that share an absmax, itself one byte."""
 NF4_NESTED_BLOCK = 256
@@ -78,9 +82,11 @@ def learning_bytes(
         kept = kept // shape.layers + (inputs if activations == "recomputed" else inputs // shape.layers)
     if not (room.card and item == 2):
         kept += tokens * demand.row * (item + 1)  # one mask for all layers
-        rows = min(demand.step_rows, tokens // max(1, demand.longest_completion // SHORTEST_SHARE))
+        rows = min(demand.step_rows, tokens // SHORTEST)
         repeated = rows * demand.longest_prompt * 2 * shape.kv_heads * shape.head_dim * item  # keys of the prompt
         kept += repeated * (shape.layers if activations == "kept" else 1)
     passing = tokens * 4 * (shape.intermediate + 2 * shape.hidden) * item
+    if not room.card and item == 2:
+        passing += SCORE_COPIES * min(SCORES, shape.heads * tokens * demand.row) * item
     times = 1 if own else GENERIC_KEPT
     return times * kept, times * passing

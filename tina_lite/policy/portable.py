@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from tina_lite.heap import give_back_large_blocks
 from tina_lite.policy.agreement import refuse_changing_rope, refuse_disagreement
 from tina_lite.policy.decoder import DenseDecoder
 from tina_lite.policy.demand import Demand, Room
@@ -70,6 +71,8 @@ class PortablePolicy:
         self.layout = layout_of(shape_of(config), demand or Demand.sampling(model, lora), room, chosen=chosen)
         if chosen is None:
             refuse_too_large(self.layout)
+        if 2 * self.layout.peak > room.free and not room.card:
+            give_back_large_blocks()
         self.tokenizer = tokenizer
         self.base_name = model_folder(model.id)
         base = load_base(model, self._dtype, self.device)
