@@ -52,3 +52,17 @@ def load(source: str, **fields: Any) -> ProblemSet:
     """`load_problems` with fields of the data section, unchecked, and its own arguments."""
     data = changed(DataSection(source=source), fields)
     return load_problems(data, **fields)
+
+
+def logprobs_and_gradients(policy: Any, batch: Any) -> tuple[Any, Any, dict[str, Any]]:
+    """Log-probs and entropies of a batch, and the gradient of every tensor of the adapter, in float32 on the CPU."""
+    import torch
+
+    for tensor in policy.trainable().values():
+        tensor.grad = None
+    with policy.training():
+        logprobs, entropies = policy.logprobs(batch, 0.8)
+    weights = torch.linspace(-1, 1, logprobs.numel(), device=logprobs.device).view(logprobs.shape)
+    (logprobs * weights).sum().backward()
+    gradients = {name: tensor.grad.float().cpu() for name, tensor in policy.trainable().items()}
+    return logprobs.detach().cpu(), entropies.cpu(), gradients

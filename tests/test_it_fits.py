@@ -17,12 +17,12 @@ from pathlib import Path
 
 import bitsandbytes, peft, torch, transformers
 from tina_lite import Recipe, run
-from tina_lite.policy import portable
+from tina_lite.policy import free_memory
 
 def resident(name):
     return int(re.search(rf"{name}:\\\\s+(\\\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 
-portable.free_bytes = lambda device: int(sys.argv[3])
+free_memory.free_bytes = lambda device: int(sys.argv[3])
 recipe = Recipe.load(sys.argv[1], json.loads(sys.argv[4]))
 before = resident("VmRSS")
 Path("/proc/self/clear_refs").write_text("5")

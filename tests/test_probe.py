@@ -9,7 +9,7 @@ from test_run import adapter, lines, metrics, same
 from tina_lite import Recipe, run
 from tina_lite.errors import NoRoom
 from tina_lite.plan import read_shape
-from tina_lite.policy import portable
+from tina_lite.policy import free_memory, portable
 from tina_lite.policy.decoder import DenseDecoder
 from tina_lite.policy.demand import Demand, Room
 from tina_lite.policy.memory import layout_of
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 def tight(quick_recipe, monkeypatch) -> None:
     """A machine that has little more than the quick run needs."""
     roomy = layout_of(read_shape("builtin:tiny"), Demand.of(Recipe.load(quick_recipe)), Room(2**40, False, 4))
-    monkeypatch.setattr(portable, "free_bytes", lambda device: int(roomy.peak / 0.94))
+    monkeypatch.setattr(free_memory, "free_bytes", lambda device: int(roomy.peak / 0.94))
 
 
 def told(recipe: Recipe, out: Any) -> list[str]:
@@ -63,7 +63,7 @@ def test_what_it_finds_out_holds_for_the_run(quick_recipe, tmp_path, tight, monk
 
 
 def test_a_run_that_cannot_fit_is_refused_in_a_line_before_anything_is_loaded(quick_recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(portable, "free_bytes", lambda device: 10**7)
+    monkeypatch.setattr(free_memory, "free_bytes", lambda device: 10**7)
     monkeypatch.setattr(portable, "load_base", lambda *_: pytest.fail("the base was loaded"))
     with pytest.raises(NoRoom, match=r"needs 0\.\d\d GiB of memory at least, and 0\.01 GiB are free; lower") as caught:
         run(Recipe.load(quick_recipe), out=tmp_path / "out")

@@ -122,8 +122,9 @@ def read_config(adapter: Path) -> Mapping[str, Any]:
     return config
 
 
-def open_target(target: Target, *, rows: int = 1, prompt: int = 512, completion: int = 512) -> "PortablePolicy":
-    """The policy, ready to be sampled: so many rows at once, where memory allows, of at most so many tokens.
+def open_target(target: Target, **sampling: int) -> "PortablePolicy":
+    """The policy, ready to be sampled. `sampling`: rows at once, where memory allows, and the tokens of their longest
+    prompt and completion, as `Demand.sampling` has them.
 
     BadInput where model or adapter cannot be loaded, or do not fit together; NoRoom where not even one row fits.
     """
@@ -133,7 +134,7 @@ def open_target(target: Target, *, rows: int = 1, prompt: int = 512, completion:
 
     kwargs = target.recipe.data.chat_template_kwargs if target.recipe else {}
     lora = None if target.adapter is None else _lora_of(read_config(target.adapter))
-    demand = Demand.sampling(target.model, lora, rows=rows, prompt=prompt, completion=completion)
+    demand = Demand.sampling(target.model, lora, **sampling)
     policy = PortablePolicy(target.model, lora, load_tokenizer(target.model_id, kwargs), seed=0, demand=demand)
     if target.adapter is not None:
         _load_adapter(policy, target.adapter)

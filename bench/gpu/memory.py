@@ -13,20 +13,8 @@ from typing import Any
 
 from engines import begin, make_policy
 from measuring import Phases, planned
-from sizes import Sizes, made_up_prompts, prompt_ids, read_sizes
+from sizes import Sizes, read_sizes
 from task import recipe_of
-
-
-def made_up_group(sizes: Sizes, completion: int) -> Any:
-    """A group as a rollout would give it, of tokens that nobody sampled."""
-    from tina_lite.grpo import advantages
-    from tina_lite.records import Completion, Group, ScoredGroup
-
-    (prompt,), rows = made_up_prompts(1, sizes.prompt), prompt_ids(sizes.memory_group, completion)
-    made_up = tuple(Completion(row, (-5.0,) * completion, str(n), "length") for n, row in enumerate(rows))
-    totals = [[float(number % 2) for number in range(sizes.memory_group)]]
-    group = Group(prompt, made_up)
-    return ScoredGroup(group, {}, tuple(totals[0]), advantages(totals)[0])
 
 
 def trains(policy: Any, sizes: Sizes, engine: str, completion: int, phases: Phases) -> bool:
@@ -34,22 +22,24 @@ def trains(policy: Any, sizes: Sizes, engine: str, completion: int, phases: Phas
     import torch
 
     from tina_lite.errors import NoRoom
+    from tina_lite.launch.probe import longest_group
     from tina_lite.learner import Learner
     from tina_lite.memory import is_out_of_memory, release_memory
     from tina_lite.sampler import Sampler
 
     recipe = recipe_of(engine, sizes, 1, sizes.memory_group, completion)
+    group = longest_group(recipe)
 
     def decode() -> None:
         cache = sizes.memory_group * (sizes.prompt + completion)
         sampler = Sampler(policy, recipe.rollout, seed=1, kv_tokens=cache)
-        sampler.rehearse(made_up_prompts(1, sizes.prompt)[0].ids, 1, sizes.memory_group)
+        sampler.rehearse(group.group.prompt.ids, 1, sizes.memory_group)
 
     def update() -> None:
         learner = Learner(
             policy, grpo=recipe.grpo, optim=recipe.optim, rollout=recipe.rollout, lora=recipe.lora, seed=1
         )
-        learner.update([made_up_group(sizes, completion)], 1e-6, 1)
+        learner.update([group], 1e-6, 1)
 
     try:
         phases.measure("rollout", decode)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from model_files import SMALL, random_model
-from sections import rollout_section
+from sections import logprobs_and_gradients, rollout_section
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tina_lite.policy import TokenBatch
@@ -55,17 +55,6 @@ def greedy(policy: PortablePolicy, prompts: Any) -> list[tuple[int, ...]]:
     return [group.completions[0].ids for group in sampler.rollout(prompts, 1, 1).groups]
 
 
-def learnt(policy: PortablePolicy) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Log-probs of the batch, and the gradient of every tensor of the adapter; on the CPU."""
-    for tensor in policy.trainable().values():
-        tensor.grad = None
-    with policy.training():
-        logprobs, _ = policy.logprobs(BATCH, 0.8)
-    weights = torch.linspace(-1, 1, logprobs.numel(), device=logprobs.device).view(logprobs.shape)
-    (logprobs * weights).sum().backward()
-    return logprobs.detach().cpu(), {name: t.grad.float().cpu() for name, t in policy.trainable().items()}
-
-
 def farthest(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> float:
     """The largest relative difference of a tensor."""
     assert ours.keys() == theirs.keys()
@@ -80,7 +69,7 @@ def test_float32_is_the_cpus(make_pair: Any, make_prompts: Any, model_id: str, d
         assert isinstance(card.decoder(1, 1), CachedDecoder)
     prompts = make_prompts(card, 12)
     assert greedy(card, prompts) == greedy(cpu, prompts)
-    (ours, our_gradients), (theirs, their_gradients) = learnt(card), learnt(cpu)
+    (ours, _, our_gradients), (theirs, _, their_gradients) = (logprobs_and_gradients(p, BATCH) for p in (card, cpu))
     assert torch.allclose(ours, theirs, atol=1e-4)
     assert farthest(our_gradients, their_gradients) < 1e-3
 
@@ -93,7 +82,8 @@ def test_16_bits_are_within_their_rounding(make_pair: Any, model_id: str, dtype:
     fields = {"model_id": model_id, "spread": 0.05, "fp32": True, "quantization": "none"}
     card, exact = make_pair(**fields, compute_dtype=dtype, cpu={"compute_dtype": "float32"})
     _, cpu = make_pair(**fields, compute_dtype=dtype)
-    (ours, our_gradients), (theirs, their_gradients), (whole, gradients) = learnt(card), learnt(cpu), learnt(exact)
+    learnt = (logprobs_and_gradients(policy, BATCH) for policy in (card, cpu, exact))
+    (ours, _, our_gradients), (theirs, _, their_gradients), (whole, _, gradients) = learnt
     assert (ours - whole).abs().mean() < 2 * (theirs - whole).abs().mean()
     assert farthest(our_gradients, gradients) < 2 * farthest(their_gradients, gradients)
 
@@ -126,7 +116,7 @@ def test_no_attention_of_rollout_or_update_runs_in_the_math_kernel(
     policy = make_policy(compute_dtype=str(dtype).removeprefix("torch."), spread=0.05)
     with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.CUDNN_ATTENTION]):
         greedy(policy, make_prompts(policy, 12))
-        learnt(policy)
+        logprobs_and_gradients(policy, BATCH)
 
 
 @pytest.mark.parametrize("dtype", SIXTEEN_BITS, ids=str)

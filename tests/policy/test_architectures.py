@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from model_files import SMALL, random_model
+from sections import logprobs_and_gradients
 
 from tina_lite.policy import TokenBatch
 from tina_lite.policy.dense import ARCHITECTURES, DenseModel, fits
@@ -36,17 +37,6 @@ def policy(folder, make_policy):
     return make_policy(model_id=folder, spread=0.1, fp32=True)
 
 
-def logprobs_and_gradients(policy):
-    for tensor in policy.trainable().values():
-        tensor.grad = None
-    with policy.training():
-        logprobs, entropies = policy.logprobs(BATCH, 0.8)
-    weights = torch.linspace(-1, 1, logprobs.numel()).view(logprobs.shape)
-    (logprobs * weights).sum().backward()
-    gradients = {name: tensor.grad.clone() for name, tensor in policy.trainable().items()}
-    return logprobs.detach(), entropies, gradients
-
-
 def agree(ours, theirs):
     assert torch.allclose(ours[0], theirs[0], atol=1e-4)
     assert torch.allclose(ours[1], theirs[1], atol=1e-4)
@@ -58,9 +48,9 @@ def agree(ours, theirs):
 @pytest.mark.parametrize("folder", [of(name) for name in sorted(ARCHITECTURES)], indirect=True)
 def test_logprobs_and_gradients_equal_those_of_transformers(policy):
     assert policy.shares_prompts
-    ours = logprobs_and_gradients(policy)
+    ours = logprobs_and_gradients(policy, BATCH)
     policy._dense = None  # the generic way: transformers' own forward pass, each prompt once a completion
-    agree(ours, logprobs_and_gradients(policy))
+    agree(ours, logprobs_and_gradients(policy, BATCH))
 
 
 @pytest.mark.parametrize("folder", [of(name) for name in sorted(ARCHITECTURES)], indirect=True)
@@ -80,12 +70,12 @@ def test_decoding_equals_that_of_transformers(policy):
 @pytest.mark.parametrize("folder", [of("llama")], indirect=True)
 def test_short_of_memory_nothing_changes_but_the_speed(policy, activations):
     """Weights dequantised at each use, and layers computed again in the backward pass, from wherever they were kept."""
-    roomy = logprobs_and_gradients(policy)
+    roomy = logprobs_and_gradients(policy, BATCH)
     prefix = policy.decoder(1, 32).prefill([list(BATCH.prompts[0])])[0]
     policy.layout = replace(policy.layout, activations=activations)
     policy._dense = DenseModel(policy.model.get_base_model(), torch.float32, resident=False)
     assert all(linear._weight is None for layer in policy._dense.layers for linear in layer.linears)
-    agree(logprobs_and_gradients(policy), roomy)
+    agree(logprobs_and_gradients(policy, BATCH), roomy)
     assert torch.allclose(policy.decoder(1, 32).prefill([list(BATCH.prompts[0])])[0].logits, prefix.logits, atol=1e-4)
 
 

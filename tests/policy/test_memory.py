@@ -7,12 +7,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tina_lite.chosen import Chosen
 from tina_lite.errors import NoRoom
 from tina_lite.plan import read_shape
 from tina_lite.plan.model_config import shipped_models
 from tina_lite.policy import memory
 from tina_lite.policy.demand import Demand, Room
-from tina_lite.policy.memory import GIB, Chosen, MemoryLayout, layout_of, refuse_too_large
+from tina_lite.policy.memory import GIB, MemoryLayout, layout_of, refuse_too_large
 from tina_lite.policy.model_folder import TINY_BASE
 from tina_lite.policy.parts import CHUNK_ELEMENTS, LOGIT_COPIES, NF4_TABLES, base_bytes, chunk_elements, nf4_bytes
 from tina_lite.policy.shape import ModelShape

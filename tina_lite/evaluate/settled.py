@@ -94,11 +94,10 @@ def _dtype_of(target: Target) -> str:
     """What `auto` comes to on this machine: a later session must not choose anew."""
     import torch
 
-    from tina_lite.policy.loading import DTYPES, compute_dtype, read_config
+    from tina_lite.policy.loading import NAMES, compute_dtype, read_config
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = compute_dtype(target.compute_dtype, device, read_config(target.model_id))
-    return next(name for name, dtype in DTYPES.items() if dtype == chosen)
+    return NAMES[compute_dtype(target.compute_dtype, device, read_config(target.model_id))]
 
 
 def _digest(path: Path) -> str:

@@ -17,7 +17,6 @@ from tina_lite.launch.probe import probe
 from tina_lite.learner import Learner
 from tina_lite.policy import Policy
 from tina_lite.policy.demand import Demand
-from tina_lite.policy.memory import Chosen
 from tina_lite.policy.opening import open_policy
 from tina_lite.problems import first_prompts
 from tina_lite.problems.from_recipe import EVAL_SEED, prompts_of
@@ -69,7 +68,7 @@ def assemble(
     sampler = make_sampler(policy, recipe.rollout, recipe.seed, choices.kv_tokens, session.notice)
     asks = make_sampler(policy, _evaluations(recipe), EVAL_SEED, choices.kv_tokens, session.notice)
     examiner = Examiner(session, asks, _benchmark_prompts(p, tokenizer, session.notice), recipe.eval)
-    if earlier is None and recipe.probe and policy.layout.is_tight:
+    if earlier is None and recipe.probe and layout.is_tight:
         probe(recipe, sampler, learner, session)
     watchers = watchers_of(session, recipe, p.max_steps)
     machine = Machine(
@@ -111,17 +110,7 @@ def _open(p: Prepared, tokenizer: Any, earlier: MachineChoices | None) -> Policy
         tokenizer,
         seed=recipe.seed,
         demand=Demand.of(recipe),
-        chosen=_chosen(earlier) if earlier else None,
-    )
-
-
-def _chosen(earlier: MachineChoices) -> Chosen:
-    return Chosen(
-        resident=earlier.resident,
-        kv_tokens=earlier.kv_tokens,
-        micro_batch_tokens=earlier.micro_batch_tokens,
-        activations=earlier.activations,
-        chunk_elements=earlier.chunk_elements,
+        chosen=earlier,
     )
 
 

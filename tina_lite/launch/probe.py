@@ -21,7 +21,7 @@ def probe(recipe: Recipe, sampler: "Sampler", learner: "Learner", session: "Sess
     rollout, started = recipe.rollout, session.meter.elapsed_s()
     if rollout.engine == "own":
         sampler.rehearse(_tokens(rollout.max_prompt_length), rollout.prompts_per_step, rollout.num_generations)
-    learner.rehearse([_longest_group(recipe) for _ in range(rollout.prompts_per_step)])
+    learner.rehearse([longest_group(recipe) for _ in range(rollout.prompts_per_step)])
     seconds = session.meter.elapsed_s() - started
     session.notice(
         f"memory will be tight, so the longest rollout and update were tried: {seconds:.1f} s; "
@@ -33,8 +33,8 @@ def _tokens(count: int) -> tuple[int, ...]:
     return (ANY_TOKEN,) * count
 
 
-def _longest_group(recipe: Recipe) -> ScoredGroup:
-    """As long as is allowed, and teaching."""
+def longest_group(recipe: Recipe) -> ScoredGroup:
+    """A made-up group, as long as is allowed, and teaching."""
     rollout = recipe.rollout
     length, count = rollout.max_completion_length, rollout.num_generations
     completion = Completion(_tokens(length), (0.0,) * length, "", "stop")

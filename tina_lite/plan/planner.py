@@ -94,7 +94,8 @@ def make_plan(
     lora = recipe.lora
     adapter = shape.lora_parameters(lora.r, lora.target_modules)
     step = step_time(shape, work, device, memory, r=lora.r, target_modules=lora.target_modules)
-    evaluation_s = rollout_s(shape, work, device, memory, adapter, work.eval_rows) if work.eval_rows else 0.0
+    eval_rows = work.demand.eval_rows
+    evaluation_s = rollout_s(shape, work, device, memory, adapter, eval_rows) if eval_rows else 0.0
     ratio = _ratio(used, shape, device) if used else 1.0
     step = StepTime(step.rollout * ratio, step.reward * ratio, step.update * ratio)
     load_s = START_S + 2 * shape.parameters / LOAD_BYTES_S[device.card]

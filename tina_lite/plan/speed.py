@@ -48,8 +48,8 @@ def step_time(
     """A step in which every group teaches something: groups without variance make it shorter."""
     adapter = shape.lora_parameters(r, tuple(target_modules))
     return StepTime(
-        rollout=rollout_s(shape, work, device, memory, adapter, work.rows),
-        reward=work.rows * COMPLETION_S,
+        rollout=rollout_s(shape, work, device, memory, adapter, work.demand.step_rows),
+        reward=work.demand.step_rows * COMPLETION_S,
         update=update_s(shape, work, device, memory, adapter),
     )
 
@@ -58,7 +58,8 @@ def rollout_s(shape: ModelShape, work: Work, device: Device, memory: MemoryLayou
     """To sample so many completions, as many at once as the cache's budget holds."""
     at_once = max(1, min(rows, memory.kv_tokens // work.row))
     waves = ceil(rows / at_once)
-    steps = (waves - 1) * work.completion + work.longest_completion  # the last to finish sets the length of a wave
+    last = work.demand.longest_completion  # to finish, which sets the length of its wave
+    steps = (waves - 1) * work.completion + last
     tokens = rows * work.completion
     weights = shape.linear_weights + shape.head_weights + adapter
     read = weights * device.itemsize
@@ -69,13 +70,13 @@ def rollout_s(shape: ModelShape, work: Work, device: Device, memory: MemoryLayou
     drawn = shape.vocabulary * 4 * DRAW_PASSES
     per_step = calls * device.call_s + read / device.bandwidth
     per_token = 2 * weights / device.flops + (cached + drawn) / device.bandwidth
-    prefill = work.prompts * work.prompt * 2 * shape.linear_weights / device.flops
+    prefill = work.demand.prompts * work.prompt * 2 * shape.linear_weights / device.flops
     return prefill + steps * per_step + tokens * per_token
 
 
 def update_s(shape: ModelShape, work: Work, device: Device, memory: MemoryLayout, adapter: int) -> float:
     """Forward and backward over all completions, and an optimiser step; as often as the recipe iterates."""
-    tokens, completions = work.trained_tokens(shape.dense), work.rows * work.completion
+    tokens, completions = work.trained_tokens(shape.dense), work.demand.step_rows * work.completion
     forwards = 1 if memory.activations == "kept" else 2
     passes = 2 * (forwards + 1 + work.reference)  # dx alone: the base takes no gradient
     products = tokens * (passes * shape.linear_weights + (passes + 2) * adapter) + completions * 4 * shape.head_weights

@@ -82,9 +82,8 @@ class Demand:
 
     def step_tokens(self, shares_prompts: bool) -> int:
         """Of one forward pass over all rows."""
-        return self.prompts * self.longest_prompt * (1 if shares_prompts else self.generations) + (
-            self.step_rows * self.longest_completion
-        )
+        prompts = self.prompts if shares_prompts else self.step_rows
+        return prompts * self.longest_prompt + self.step_rows * self.longest_completion
 
 
 @dataclass(frozen=True, slots=True)

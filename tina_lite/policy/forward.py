@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from tina_lite.chosen import Activations
 from tina_lite.policy.attention import attention
 from tina_lite.policy.dense import DenseLayer, DenseModel
 from tina_lite.policy.functions import adapted_linear, pad, rms_norm, rotary, swiglu
 from tina_lite.policy.interface import TokenBatch
-from tina_lite.policy.parts import Activations
 from tina_lite.policy.shared_prompt import Sharing, mask_of, masked_attention, shared_prompt_attention
 
 

@@ -1,8 +1,14 @@
-"""What an engine may still take of a device's memory."""
+"""What an engine may still take of a device's memory, and how a run is laid out in it."""
+
+from typing import Any
 
 import torch
 
+from tina_lite.chosen import Chosen
 from tina_lite.main_memory import available_bytes
+from tina_lite.policy.demand import Demand, Room
+from tina_lite.policy.memory import MemoryLayout, layout_of, refuse_too_large
+from tina_lite.policy.shape import shape_of
 
 
 def free_bytes(device: torch.device) -> int:
@@ -13,3 +19,23 @@ def free_bytes(device: torch.device) -> int:
     reserved = torch.cuda.memory_reserved()
     within_cap = int(torch.cuda.get_per_process_memory_fraction() * total) - reserved
     return max(0, min(free, within_cap) + reserved - torch.cuda.memory_allocated())
+
+
+def lay_out(
+    config: Any,
+    demand: Demand,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    own_layers: bool = True,
+    chosen: Chosen | None = None,
+) -> MemoryLayout:
+    """`layout_of` a model that transformers knows, before its base is loaded; NoRoom where it cannot fit.
+
+    What was chosen before is not refused: a run that is resumed tries.
+    """
+    room = Room(free_bytes(device), device.type == "cuda", dtype.itemsize)
+    layout = layout_of(shape_of(config), demand, room, own_layers=own_layers, chosen=chosen)
+    if chosen is None:
+        refuse_too_large(layout)
+    return layout

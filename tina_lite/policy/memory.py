@@ -20,11 +20,11 @@ prompts of 512, r = 32. GiB:
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from tina_lite.chosen import Activations, Chosen
 from tina_lite.errors import NoRoom
 from tina_lite.policy.demand import Demand, Room
 from tina_lite.policy.parts import (
     LOGIT_COPIES,
-    Activations,
     base_bytes,
     chunk_elements,
     learning_bytes,
@@ -45,17 +45,6 @@ OPTIMIZER_ITEM = 4 + 4 + 4 + 4
 """float32 master, its gradient, AdamW's two moments."""
 UNDO_ITEM = 4 + 4 + 4
 """Master and moments as they were before a step; in main memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What a run that is resumed goes on with, whatever is free now."""
-
-    resident: bool
-    kv_tokens: int
-    micro_batch_tokens: int
-    activations: Activations
-    chunk_elements: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from tina_lite.chosen import Chosen
 from tina_lite.policy.demand import Demand
 from tina_lite.policy.engine import EngineName
 from tina_lite.policy.interface import Policy
-from tina_lite.policy.memory import Chosen
 from tina_lite.recipe.schema import LoraSection, ModelSection, RolloutSection
 
 

@@ -1,7 +1,6 @@
 """The bytes of what a run holds, part by part, at the recipe's longest. Without torch."""
 
-from typing import Literal
-
+from tina_lite.chosen import Activations
 from tina_lite.policy.demand import Demand, Room
 from tina_lite.policy.shape import ModelShape
 from tina_lite.sampler import PREFILL_PROMPTS
@@ -28,9 +27,6 @@ NF4_NESTED_BLOCK = 256
 """Absmaxes that share one in float32."""
 NF4_TABLES = 256 * 4 + 16 * 4 + 4
 """Bytes that each module keeps beside: two code books and an offset."""
-
-Activations = Literal["kept", "recomputed", "offloaded"]
-"""What the backward pass finds: all of it; each layer's input, the rest computed again; that input in main memory."""
 
 
 def base_bytes(shape: ModelShape, quantization: str, itemsize: int) -> int:

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from tina_lite.chosen import Chosen
 from tina_lite.heap import give_back_large_blocks
 from tina_lite.policy.agreement import refuse_changing_rope, refuse_disagreement
 from tina_lite.policy.decoder import DenseDecoder
-from tina_lite.policy.demand import Demand, Room
+from tina_lite.policy.demand import Demand
 from tina_lite.policy.dense import DenseModel, fits
 from tina_lite.policy.forward import Layout, final_hidden
-from tina_lite.policy.free_memory import free_bytes
+from tina_lite.policy.free_memory import lay_out
 from tina_lite.policy.functions import rows_of
 from tina_lite.policy.generic import CachedDecoder, hidden_before_completions
 from tina_lite.policy.head import Head
@@ -29,9 +30,7 @@ from tina_lite.policy.loading import (
     stop_ids,
 )
 from tina_lite.policy.logprobs import token_logprobs
-from tina_lite.policy.memory import Chosen, layout_of, refuse_too_large
 from tina_lite.policy.model_folder import model_folder
-from tina_lite.policy.shape import shape_of
 from tina_lite.policy.shared_prompt import can_flash
 from tina_lite.policy.vllm import Vllm
 from tina_lite.recipe.schema import LoraSection, ModelSection
@@ -67,11 +66,9 @@ class PortablePolicy:
         config = read_config(model.id)
         refuse_changing_rope(config, max_tokens)
         self._dtype = compute_dtype(model.compute_dtype, self.device, config)
-        room = Room(free_bytes(self.device), self.device.type == "cuda", self._dtype.itemsize)
-        self.layout = layout_of(shape_of(config), demand or Demand.sampling(model, lora), room, chosen=chosen)
-        if chosen is None:
-            refuse_too_large(self.layout)
-        if 2 * self.layout.peak > room.free and not room.card:
+        demand = demand or Demand.sampling(model, lora)
+        self.layout = lay_out(config, demand, self.device, self._dtype, chosen=chosen)
+        if 2 * self.layout.peak > self.layout.free and self.device.type == "cpu":
             give_back_large_blocks()
         self.tokenizer = tokenizer
         self.base_name = model_folder(model.id)

@@ -16,9 +16,10 @@ from torch.nn import Parameter
 from unsloth import FastLanguageModel  # this process has imported it before transformers: policy/engine.py
 from unsloth_zoo.fused_losses.fused_linear import fused_linear_logprobs
 
+from tina_lite.chosen import Chosen
 from tina_lite.policy.agreement import refuse_changing_rope, refuse_disagreement
-from tina_lite.policy.demand import Demand, Room
-from tina_lite.policy.free_memory import free_bytes
+from tina_lite.policy.demand import Demand
+from tina_lite.policy.free_memory import lay_out
 from tina_lite.policy.generic import CachedDecoder, hidden_before_completions
 from tina_lite.policy.interface import Decoder, TokenBatch
 from tina_lite.policy.loading import (
@@ -30,9 +31,7 @@ from tina_lite.policy.loading import (
     read_config,
     stop_ids,
 )
-from tina_lite.policy.memory import Chosen, layout_of, refuse_too_large
 from tina_lite.policy.model_folder import model_folder
-from tina_lite.policy.shape import shape_of
 from tina_lite.policy.unsloth_import import quiet
 from tina_lite.policy.vllm import Vllm
 from tina_lite.recipe.schema import LoraSection, ModelSection
@@ -66,10 +65,7 @@ class UnslothPolicy:
         refuse_changing_rope(config, max_tokens)
         self._dtype = compute_dtype(model.compute_dtype, self.device, config)
         self.dtype_name = NAMES[self._dtype]
-        room = Room(free_bytes(self.device), self.device.type == "cuda", self._dtype.itemsize)
-        self.layout = layout_of(shape_of(config), demand, room, own_layers=False, chosen=chosen)
-        if chosen is None:
-            refuse_too_large(self.layout)
+        self.layout = lay_out(config, demand, self.device, self._dtype, own_layers=False, chosen=chosen)
         self.tokenizer = tokenizer
         self.base_name = model_folder(model.id)
         quiet_loading()

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 from statistics import fmean
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from tina_lite.chosen import Chosen
 from tina_lite.errors import BadInput
 from tina_lite.recipe.schema import DtypeName
 from tina_lite.records import ScoredGroup
@@ -72,19 +73,10 @@ class RunState(Fields):
 
 
 @dataclass(frozen=True, slots=True)
-class MachineChoices:
+class MachineChoices(Chosen):
     """What the machine's memory and speed decided. A resumed run keeps it: sums in another order round otherwise."""
 
     dtype: DtypeName
-    resident: bool
-    """Whether the engine keeps a dense copy of the base."""
-    kv_tokens: Count
-    """Of the sampler's cache, over all rows; 0 where the cache is not its own."""
-    micro_batch_tokens: Annotated[int, Field(ge=1)]
-    activations: Literal["kept", "recomputed", "offloaded"]
-    """What of a layer the backward pass finds."""
-    chunk_elements: Annotated[int, Field(ge=1)]
-    """Logits held at once by the learner."""
     loss_scale: Annotated[float, Field(gt=0)] = 1.0
     """By which the loss is multiplied before its gradients are taken, where float16 has no room for small ones."""
 
