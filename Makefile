@@ -9,7 +9,7 @@ TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://do
 
 .PHONY: install install-unsloth quickstart browser test test-unsloth lint base clean
 .PHONY: bench bench-quickstart bench-step bench-rollout bench-memory bench-busy bench-plan bench-learning
-.PHONY: bench-rewards bench-data
+.PHONY: bench-rewards bench-data bench-growth
 .PHONY: soak-budget soak-caps soak-crash soak-bill
 
 install: $(INSTALLED)
@@ -76,6 +76,9 @@ bench-rollout: $(INSTALLED)  ## 4 to 8 min, MODEL DATA: tokens a second, and tho
 
 bench-memory: $(INSTALLED) $(PEER)/.installed  ## 3 to 6 min, MODEL DATA: peak resident memory by phase, and TRL's
 	@$(BIN)/python bench/memory.py $(PEER)/bin/python $(MODEL) $(DATA)
+
+bench-growth: $(INSTALLED)  ## 9 to 12 min, MODEL: whether memory stands still over a long run
+	@BENCH_MINUTES=15 $(BIN)/python bench/growth.py $(MODEL)
 
 bench-busy: $(INSTALLED)  ## 6 to 10 min, MODEL DATA: a run alone, and two at once on the same cores
 	@$(BIN)/python bench/busy.py $(MODEL) $(DATA)

@@ -7,9 +7,9 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from ours import dtype_of, make_learner, make_policy, make_prompts, make_sampler, problems, score
+from resident import forget_peak, resident
 from step_task import GENERATIONS, MAX_COMPLETION, PROMPTS, questions
 
 from tina_lite.policy.loading import load_tokenizer
@@ -20,17 +20,10 @@ PEAKS: dict[str, int] = {}
 
 @contextmanager
 def phase(name: str) -> Iterator[None]:
-    """Record the peak of this phase: writing 5 to clear_refs sets VmHWM to what is resident now (man 5 proc)."""
-    Path("/proc/self/clear_refs").write_text("5")
+    """Record the peak of this phase."""
+    forget_peak()
     yield
-    status = Path("/proc/self/status").read_text().splitlines()
-    PEAKS[name] = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-
-
-def resident() -> int:
-    """Bytes of this process now."""
-    status = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+    PEAKS[name] = resident("VmHWM")
 
 
 def main() -> None:
@@ -38,7 +31,7 @@ def main() -> None:
     rows = questions(data, PROMPTS)
     longest = max(len(make_prompt(problem, load_tokenizer(model), None).ids) for problem in problems(rows))
     sizes = {"prompts": PROMPTS, "generations": GENERATIONS, "longest_prompt": longest}
-    before = resident()
+    before = resident("VmRSS")
     with phase("load"):
         policy = make_policy(model, **sizes, longest_completion=MAX_COMPLETION)
         policy.stop_ids = frozenset()  # every completion runs to the limit
@@ -49,9 +42,7 @@ def main() -> None:
             groups = sampler.rollout(prompts, GENERATIONS, step).groups
         with phase("update"):
             learner.update(score("full", groups), 1e-5, step)
-    weights = sum(file.stat().st_size for file in Path(model).glob("*.safetensors"))  # mapped while they are read
-    there = before + weights
-    foretold = {"rollout": there + policy.layout.rollout_peak, "update": there + policy.layout.update_peak}
+    foretold = {"rollout": before + policy.layout.rollout_peak, "update": before + policy.layout.update_peak}
     print(json.dumps({"peak_bytes": PEAKS, "foretold_bytes": foretold, "dtype": dtype_of(policy)}))
 
 

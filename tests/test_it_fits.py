@@ -15,19 +15,27 @@ TRAINS = """
 import json, re, sys
 from pathlib import Path
 
-import bitsandbytes, peft, torch, transformers
 from tina_lite import Recipe, run
 from tina_lite.policy import free_memory
+from tina_lite.runs.events import StepDone
 
 def resident(name):
     return int(re.search(rf"{name}:\\\\s+(\\\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 
-free_memory.free_bytes = lambda device: int(sys.argv[3])
-recipe = Recipe.load(sys.argv[1], json.loads(sys.argv[4]))
-before = resident("VmRSS")
-Path("/proc/self/clear_refs").write_text("5")
-summary = run(recipe, out=sys.argv[2])
-print(json.dumps({"steps": summary["steps"], "peak": resident("VmHWM") - before}))
+def free_bytes(device):
+    # asked when the libraries are loaded and the model is not
+    there.append(resident("VmRSS"))
+    Path("/proc/self/clear_refs").write_text("5")
+    return int(sys.argv[3])
+
+def watch(stamped):
+    if isinstance(stamped.event, StepDone):
+        taught.append(1 - stamped.event.metrics["frac_reward_zero_std"])
+
+there, taught = [], []
+free_memory.free_bytes = free_bytes
+run(Recipe.load(sys.argv[1], json.loads(sys.argv[4])), out=sys.argv[2], listeners=[watch])
+print(json.dumps({"taught": taught, "peak": resident("VmHWM") - there[0]}))
 """.replace("\\\\", "\\")
 
 pytestmark = [
@@ -38,11 +46,12 @@ pytestmark = [
 
 
 def train(folder: Path, **changes: object) -> subprocess.CompletedProcess[str]:
+    (folder / "odd.py").write_text("def odd(completions, **_):\n    return [len(str(c)) % 7 for c in completions]\n")
     recipe = folder / "small.yaml"
     recipe.write_text(
         f"model: {{id: {MODEL}}}\ndata: {{source: arithmetic}}\nlora: {{r: 32, alpha: 64, dropout: 0.0}}\n"
         "rollout: {prompts_per_step: 4, num_generations: 8, max_prompt_length: 96, max_completion_length: 48}\n"
-        "budget: {max_usd: 1.0, rate: 0.20}\nstop: {max_steps: 2}\nprobe: false\n"
+        "rewards: [{name: odd.py:odd}]\nbudget: {max_usd: 1.0, rate: 0.20}\nstop: {max_steps: 2}\nprobe: false\n"
     )
     command = [sys.executable, "-c", TRAINS, str(recipe), str(folder / "out"), str(FREE), json.dumps(changes)]
     return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
@@ -52,7 +61,7 @@ def test_two_steps_stay_below_what_is_free(tmp_path):
     done = train(tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     said = json.loads(done.stdout.splitlines()[-1])
-    assert said["steps"] == 2
+    assert said["taught"] == [1, 1]  # every group takes part in both updates
     assert said["peak"] < FREE
 
 

@@ -28,7 +28,8 @@ def moved(policy: Any) -> Any:
 
 def step(policy: Any, prompts: Any, **fields: Any) -> tuple[Any, Update, dict[str, torch.Tensor]]:
     """Completions of the prompts and an update on them; what was sampled, the figures, the adapter."""
-    sampler = Sampler(policy, rollout_section(1.0, 12), seed=1, kv_tokens=300)
+    rollout = rollout_section(1.0, 12, stop=fields.pop("stop", ()))
+    sampler = Sampler(policy, rollout, seed=1, kv_tokens=300)
     sampler.rehearse(prompts[0].ids, len(prompts), 4)
     groups = sampler.rollout(prompts, 4, 1).groups
     totals = [[float(len(c.ids) % 3) + number for number, c in enumerate(group.completions)] for group in groups]
@@ -51,6 +52,7 @@ def step(policy: Any, prompts: Any, **fields: Any) -> tuple[Any, Update, dict[st
         {"beta": 0.1, "num_iterations": 2},
         {"dropout": 0.1, "tis_cap": 2.0},
         {"target_modules": ("q_proj", "down_proj")},
+        {"stop": ("1", "2", "3", "4")},
     ],
     ids=lambda fields: "+".join(fields) or "plain",
 )

@@ -16,6 +16,21 @@ if TYPE_CHECKING:
     from tina_lite.policy.interface import Prefix
     from tina_lite.recipe.schema import RolloutSection
 
+ROWS_MULTIPLE = 8
+"""Batches are of a multiple of so many rows where they can be: a CPU compiles, and keeps, a kernel for each new shape,
+which costs more than a few rows do."""
+
+
+def rows_at_once(most: int, wanted: int) -> int:
+    """Rows to decode at once of those wanted, where `most` would fit into memory; at least one.
+
+    >>> rows_at_once(109, 128), rows_at_once(109, 100), rows_at_once(5, 100)
+    (104, 100, 5)
+    """
+    if wanted <= most:
+        return wanted
+    return max(1, most - most % ROWS_MULTIPLE if most > ROWS_MULTIPLE else most)
+
 
 def uniforms(seed: int, step: int, problem: int, completion: int, count: int, epoch: int = 0) -> "torch.Tensor":
     """The random numbers of one completion, (count,) float32 in [0, 1), one a position.

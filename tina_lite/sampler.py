@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from tina_lite.drawing import Batch, Row, compaction, draw, uniforms
+from tina_lite.drawing import Batch, Row, compaction, draw, rows_at_once, uniforms
 from tina_lite.errors import NoRoom
 from tina_lite.memory import with_less_each_time
 from tina_lite.records import Completion, FinishReason, Group, Prompt
@@ -114,7 +114,7 @@ class Sampler:
         with_less_each_time(attempt, lambda error: self._halve_rows(total, longest, error))
 
     def _max_rows(self, total: int, longest: int) -> int:
-        return max(1, min(total, self.kv_tokens // longest))
+        return rows_at_once(self.kv_tokens // longest, total)
 
     def _halve_rows(self, total: int, longest: int, error: BaseException) -> None:
         rows = self._max_rows(total, longest)
@@ -125,7 +125,8 @@ class Sampler:
             ) from error
         self.kv_tokens = rows // 2 * longest
         self._say(
-            f"out of memory with {rows} rows of {longest} tokens: {rows // 2} rows are sampled at once from now on"
+            f"out of memory with {rows} rows of {longest} tokens: {self._max_rows(total, longest)} rows are sampled at "
+            "once from now on"
         )
 
     def _decode(

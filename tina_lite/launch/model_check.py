@@ -7,7 +7,8 @@ of range in the first rollout, or train something else than was meant without a 
 from typing import Any
 
 from tina_lite.errors import BadInput
-from tina_lite.policy.loading import chosen_targets, load_tokenizer, skeleton, stop_ids
+from tina_lite.policy.adapters import chosen_targets
+from tina_lite.policy.loading import load_tokenizer, skeleton, stop_ids
 from tina_lite.problems import ProblemSet
 from tina_lite.problems.from_recipe import prompts_of
 from tina_lite.problems.prompts import render

@@ -11,16 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tina_lite.drawing import ROWS_MULTIPLE
 from tina_lite.policy.attention import library_attention
 from tina_lite.policy.dense import DenseModel
 from tina_lite.policy.functions import normed, rotate
 from tina_lite.policy.interface import Prefix
-
-ROWS_MULTIPLE = 8
-"""A batch is filled up with idle rows to a multiple of this: a CPU compiles a kernel for each new shape, which costs
-more than a few idle rows do."""
-GROWTH = 16
-"""Tokens by which the cache's used length is rounded up, for the same reason."""
+from tina_lite.policy.shapes import SMALLEST_STEP, compiles_shapes, rounded
 
 
 class DenseDecoder:
@@ -28,10 +24,11 @@ class DenseDecoder:
 
     def __init__(self, model: DenseModel, max_rows: int, max_tokens: int) -> None:
         self._model = model
-        rows, heads, width = _round_up(max_rows, ROWS_MULTIPLE), model.kv_heads, model.head_dim
-        self._max_tokens = max_tokens
-        self._keys = self._buffer(rows, heads, width, max_tokens)
-        self._values = self._buffer(rows, heads, max_tokens, width)
+        heads, width = model.kv_heads, model.head_dim
+        self._max_rows, self._max_tokens = max_rows, max_tokens
+        self._few_shapes = compiles_shapes(model.device, model.dtype)
+        self._keys = self._buffer(max_rows, heads, width, max_tokens)
+        self._values = self._buffer(max_rows, heads, max_tokens, width)
         self._lengths = torch.zeros(0, dtype=torch.int64, device=model.device)
         self._longest = 0  # no row is longer; known without a look at the device
 
@@ -45,6 +42,8 @@ class DenseDecoder:
         lengths = [len(prompt) for prompt in prompts]
         # Padding on the right: causal attention keeps it from every real token.
         ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(prompt) for prompt in prompts], batch_first=True)
+        if self._few_shapes:
+            ids = F.pad(ids, (0, rounded(ids.shape[1]) - ids.shape[1]))
         positions = torch.arange(ids.shape[1], device=self._model.device).expand(ids.shape).flatten()
         caches: list[Tensor] = []
 
@@ -82,7 +81,7 @@ class DenseDecoder:
     @torch.no_grad()
     def step(self, tokens: Tensor) -> Tensor:
         alive, kv_heads = len(tokens), self._model.kv_heads
-        rows = _round_up(alive, ROWS_MULTIPLE)
+        rows = min(self._max_rows, _round_up(alive, ROWS_MULTIPLE))
         at, tokens = (F.pad(x, (0, rows - alive)) for x in (self._lengths, tokens))  # idle rows overwrite their own
         self._longest += 1
         used = self._used()
@@ -109,7 +108,9 @@ class DenseDecoder:
         return self._logits(hidden)[:alive]
 
     def _used(self) -> int:
-        return min(self._max_tokens, _round_up(self._longest, GROWTH))
+        """Tokens of the cache that are read: in steps, for fewer shapes."""
+        used = rounded(self._longest) if self._few_shapes else _round_up(self._longest, SMALLEST_STEP)
+        return min(self._max_tokens, used)
 
     def _logits(self, hidden: Tensor) -> Tensor:
         return self._model.logits(hidden).float()

@@ -1,8 +1,8 @@
 """The training forward pass of a DenseModel: no padding but in attention, and the prompt of a group computed once.
 
 All tokens of a batch stand packed in one dimension M: first the prompts, each once, then the completions without
-their last tokens, which predict nothing. Only attention needs rows: a completion looks at its prompt's keys and, back
-from itself, at its own.
+their last tokens, which predict nothing, then idle ones where sizes are rounded up (shapes.py). Only attention needs
+rows: a completion looks at its prompt's keys and, back from itself, at its own.
 """
 
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from tina_lite.policy.attention import attention
 from tina_lite.policy.dense import DenseLayer, DenseModel
 from tina_lite.policy.functions import adapted_linear, pad, rms_norm, rotary, swiglu
 from tina_lite.policy.interface import TokenBatch
+from tina_lite.policy.shapes import rounded
 from tina_lite.policy.shared_prompt import Sharing, mask_of, masked_attention, shared_prompt_attention
 
 
@@ -31,23 +32,22 @@ class _Rows:
     places: Tensor
     """(rows x width,), the packed token at each place; 0 in the padding."""
     real: Tensor
-    """(M,), the place of each packed token."""
+    """(tokens,), the place of each packed token."""
 
     @classmethod
-    def of(cls, lengths: Tensor, device: torch.device) -> "_Rows":
-        width = int(lengths.max())
+    def of(cls, lengths: Tensor, width: int, device: torch.device) -> "_Rows":
         real = (torch.arange(width) < lengths[:, None]).flatten().nonzero()[:, 0]
         places = torch.zeros(len(lengths) * width, dtype=torch.int64)
         places[real] = torch.arange(len(real))
         return cls((len(lengths), width), places.to(device), real.to(device))
 
     def pad(self, packed: Tensor) -> Tensor:
-        """(M, heads, d) to (rows, heads, width, d)."""
+        """(tokens, heads, d) to (rows, heads, width, d)."""
         padded: Tensor = pad(packed, self.places, self.real).unflatten(0, self.shape).transpose(1, 2)
         return padded
 
     def pack(self, padded: Tensor) -> Tensor:
-        """(rows, heads, width, d) to (M, heads, d)."""
+        """(rows, heads, width, d) to (tokens, heads, d)."""
         packed: Tensor = padded.transpose(1, 2).flatten(0, 1).index_select(0, self.real)
         return packed
 
@@ -76,15 +76,30 @@ class Layout:
     """(K,), the completion tokens themselves."""
 
     @classmethod
-    def of(cls, batch: TokenBatch, device: torch.device, mask_dtype: torch.dtype | None) -> "Layout":
-        """`mask_dtype`: None where attention does without a mask."""
+    def of(
+        cls,
+        batch: TokenBatch,
+        device: torch.device,
+        mask_dtype: torch.dtype | None,
+        few_shapes: bool = False,
+    ) -> "Layout":
+        """A batch on a device.
+
+        Args:
+            mask_dtype: None where attention does without a mask.
+            few_shapes: numbers of tokens are rounded up.
+        """
+        size = rounded if few_shapes else int
         owners = torch.tensor([index for index, group in enumerate(batch.completions) for _ in group])
         prompt_lengths = torch.tensor([len(prompt) for prompt in batch.prompts])
         completions = [completion for _, completion in batch.rows]
         read = batch.completion_lengths() - 1
         starts = prompt_lengths.sum() + read.cumsum(0) - read  # where each completion begins in M
         lasts = prompt_lengths.cumsum(0)[owners] - 1  # the prompt token before each completion
-        ids = [*batch.prompts, *(completion[:-1] for completion in completions)]
+        tokens = int(prompt_lengths.sum() + read.sum())
+        idle = size(tokens) - tokens
+        prompt_width, width = size(int(prompt_lengths.max())), size(int(read.max()))
+        ids = [*batch.prompts, *(completion[:-1] for completion in completions), [0] * idle]
         begins = torch.cat((torch.zeros_like(prompt_lengths), prompt_lengths[owners]))
         lengths = torch.cat((prompt_lengths, read))
         predicting = [
@@ -93,16 +108,16 @@ class Layout:
         ]
         return cls(
             ids=torch.tensor([token for row in ids for token in row]).to(device),
-            positions=torch.cat([torch.arange(length) + begin for begin, length in zip(begins, lengths.tolist())]).to(
-                device
-            ),
-            prompts=_Rows.of(prompt_lengths, device),
-            completions=_Rows.of(read, device) if read.any() else None,
+            positions=F.pad(
+                torch.cat([torch.arange(length) + begin for begin, length in zip(begins, lengths.tolist())]), (0, idle)
+            ).to(device),
+            prompts=_Rows.of(prompt_lengths, prompt_width, device),
+            completions=_Rows.of(read, width, device) if read.any() else None,
             prompt_of=owners.to(device),
             sharing=Sharing(tuple(map(len, batch.completions)), tuple(map(len, batch.prompts))),
             mask=None
             if mask_dtype is None
-            else mask_of(prompt_lengths[owners], int(prompt_lengths.max()), int(read.max()), mask_dtype).to(device),
+            else mask_of(prompt_lengths[owners], prompt_width, width, mask_dtype).to(device),
             predicting=torch.cat(predicting).to(device),
             targets=torch.tensor([token for completion in completions for token in completion]).to(device),
         )
@@ -162,12 +177,15 @@ def _attend(model: DenseModel, heads: Tensor, layout: Layout) -> Tensor:
     split = (model.query_heads, model.kv_heads, model.kv_heads)
     prompt_tokens = len(layout.prompts.real)
     query, key, value = layout.prompts.pad(heads[:prompt_tokens]).split(split, dim=1)
-    out = layout.prompts.pack(attention(query, key, value))
+    outs = [layout.prompts.pack(attention(query, key, value))]
     if layout.completions is not None:
-        own_query, own_key, own_value = layout.completions.pad(heads[prompt_tokens:]).split(split, dim=1)
+        tokens = prompt_tokens + len(layout.completions.real)
+        own_query, own_key, own_value = layout.completions.pad(heads[prompt_tokens:tokens]).split(split, dim=1)
         if layout.mask is None:
             own = shared_prompt_attention(own_query, own_key, own_value, key, value, layout.sharing)
         else:
             own = masked_attention(own_query, own_key, own_value, key, value, layout.prompt_of, layout.mask)
-        out = torch.cat((out, layout.completions.pack(own)))
-    return out
+        outs.append(layout.completions.pack(own))
+    if idle := len(heads) - sum(map(len, outs)):
+        outs.append(heads.new_zeros(idle, *outs[0].shape[1:]))
+    return torch.cat(outs)

@@ -1,4 +1,4 @@
-"""From a model's name to its parts: tokenizer, 4-bit base, adapter, the dtype to compute in. Errors are one line."""
+"""From a model's name to its parts: tokenizer, 4-bit base, the dtype to compute in. Errors are one line."""
 
 import logging
 import math
@@ -17,8 +17,7 @@ from tina_lite.hub import REACH_LIMIT_S, unreachable
 from tina_lite.memory import is_out_of_memory
 from tina_lite.policy.engine import FLOAT16_CAPABILITY
 from tina_lite.policy.model_folder import model_folder, refuse_broken
-from tina_lite.policy.shape import ALL_LINEAR
-from tina_lite.recipe.schema import DtypeName, LoraSection, ModelSection
+from tina_lite.recipe.schema import DtypeName, ModelSection
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 PROBE_ROWS = 512
@@ -217,6 +216,7 @@ def load_base(section: ModelSection, dtype: torch.dtype, device: torch.device) -
         )
     refuse_other_weights(section.id, found)
     _keep_gradients_right(model)
+    _leave_files(model, device)
     return model.eval().requires_grad_(False)
 
 
@@ -239,61 +239,12 @@ def _keep_gradients_right(model: Any) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def attach_lora(base: Any, lora: LoraSection) -> Any:
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(
-        r=lora.r,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=list(chosen_targets(base, lora.target_modules)),
-        task_type="CAUSAL_LM",
-    )
-    model = get_peft_model(base, config)
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.to(torch.bfloat16)  # the learner holds the fp32 masters
-            if hasattr(parameter, "grad_dtype"):  # torch 2.10: gradients of many micro-batches add up in float32
-                parameter.grad_dtype = torch.float32
-    return model.eval()
-
-
-def chosen_targets(base: Any, target_modules: tuple[str, ...]) -> tuple[str, ...]:
-    """The modules that are adapted, all-linear spelt out.
-
-    BadInput where the model lacks one, which peft would pass over, or where one cannot be trained.
-    """
-    from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer
-
-    linear = [
-        name
-        for name, module in base.named_modules()
-        if name and (hasattr(module, "in_features") or isinstance(module, Conv1D))
-    ]
-    ends = (base.get_input_embeddings(), base.get_output_embeddings())
-    frozen = {name for name, module in base.named_modules() if any(module is end for end in ends)}
-    missing = [target for target in target_modules if not any(_is_named(name, target) for name in linear)]
-    ends_meant = [target for target in target_modules if any(_is_named(name, target) for name in frozen)]
-    trained = sorted({name.rpartition(".")[2] for name in linear if name not in frozen})
-    if ALL_LINEAR in target_modules:
-        return tuple(trained)
-    found = ", ".join(trained)
-    if ends_meant:
-        raise BadInput(
-            f"lora.target_modules: {', '.join(ends_meant)} cannot be trained, embedding and head stay frozen; "
-            f"this model has {found}"
-        )
-    if missing:
-        raise BadInput(
-            f"lora.target_modules: {', '.join(missing)} fit no layer of this model "
-            f"({base.config.model_type}); it has {found}"
-        )
-    return target_modules
-
-
-def _is_named(name: str, target: str) -> bool:
-    """As peft matches a list of targets."""
-    return name == target or name.endswith(f".{target}")
+def _leave_files(model: Any, device: torch.device) -> None:
+    """What was loaded as it stands in a file is that file, mapped, on a CPU: all of it would stay resident."""
+    if device.type == "cpu":
+        for parameter in model.parameters():
+            if parameter.is_floating_point():
+                parameter.data = parameter.data.clone()
 
 
 def stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:

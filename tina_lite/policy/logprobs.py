@@ -9,20 +9,21 @@ needs no gradient.
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tina_lite.policy.head import Head
+from tina_lite.policy.shapes import SMALLEST_STEP, compiles_shapes, rounded
 
 
 class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, head: Head, targets: Tensor, temperature: float, chunk_elements: int
+        ctx: Any, hidden: Tensor, head: Head, targets: Tensor, temperature: float, chunk: int
     ) -> tuple[Tensor, Tensor]:
         logprobs = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
         entropies = torch.empty_like(logprobs)
         slope = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        chunk = max(1, chunk_elements // head.weight.shape[0])
         for start in range(0, len(hidden), chunk):
             piece = slice(start, start + chunk)
             logits, bend = head.logits(hidden[piece])  # (chunk, V)
@@ -64,5 +65,10 @@ def token_logprobs(
     Returns:
         logprobs (M,) float32 in nats, differentiable in `hidden`; entropies (M,) float32, without gradient.
     """
-    logprobs, entropies = _TokenLogprobs.apply(hidden, head, targets, temperature, chunk_elements)  # type: ignore[no-untyped-call]
-    return logprobs, entropies
+    rows, chunk = len(hidden), max(1, chunk_elements // head.weight.shape[0])
+    if compiles_shapes(hidden.device, hidden.dtype):
+        idle = rounded(rows) - rows
+        hidden, targets = F.pad(hidden, (0, 0, 0, idle)), F.pad(targets, (0, idle))
+        chunk = max(SMALLEST_STEP, chunk - chunk % SMALLEST_STEP)
+    logprobs, entropies = _TokenLogprobs.apply(hidden, head, targets, temperature, chunk)  # type: ignore[no-untyped-call]
+    return logprobs[:rows], entropies[:rows]

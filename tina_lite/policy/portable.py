@@ -11,6 +11,7 @@ from torch.nn import Parameter
 
 from tina_lite.chosen import Chosen
 from tina_lite.heap import give_back_large_blocks
+from tina_lite.policy.adapters import attach_lora
 from tina_lite.policy.agreement import refuse_changing_rope, refuse_disagreement
 from tina_lite.policy.decoder import DenseDecoder
 from tina_lite.policy.demand import Demand
@@ -23,7 +24,6 @@ from tina_lite.policy.head import Head
 from tina_lite.policy.interface import Decoder, TokenBatch
 from tina_lite.policy.loading import (
     NAMES,
-    attach_lora,
     compute_dtype,
     load_base,
     read_config,
@@ -31,6 +31,7 @@ from tina_lite.policy.loading import (
 )
 from tina_lite.policy.logprobs import token_logprobs
 from tina_lite.policy.model_folder import model_folder
+from tina_lite.policy.shapes import compiles_shapes
 from tina_lite.policy.shared_prompt import can_flash
 from tina_lite.policy.vllm import Vllm
 from tina_lite.recipe.schema import LoraSection, ModelSection
@@ -93,7 +94,8 @@ class PortablePolicy:
     def logprobs(self, batch: TokenBatch, temperature: float, adapter: bool = True) -> tuple[Tensor, Tensor]:
         if self._dense is not None:
             flashes = can_flash(self.device, self._dtype, self._dense.head_dim)
-            layout = Layout.of(batch, self.device, None if flashes else self._dtype)
+            mask_dtype = None if flashes else self._dtype
+            layout = Layout.of(batch, self.device, mask_dtype, compiles_shapes(self.device, self._dtype))
             hidden = final_hidden(
                 self._dense,
                 layout,

@@ -82,15 +82,15 @@ def masked_attention(
     return attention(query, keys, values, mask)
 
 
-def mask_of(prompt_lengths: Tensor, longest: int, width: int, dtype: torch.dtype) -> Tensor:
-    """(1 or N, 1, width, longest + width): 0 where a completion's token sees a key, its prompt's and then its own.
+def mask_of(prompt_lengths: Tensor, prompt_width: int, width: int, dtype: torch.dtype) -> Tensor:
+    """(1 or N, 1, width, prompt width + width): 0 where a completion's token sees a key, its prompt's and then its own.
 
     One for all rows where their prompts are of one length. `prompt_lengths`: (N,), of the prompt of each row.
     """
     own = torch.ones(width, width, dtype=torch.bool).tril()
-    if bool((prompt_lengths == longest).all()):
+    if bool((prompt_lengths == prompt_lengths[0]).all()):
         prompt_lengths = prompt_lengths[:1]
-    prompt = torch.arange(longest) < prompt_lengths[:, None, None]  # (rows, 1, P)
+    prompt = torch.arange(prompt_width) < prompt_lengths[:, None, None]  # (rows, 1, P)
     shape = (len(prompt_lengths), width, -1)
     visible = torch.cat((prompt.expand(shape), own.expand(shape)), dim=-1)[:, None]
     return torch.zeros(visible.shape, dtype=dtype).masked_fill_(~visible, -torch.inf)

@@ -17,6 +17,7 @@ from unsloth import FastLanguageModel  # this process has imported it before tra
 from unsloth_zoo.fused_losses.fused_linear import fused_linear_logprobs
 
 from tina_lite.chosen import Chosen
+from tina_lite.policy.adapters import chosen_targets
 from tina_lite.policy.agreement import refuse_changing_rope, refuse_disagreement
 from tina_lite.policy.demand import Demand
 from tina_lite.policy.free_memory import lay_out
@@ -24,7 +25,6 @@ from tina_lite.policy.generic import CachedDecoder, hidden_before_completions
 from tina_lite.policy.interface import Decoder, TokenBatch
 from tina_lite.policy.loading import (
     NAMES,
-    chosen_targets,
     compute_dtype,
     loading,
     quiet_loading,

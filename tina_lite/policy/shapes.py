@@ -1,0 +1,26 @@
+"""Few shapes on a CPU in 16 bits, whose library compiles a kernel for each new one and keeps it, half a MiB of memory.
+
+So numbers of tokens are rounded up, by idle ones, to 16 sizes an octave: 2% more on average, and memory stands still
+once the sizes have been met. In float32 products are another library's, and a card has its kernels ready.
+"""
+
+import torch
+
+SMALLEST_STEP = 16
+SIZES = 16
+"""An octave."""
+
+
+def compiles_shapes(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether each new shape costs memory for good."""
+    return device.type == "cpu" and dtype.itemsize == 2
+
+
+def rounded(size: int) -> int:
+    """Up to the next of few sizes.
+
+    >>> [rounded(size) for size in (1, 16, 17, 512, 513, 1023, 1025)]
+    [16, 16, 32, 512, 544, 1024, 1088]
+    """
+    step = max(SMALLEST_STEP, 2 ** ((size - 1).bit_length() - 1) // SIZES) if size > 1 else SMALLEST_STEP
+    return -(-size // step) * step
