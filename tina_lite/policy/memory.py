@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tina_lite.chosen import Activations, Chosen
-from tina_lite.drawing import ROWS_MULTIPLE, rows_at_once
+from tina_lite.drawing import rows_at_once
 from tina_lite.errors import NoRoom
 from tina_lite.policy.demand import Demand, Room
 from tina_lite.policy.parts import (
@@ -213,8 +213,7 @@ def _laid_out(
     budget = max(1, demand.kv_tokens // demand.row) if demand.kv_tokens else demand.rows
     rows = rows_at_once(min(fitting, budget), demand.rows)
     kv_tokens = demand.kv_tokens if demand.kv_tokens and fitting >= min(budget, demand.rows) else rows * demand.row
-    held = rows if room.card else -(-rows // ROWS_MULTIPLE) * ROWS_MULTIPLE
-    kv_cache = held * demand.row * shape.kv_bytes(item)
+    kv_cache = rows * demand.row * shape.kv_bytes(item)
 
     chunk = chunk_elements(room.card, left)
     kept, passing = learning_bytes(shape, demand, room, own, activations, tokens)
@@ -233,7 +232,7 @@ def _laid_out(
         adapters=adapters,
         optimizer=optimizer,
         kv_cache=kv_cache,
-        sampling=reading + held * per_row - kv_cache,
+        sampling=reading + rows * per_row - kv_cache,
         kept=kept + fused if tokens else 0,
         passing=passing,
         logits=min(chunk, tokens * shape.vocabulary) * 4 * LOGIT_COPIES,
