@@ -1,4 +1,4 @@
-"""Few shapes on a CPU in 16 bits, whose library compiles a kernel for each new one and keeps it, half a MiB of memory.
+"""Few shapes on a CPU in bfloat16, whose library compiles a kernel for each new one and keeps it, half a MiB of memory.
 
 So numbers of tokens are rounded up, by idle ones, to 16 sizes an octave: 2% more on average, and memory stands still
 once the sizes have been met. In float32 products are another library's, and a card has its kernels ready.
@@ -13,7 +13,7 @@ SIZES = 16
 
 def compiles_shapes(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether each new shape costs memory for good."""
-    return device.type == "cpu" and dtype.itemsize == 2
+    return device.type == "cpu" and dtype == torch.bfloat16
 
 
 def rounded(size: int) -> int:
