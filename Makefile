@@ -86,8 +86,8 @@ bench-busy: $(INSTALLED)  ## 6 to 10 min, MODEL DATA: a run alone, and two at on
 bench-data: $(INSTALLED)  ## 1 min: seconds and memory to the first step on a million rows
 	@$(BIN)/python bench/data.py
 
-bench-plan: $(INSTALLED)  ## 2 to 4 min, MODEL: what plan foretells against what the run takes
-	@$(BIN)/python bench/plan.py $(MODEL)
+bench-plan: $(INSTALLED)  ## 4 to 6 min, MODEL DATA: what plan foretells against what the run takes
+	@$(BIN)/python bench/plan.py $(MODEL) $(DATA)
 
 bench-learning: $(INSTALLED) $(PEER)/.installed  ## 5 to 10 min: reward curves against TRL's; DTYPE=bfloat16 for its own adapter
 	@$(BIN)/python bench/learning.py $(PEER)/bin/python $(DTYPE)

@@ -1,9 +1,10 @@
 """What `tina-lite plan` says before a run against what the run then takes: peak memory, seconds a step.
 
 Usage:
-    python bench/plan.py [MODEL_FOLDER]        the quickstart; with a folder of SmolLM2-135M, smollm2-cpu too
+    python bench/plan.py [MODEL_FOLDER [GSM8K.jsonl]]
 
-Both in an empty folder, so that no earlier run corrects the plan. A table goes to stderr, one JSON object to stdout.
+The quickstart; with a folder of SmolLM2-135M, smollm2-cpu too, and with GSM8K gsm8k-cpu. Each in an empty folder, so
+that no earlier run corrects the plan. A table goes to stderr, one JSON object to stdout.
 """
 
 import json
@@ -15,13 +16,13 @@ from typing import Any
 
 from sides import head, in_time, run, say
 
-STEPS = 20
+STEPS = {"quickstart": 20, "smollm2-cpu": 20, "gsm8k-cpu": 6}
 GIB = 1024**3
 
 
 def foretold_and_measured(recipe: str, *flags: str) -> dict[str, Any]:
     """One recipe planned, then run for a few steps without an evaluation."""
-    shared = [recipe, *flags, "--set", "eval.benchmarks=[]", "--max-steps", str(STEPS)]
+    shared = [recipe, *flags, "--set", "eval.benchmarks=[]", "--max-steps", str(STEPS[recipe])]
     with tempfile.TemporaryDirectory() as folder:
         plan = json.loads(tina_lite(folder, "plan", *shared, "--json"))
         tina_lite(folder, "run", *shared, "--plain", "--out", "out")
@@ -44,8 +45,12 @@ def tina_lite(folder: str, *arguments: str) -> str:
 
 def main() -> None:
     wanted: dict[str, list[str]] = {"quickstart": []}
-    if len(sys.argv) > 1:
-        wanted["smollm2-cpu"] = ["--model", str(Path(sys.argv[1]).resolve())]
+    paths = [str(Path(argument).resolve()) for argument in sys.argv[1:]]
+    if paths:
+        wanted["smollm2-cpu"] = ["--model", paths[0]]
+    if len(paths) > 1:
+        data = ("--set", f"data.source={paths[1]}", "--set", "data.config=null")
+        wanted["gsm8k-cpu"] = ["--model", paths[0], *data]
     results = {}
     head("recipe", "a step: foretold, s", "measured", "ratio", "peak: foretold, GiB", "measured", "ratio")
     with in_time():

@@ -52,6 +52,12 @@ def middle(story: Story, seen: Seen) -> RunState:
     return seen(story(steps=12))
 
 
+def test_the_planned_pace_stands_beside_the_measured_one_after_three_steps(story: Story, seen: Seen) -> None:
+    for steps, words in ((2, "2.5 s/step ·"), (3, "2.5 s/step, planned 1.9 ·")):
+        state = seen(story(steps=steps, planned_step_s=1.94))
+        assert words in "\n".join(shown(render(state, 80, 24, 20.0), 80, 24))
+
+
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (140, 40), (200, 50)])
 def test_everything_that_matters_stands_on_the_screen(middle: RunState, width: int, height: int) -> None:
     text = "\n".join(shown(render(middle, width, height, 49.5), width, height))

@@ -180,3 +180,21 @@ def test_the_price(
     assert finding.level == level
     assert said in finding.text
     assert ("prices.csv" in finding.mend) == (card == "Voodoo 2"), "a list by card helps only where there is one"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "level", "said"),
+    [(True, "ok", "1/2 is 0.5"), (False, "fault", "False"), (None, "fault", "no answer in time")],
+)
+def test_the_judge_must_find_two_forms_of_a_number_equal(verdict: object, level: str, said: str) -> None:
+    finding = checks.check_judge(lambda: verdict)
+    assert finding.level == level
+    assert said in finding.text
+
+
+def test_a_judge_that_cannot_be_started_is_a_fault() -> None:
+    def broken() -> object:
+        raise OSError("no more processes")
+
+    finding = checks.check_judge(broken)
+    assert (finding.level, "no more processes" in finding.text) == ("fault", True)

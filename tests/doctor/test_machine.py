@@ -77,11 +77,15 @@ def test_every_check_is_made_on_this_machine(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(machine, "hub_answers", lambda _: True)
     names = [finding.what for finding in examine()]
     assert names == [
-        "packages", "card", "bf16", "bitsandbytes", "unsloth", "engine", "memory", "run folder", "model cache",
-        "hub", "price",
+        "packages", "card", "bf16", "bitsandbytes", "math-verify", "unsloth", "engine", "memory", "run folder",
+        "model cache", "hub", "price",
     ]  # fmt: skip
 
 
 def test_without_the_packages_nothing_else_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "wishes_of", lambda _: ["no-such-package"])
     assert [finding.what for finding in examine()] == ["packages"]
+
+
+def test_the_judge_of_this_machine_judges() -> None:
+    assert machine.judge_a_little() is True

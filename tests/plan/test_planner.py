@@ -184,3 +184,44 @@ def test_the_record_is_json_and_lines_fit_a_narrow_terminal(plan_with):
             sum(record["seconds"][p] for p in ("rollout", "reward", "update"))
         )
         assert all(len(line) <= 80 for line in plan_lines(plan))
+
+
+def test_the_span_lies_around_what_is_likely_and_gets_narrower_once_a_run_is_known(measured, card_of, plan_with):
+    guessed = plan_with(stop={"max_steps": 10})
+    known = make_plan(read_shape(QWEN), measured.recipe, card_of(80), rate=RATE, max_steps=10, measured=measured)
+    widths = []
+    for plan in (guessed, known):
+        well, ill = plan.span
+        assert well.step.total < plan.step.total < ill.step.total
+        assert (well.steps, ill.steps) == (10, 10)
+        assert well.usd < plan.usd < ill.usd
+        widths.append(ill.step.total / well.step.total)
+    assert widths[0] > 2 > 1.3 > widths[1]
+
+
+def test_a_budget_buys_more_steps_where_they_turn_out_shorter(plan_with):
+    plan = plan_with(budget={"max_usd": 0.05}, stop={"max_steps": 10_000})
+    well, ill = plan.span
+    assert well.steps > plan.steps > ill.steps
+    assert max(well.usd, plan.usd, ill.usd) <= 0.05
+
+
+def test_electricity_is_the_boards_power_over_the_hours(recipe_with, card_of):
+    recipe = recipe_with(model={"id": QWEN}, stop={"max_steps": 10})
+    plan = make_plan(read_shape(QWEN), recipe, card_of(80, watts=300.0), rate=RATE)
+    assert plan.kwh == pytest.approx(0.3 * plan.hours)
+    assert any(line.split()[:1] == ["electricity"] for line in plan_lines(plan))
+    assert plan_record(plan)["kwh"] == plan.kwh
+    assert make_plan(read_shape(QWEN), recipe, card_of(80), rate=RATE).kwh is None
+
+
+def test_the_share_of_an_epoch_is_prompts_over_problems(recipe_with, card_of):
+    recipe = recipe_with(model={"id": QWEN}, stop={"max_steps": 10}, rollout={"prompts_per_step": 6})
+    plan = make_plan(read_shape(QWEN), recipe, card_of(80), problems=240)
+    assert plan.epochs == 0.25
+    assert any("60 prompts, 0.25 of an epoch" in line for line in plan_lines(plan))
+
+
+def test_no_line_of_a_plan_is_wider_than_a_terminal(plan_with):
+    for plan in (plan_with(stop={"max_steps": 10}), plan_with(stop={"max_steps": 123_456}, vram_gib=8.0)):
+        assert all(len(line) <= 80 for line in plan_lines(plan))

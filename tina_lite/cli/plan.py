@@ -14,7 +14,12 @@ from tina_lite.cli.options import NUMBER, recipe_options
 @click.option("--gpu", metavar="NAME", help="Plan for this card instead of this machine.")
 @click.option("--vram", type=NUMBER, metavar="GIB", help="Plan for a card of so much memory.")
 @click.option(
-    "--run", "folder", type=click.Path(path_type=Path), metavar="DIR", help="A run that corrects the forecast."
+    "--run",
+    "--like",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A run that corrects the forecast.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def plan(

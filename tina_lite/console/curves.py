@@ -14,6 +14,8 @@ from tina_lite.health import HEALTHY
 from tina_lite.runs.events import Evaluated
 
 VALUES_CELLS = 20
+STEPS_KNOWN = 3
+"""Before their pace is set beside the planned one."""
 WARN = "yellow"
 
 
@@ -127,10 +129,16 @@ def speed_line(state: RunState) -> Text:
     speed, memory, pace = state.latest("tokens_per_second"), state.latest("peak_bytes"), state.pace()
     parts = [
         f"{speed:,.0f} tok/s" if speed is not None else "",
-        f"{pace:.1f} s/step" if pace is not None else "",
+        f"{pace:.1f} s/step{_planned(state)}" if pace is not None else "",
         f"{memory / 2**30:.2f} GiB peak" if memory is not None else "",
     ]
     return labelled("speed", Text(" · ".join(part for part in parts if part) or "-"))
+
+
+def _planned(state: RunState) -> str:
+    """Beside a pace that is known."""
+    planned = state.started.planned_step_s if state.started else None
+    return f", planned {planned:.1f}" if planned is not None and len(state.marks_s) > STEPS_KNOWN else ""
 
 
 def eval_line(state: RunState, benchmark: str, named: bool) -> Text:

@@ -15,6 +15,7 @@ from tina_lite.doctor.checks import (
     check_card,
     check_engine,
     check_hub,
+    check_judge,
     check_memory,
     check_model_cache,
     check_packages,
@@ -40,6 +41,7 @@ def examine() -> Iterator[Finding]:
     yield check_card(card, torch)
     yield check_bf16(torch)
     yield check_bitsandbytes(lambda: machine.quantize_a_little("cuda" if torch.capability else "cpu"))
+    yield check_judge(machine.judge_a_little)
     yield check_unsloth(machine.wishes_of("unsloth"), machine.version_of)
     yield check_engine(find_facts())
     yield check_memory(machine.free_memory())

@@ -21,7 +21,7 @@ PAPER_RUN_GIB = 1.5
 """Three checkpoints (a new one is there before the oldest goes) of 37 million values: a master and two moments each."""
 PAPER_BASE_GIB = 4.0
 """The paper's base is a download of 3.6 GB."""
-HUB_LIMIT_S = 4.0
+HUB_LIMIT_S = 2.0
 UNSLOTH = "pip install --no-deps unsloth==2026.10.9 unsloth_zoo==2026.10.9"
 """The pair that was tried beside the pinned set; with its dependencies pip would move torch and transformers."""
 OUR_STACK = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "accelerate")
@@ -110,6 +110,19 @@ def check_bitsandbytes(quantize: Callable[[], None]) -> Finding:
     else:
         return Finding("bitsandbytes", "ok", "quantises to NF4 and back")
     return Finding("bitsandbytes", "fault", one_line(reason), f"{mend} (or: --set model.quantization=none)")
+
+
+def check_judge(verdict: Callable[[], object]) -> Finding:
+    """The worker that asks math-verify, by a pair of answers that are equal: None where it has no answer in time."""
+    try:
+        found = verdict()
+    except Exception as error:  # a process that cannot be started, a pipe that breaks
+        found = one_line(str(error))
+    if found is True:
+        return Finding("math-verify", "ok", "its worker starts, and 1/2 is 0.5")
+    mend = "pip install --force-reinstall math-verify (or rewards without accuracy)"
+    what = "no answer in time" if found is None else found
+    return Finding("math-verify", "fault", f"its worker does not judge: {what}", mend)
 
 
 def check_unsloth(requirements: Sequence[str] | None, version_of: Callable[[str], str | None]) -> Finding:

@@ -64,6 +64,17 @@ def quantize_a_little(device: str) -> None:
         raise ArithmeticError("what was quantised comes back as other numbers")
 
 
+def judge_a_little() -> object:
+    """The verdict on two forms of one number; None where there was none in time."""
+    from tina_lite.rewards.judges import math_verify
+    from tina_lite.rewards.workers import LOST
+
+    judge = math_verify()
+    (verdict,) = judge.ask([{"gold": r"\frac{1}{2}", "answer": "0.5", "boxed": False}])
+    judge.pool.close()
+    return None if verdict is LOST else verdict
+
+
 def free_memory() -> int:
     return available_bytes()
 

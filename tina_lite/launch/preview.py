@@ -4,9 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from tina_lite.budget import format_price
+from tina_lite.device import usable_card
 from tina_lite.errors import BadInput
 from tina_lite.launch.prepare import RUNS, Prepared, engine_of, hourly_rate, prepare
 from tina_lite.plan import Measured, Plan, find_device, make_plan, newest_measured, plan_lines, read_shape
+from tina_lite.plan.cpu import known_cpu_speed
 from tina_lite.plan.model_config import shipped_models
 from tina_lite.policy.engine import Engine
 from tina_lite.problems.from_recipe import prompts_of
@@ -71,8 +73,19 @@ def plan_run(
     hourly = hourly_rate(recipe, rate, device.priced_as, refuse_unknown=False)
     known = hourly if hourly.source != "unknown" else None
     smaller = {name: read_shape(name) for name in shipped_models()}
-    plan = make_plan(shape, recipe, device, rate=known, measured=measured, smaller=smaller)
+    rows = _rows_of(recipe)
+    plan = make_plan(shape, recipe, device, rate=known, measured=measured, smaller=smaller, problems=rows)
     return plan if gpu is not None or vram_gib is not None else _with_engine(plan, engine_of(recipe))
+
+
+def _rows_of(recipe: Recipe) -> int | None:
+    """Problems at most, where a look tells: lines of a file, not what is usable of them."""
+    path = recipe.folder / recipe.data.source
+    if path.suffix != ".jsonl" or not path.is_file():
+        return recipe.data.limit
+    with path.open("rb") as file:
+        rows = sum(1 for line in file if line.strip())
+    return min(rows, recipe.data.limit or rows) or None
 
 
 def _with_engine(plan: Plan, engine: Engine) -> Plan:
@@ -81,6 +94,19 @@ def _with_engine(plan: Plan, engine: Engine) -> Plan:
     if engine.name == "unsloth":
         note += "; its memory and speed are not modelled, and the figures are those of the portable engine"
     return replace(plan, assumptions=(note, *plan.assumptions))
+
+
+def planned_step_s(prepared: Prepared) -> float | None:
+    """Seconds of a step as planned; None where there is no plan, or a CPU that nobody has measured yet."""
+    recipe = prepared.recipe
+    try:
+        shape = read_shape(recipe.model.id)
+        if usable_card() is None and known_cpu_speed(shape.hidden, shape.intermediate) is None:
+            return None
+        device = find_device(shape, recipe.model.compute_dtype)
+    except BadInput:
+        return None
+    return make_plan(shape, recipe, device, measured=newest_measured(RUNS, recipe.name)).step.total
 
 
 def _foretold(prepared: Prepared) -> list[str]:
@@ -93,5 +119,6 @@ def _foretold(prepared: Prepared) -> list[str]:
         return [f"no plan: {error}"]
     measured = newest_measured(RUNS, recipe.name)
     steps = prepared.max_steps or None
-    plan = make_plan(shape, recipe, device, rate=prepared.rate, max_steps=steps, measured=measured)
+    problems = len(prepared.train) or None
+    plan = make_plan(shape, recipe, device, rate=prepared.rate, max_steps=steps, measured=measured, problems=problems)
     return plan_lines(_with_engine(plan, prepared.engine))

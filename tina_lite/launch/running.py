@@ -18,7 +18,7 @@ from tina_lite.budget.hard_stop import HardStop
 from tina_lite.errors import BadInput, Interrupted, NoRoom, TinaError, one_line
 from tina_lite.launch.close import close, spare_s
 from tina_lite.launch.prepare import RUNS, Prepared, prepare
-from tina_lite.launch.preview import FREE
+from tina_lite.launch.preview import FREE, planned_step_s
 from tina_lite.launch.resuming import finished
 from tina_lite.memory import is_out_of_memory
 from tina_lite.policy.engine import enter
@@ -283,6 +283,7 @@ class _Run:
                 max_steps=p.max_steps,
                 resumed_from_step=from_step,
                 unit_s=p.rate.unit_s,
+                planned_step_s=planned_step_s(p),
             )
         )
         emit(Notice("info", f"engine {p.engine}"))

@@ -16,6 +16,8 @@ class Card:
     tflops: float
     """Dense products in 16 bits with 32-bit accumulation."""
     bandwidth_gb_s: float
+    watts: float
+    """Of the board at the most."""
     source: str
 
 
@@ -25,7 +27,14 @@ def cards() -> tuple[Card, ...]:
     text = (Path(__file__).parent / "gpu_speed.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
     return tuple(
-        Card(row["gpu"], float(row["vram_gib"]), float(row["tflops"]), float(row["bandwidth_gb_s"]), row["source"])
+        Card(
+            name=row["gpu"],
+            vram_gib=float(row["vram_gib"]),
+            tflops=float(row["tflops"]),
+            bandwidth_gb_s=float(row["bandwidth_gb_s"]),
+            watts=float(row["watts"]),
+            source=row["source"],
+        )
         for row in rows
     )
 

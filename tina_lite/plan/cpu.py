@@ -48,16 +48,25 @@ def cpu_speed(hidden: int, intermediate: int) -> CpuSpeed:
 
     Where it cannot be measured, a slow machine is assumed.
     """
-    key = f"{_cpu_name()}, {os.environ.get('OMP_NUM_THREADS') or os.cpu_count()} threads, torch {_torch_version()}, "
-    key += f"{hidden} x {intermediate}"
-    kept = _read_kept()
-    if key in kept and 0 <= time.time() - kept[key].pop("at") < KEPT_S:
-        return CpuSpeed(**kept[key])
+    known = known_cpu_speed(hidden, intermediate)
+    if known is not None:
+        return known
     measured = _probe(hidden, intermediate)
     if measured is None:
         return ASSUMED
-    _keep({**_read_kept(), key: {"at": time.time(), **measured}})
+    _keep({**_read_kept(), _key(hidden, intermediate): {"at": time.time(), **measured}})
     return CpuSpeed(**measured)
+
+
+def known_cpu_speed(hidden: int, intermediate: int) -> CpuSpeed | None:
+    """As measured within a day at these shapes; None where it would have to be measured."""
+    kept = _read_kept().get(_key(hidden, intermediate))
+    return CpuSpeed(**kept) if kept is not None and 0 <= time.time() - kept.pop("at") < KEPT_S else None
+
+
+def _key(hidden: int, intermediate: int) -> str:
+    key = f"{_cpu_name()}, {os.environ.get('OMP_NUM_THREADS') or os.cpu_count()} threads, torch {_torch_version()}, "
+    return key + f"{hidden} x {intermediate}"
 
 
 def cache_file() -> Path:

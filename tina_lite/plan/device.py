@@ -49,6 +49,8 @@ class Device:
     """Seconds of one small operation, such as decoding is made of."""
     priced_as: str | None = None
     """The card whose price is asked; None for a CPU."""
+    watts: float | None = None
+    """What it draws at the most; None where that is not known."""
     assumptions: tuple[str, ...] = ()
 
     @property
@@ -127,6 +129,7 @@ def on_card(card: Card, compute_dtype: str, vram_gib: float | None = None) -> De
         bandwidth=BANDWIDTH_SHARE * card.bandwidth_gb_s * 1e9,
         call_s=CARD_CALL_S,
         priced_as=card.name,
+        watts=card.watts,
         assumptions=(
             f"{FLOPS_SHARE:.0%} of {card.tflops:g} TFLOP/s and {BANDWIDTH_SHARE:.0%} of {card.bandwidth_gb_s:g} GB/s "
             f"({card.source}); not measured on this card",
@@ -152,9 +155,7 @@ def on_cpu(speed: CpuSpeed, compute_dtype: str, memory: int) -> Device:
     )
 
 
-def room_on(device: Device, shape: ModelShape, quantization: str) -> Room:
+def room_on(device: Device) -> Room:
     """For a run that is not begun yet."""
-    if device.card:
-        return Room(device.memory, card=True, itemsize=device.itemsize, runtime=CARD_RUNTIME)
-    mapped = 2 * shape.linear_weights if quantization == "nf4" else 0  # its pages were read, and count as resident
-    return Room(device.memory, card=False, itemsize=device.itemsize, runtime=CPU_RUNTIME + mapped)
+    runtime = CARD_RUNTIME if device.card else CPU_RUNTIME
+    return Room(device.memory, card=device.card, itemsize=device.itemsize, runtime=runtime)

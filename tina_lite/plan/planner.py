@@ -1,8 +1,9 @@
 """(shape, recipe, device, rate) to a plan: pure, so that it can be asked what another card or setting would change."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor
+from typing import Any
 
 from tina_lite.budget import Rate
 from tina_lite.plan.cards import card_named
@@ -22,6 +23,12 @@ LOAD_BYTES_S = {True: 3e8, False: 8e7}
 """Read and quantised a second, on a card (an assumption) and on a CPU (measured)."""
 CLOSE_S = 1.0
 """Checkpoint, adapter, summary."""
+COMPLETION_SPAN = (0.35, 1.0)
+"""Completions on average, of the longest allowed."""
+SPEED_SPAN = {True: (0.7, 1.6), False: (0.8, 1.6)}
+"""Seconds over foretold ones, on a card (an assumption) and on a CPU (1.05 and 1.53 were measured)."""
+MEASURED_SPAN = (0.9, 1.15)
+"""The same where a run of this model on this device corrects them: later steps are longer or shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,8 @@ class Plan:
     model: str
     shape: ModelShape
     quantization: str
+    prompts: int
+    """In a step."""
     device: Device
     memory: MemoryLayout
     change: Mapping[str, Value] | None
@@ -44,7 +53,11 @@ class Plan:
     ended_by: str
     rate: Rate | None
     """None where no price is known."""
+    problems: int | None
+    """That the data hold; None where they were not counted."""
     assumptions: tuple[str, ...]
+    span: "tuple[Plan, Plan] | None" = None
+    """The same with all that is assumed turning out well, and ill."""
 
     @property
     def fits(self) -> bool:
@@ -64,6 +77,17 @@ class Plan:
     def usd(self) -> float | None:
         return None if self.hours is None or self.rate is None else self.hours * self.rate.usd_per_hour
 
+    @property
+    def kwh(self) -> float | None:
+        """Electricity of the card, at its board power."""
+        watts = self.device.watts
+        return None if self.hours is None or watts is None else self.hours * watts / 1000
+
+    @property
+    def epochs(self) -> float | None:
+        """How often each problem is asked."""
+        return self.steps * self.prompts / self.problems if self.steps and self.problems else None
+
 
 def make_plan(
     shape: ModelShape,
@@ -75,6 +99,7 @@ def make_plan(
     measured: Measured | None = None,
     lengths: Mapping[str, float] | None = None,
     smaller: Mapping[str, ModelShape] | None = None,
+    problems: int | None = None,
 ) -> Plan:
     """Plan a run of this recipe.
 
@@ -87,40 +112,67 @@ def make_plan(
         measured: a run that corrects lengths and seconds, where it is of this model on this device.
         lengths: prompt_share and completion_share where they are known though `measured` is not of this device.
         smaller: models by id, one of which may be named where no setting makes the recipe fit.
+        problems: that the data hold, where that is known.
     """
     used = measured if measured and not _objection(measured, recipe, device) else None
     work = Work.of(recipe, used.lengths if used else lengths)
     memory = _layout(shape, recipe, device)
-    lora = recipe.lora
-    adapter = shape.lora_parameters(lora.r, lora.target_modules)
-    step = step_time(shape, work, device, memory, r=lora.r, target_modules=lora.target_modules)
-    eval_rows = work.demand.eval_rows
-    evaluation_s = rollout_s(shape, work, device, memory, adapter, eval_rows) if eval_rows else 0.0
     ratio = _ratio(used, shape, device) if used else 1.0
-    step = StepTime(step.rollout * ratio, step.reward * ratio, step.update * ratio)
+    step, evaluation_s = _seconds(shape, recipe, device, memory, work, ratio)
     load_s = START_S + 2 * shape.parameters / LOAD_BYTES_S[device.card]
     planned = max_steps or recipe.stop.max_steps
-    steps, ended_by = _steps(recipe, rate, planned, step.total, load_s + work.evaluations * evaluation_s + CLOSE_S)
-    evaluations = work.evaluations + ((steps or 0) // work.eval_every if work.eval_every else 0)
-    return Plan(
+
+    def course(step: StepTime, evaluation_s: float) -> dict[str, Any]:
+        """What follows from the seconds of a step and of an evaluation."""
+        other_s = load_s + work.evaluations * evaluation_s + CLOSE_S
+        steps, ended_by = _steps(recipe, rate, planned, step.total, other_s)
+        evaluations = work.evaluations + ((steps or 0) // work.eval_every if work.eval_every else 0)
+        return {"step": step, "eval_s": evaluations * evaluation_s, "steps": steps, "ended_by": ended_by}
+
+    plan = Plan(
         model=recipe.model.id,
         shape=shape,
         quantization=recipe.model.quantization,
+        prompts=recipe.rollout.prompts_per_step,
         device=device,
         memory=memory,
         change=None if memory.fits else _change(shape, recipe, device, smaller or {}),
-        step=step,
         load_s=load_s,
-        eval_s=evaluations * evaluation_s * ratio,
-        steps=steps,
-        ended_by=ended_by,
         rate=rate,
+        problems=problems,
         assumptions=tuple(_assumptions(shape, recipe, device, work, measured, ratio)),
+        **course(step, evaluation_s),
     )
+    well, ill = (
+        replace(plan, **course(*_seconds(shape, recipe, device, memory, other, ratio * factor)))
+        for other, factor in _around(work, device, known=used is not None, lengths=lengths)
+    )
+    return replace(plan, span=(well, ill))
+
+
+def _seconds(
+    shape: ModelShape, recipe: Recipe, device: Device, memory: MemoryLayout, work: Work, ratio: float
+) -> tuple[StepTime, float]:
+    """Of a step by phase, and of an evaluation."""
+    lora, rows = recipe.lora, work.demand.eval_rows
+    step = step_time(shape, work, device, memory, r=lora.r, target_modules=lora.target_modules)
+    adapter = shape.lora_parameters(lora.r, lora.target_modules)
+    evaluation_s = rollout_s(shape, work, device, memory, adapter, rows) if rows else 0.0
+    return StepTime(step.rollout * ratio, step.reward * ratio, step.update * ratio), evaluation_s * ratio
+
+
+def _around(
+    work: Work, device: Device, *, known: bool, lengths: Mapping[str, float] | None
+) -> Iterator[tuple[Work, float]]:
+    """Work and a factor of time as they may turn out at best and at worst."""
+    factors = MEASURED_SPAN if known else SPEED_SPAN[device.card]
+    shares = COMPLETION_SPAN if lengths is None and not known else (work.completion_share,) * 2
+    for share, factor in zip(shares, factors, strict=True):
+        yield replace(work, completion_share=share), factor
 
 
 def _layout(shape: ModelShape, recipe: Recipe, device: Device) -> MemoryLayout:
-    return layout_of(shape, Demand.of(recipe), room_on(device, shape, recipe.model.quantization))
+    return layout_of(shape, Demand.of(recipe), room_on(device))
 
 
 def _change(
@@ -190,6 +242,11 @@ def _assumptions(
             "the longest completions"
         )
         yield "every group teaches; each without variance makes its step shorter"
+        low, high = SPEED_SPAN[device.card]
+        yield (
+            f"from best to worst: completions of {COMPLETION_SPAN[0]:.0%} to {COMPLETION_SPAN[1]:.0%} of the longest, "
+            f"and {low:g} to {high:g} times the seconds"
+        )
     if recipe.rollout.resample_zero_variance:
         yield "resampled groups are not counted; each round may take another rollout"
     if not device.card:

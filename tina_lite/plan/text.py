@@ -1,6 +1,6 @@
 """A plan for people, as lines of at most 80 columns, and for programs, as one record."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from textwrap import wrap
 from typing import Any
 
@@ -10,6 +10,8 @@ from tina_lite.plan.planner import CLOSE_S, Plan
 from tina_lite.policy.memory import MemoryLayout
 
 WIDTH = 80
+ALIKE = 1.05
+"""Ends of a span that are nearer to each other are not told apart."""
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -59,7 +61,20 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         "usd_per_hour": plan.rate.usd_per_hour if plan.rate else None,
         "rate_source": plan.rate.source if plan.rate else None,
         "usd": plan.usd,
+        "kwh": plan.kwh,
+        "epochs": plan.epochs,
+        "span": {name: [getattr(one, name) for one in plan.span or ()] for name in ("steps", "hours", "usd", "kwh")}
+        | {"seconds_per_step": [one.step.total for one in plan.span or ()]},
         "assumptions": list(plan.assumptions),
+    }
+
+
+def _span_record(plan: Plan) -> dict[str, list[float | None]]:
+    """What may come out where all that is assumed turns out well, and ill."""
+    ends = plan.span or ()
+    seconds: list[float | None] = [one.step.total for one in ends]
+    return {"seconds_per_step": seconds} | {
+        name: [getattr(one, name) for one in ends] for name in ("steps", "hours", "usd", "kwh")
     }
 
 
@@ -69,7 +84,7 @@ def _memory_lines(plan: Plan) -> Iterator[str]:
     copy = copies if memory.resident else "none: each weight is dequantised at each use"
     again = {"kept": "", "recomputed": ", layers computed twice", "offloaded": ", twice, off the card between"}
     notes = {
-        "runtime": "CUDA and libraries" if plan.device.card else "interpreter, libraries, kernels, model file",
+        "runtime": "CUDA and libraries" if plan.device.card else "interpreter, libraries, kernels",
         "base": f"projections in 4 bits, the rest in {dtype}" if plan.quantization == "nf4" else dtype,
         "sampling_copy": copy,
         "adapters": "bfloat16, gradients in float32",
@@ -94,18 +109,43 @@ def _memory_lines(plan: Plan) -> Iterator[str]:
 def _time_lines(plan: Plan) -> Iterator[str]:
     step = plan.step
     phases = f"rollout {_s(step.rollout)}, reward {_s(step.reward)}, update {_s(step.update)}"
-    yield _row("a step", f"{_s(step.total)} s", phases)
+    yield from _rows("a step", f"{_s(step.total)} s", _span(plan, lambda one: one.step.total, _seconds), phases)
     if plan.steps is None or plan.seconds is None:
         yield _row("steps", "?", "as the data give: set stop.max_steps or a budget")
     else:
-        yield _row("steps", f"{plan.steps:,}", f"ended by {plan.ended_by}")
+        asked = f"{plan.steps * plan.prompts:,} prompts"
+        epochs = f"{plan.epochs:.2g} of an epoch" if plan.epochs is not None else ""
+        steps = _span(plan, lambda one: one.steps, lambda steps: f"{steps:,.0f}")
+        yield from _rows("steps", f"{plan.steps:,}", steps, f"ended by {plan.ended_by}", asked, epochs)
         around = f"with loading {_s(plan.load_s)} s" + (f", evaluation {_s(plan.eval_s)} s" if plan.eval_s else "")
-        yield _row("the run", _duration(plan.seconds), around)
+        yield from _rows("the run", _duration(plan.seconds), _span(plan, lambda one: one.seconds, _duration), around)
     if plan.rate is None:
         yield _row("cost", "?", "no price is known; say --rate DOLLARS_PER_HOUR")
     else:
         cost = "?" if plan.usd is None else format_usd(plan.usd)
-        yield _row("cost", cost, f"at {format_price(plan.rate.usd_per_hour)}/h ({plan.rate.source})")
+        price = f"at {format_price(plan.rate.usd_per_hour)}/h ({plan.rate.source})"
+        yield from _rows("cost", cost, _span(plan, lambda one: one.usd, format_usd), price)
+    if plan.kwh is not None:
+        kwh = _span(plan, lambda one: one.kwh, lambda kwh: f"{_s(kwh)} kWh")
+        yield from _rows("electricity", f"{_s(plan.kwh)} kWh", kwh, f"at the board's {plan.device.watts:g} W")
+
+
+def _span(plan: Plan, value: Callable[[Plan], float | None], say: Callable[[float], str]) -> str:
+    """Such as "214 s to 1,006 s"; empty where assumptions make no difference."""
+    low, high = sorted(value(one) or 0.0 for one in plan.span or (plan, plan))
+    return f"{say(low)} to {say(high)}" if high > ALIKE * low else ""
+
+
+def _rows(name: str, value: str, *notes: str) -> Iterator[str]:
+    """One row, and below it those notes that it has no room for."""
+    line = _row(name, value, "")
+    for note in filter(None, notes):
+        longer = f"{line}{', ' if line.strip() and not line.endswith('   ') else ''}{note}"
+        if len(longer) > WIDTH:
+            yield line
+            longer = _row("", "", note)
+        line = longer
+    yield line
 
 
 def _row(name: str, value: str, note: str) -> str:
@@ -123,6 +163,10 @@ def _s(seconds: float) -> str:
     ('0.012', '0.74', '21', '912')
     """
     return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{_s(seconds)} s"
 
 
 def _duration(seconds: float) -> str:

@@ -36,6 +36,8 @@ class RunStarted:
     """0 for a fresh run."""
     unit_s: float = 0.0
     """The session is billed in whole units of so many seconds; 0: for what it used."""
+    planned_step_s: float | None = None
+    """Seconds of a step as `tina_lite.plan` foretold them."""
 
 
 @dataclass(frozen=True, slots=True)
