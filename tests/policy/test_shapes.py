@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sections import rollout_section
+from sections import logprobs_and_gradients, rollout_section
 
 from tina_lite.policy import TokenBatch, decoder, logprobs, portable
 from tina_lite.policy.forward import Layout
@@ -44,16 +44,6 @@ def test_batches_of_many_sizes_come_in_few_shapes() -> None:
     assert len(shapes) <= 200 * 1.5 / SMALLEST_STEP + 1
 
 
-def learnt(policy) -> list[torch.Tensor]:
-    """Log-probs and entropies, and the gradient of every adapter tensor."""
-    with policy.training():
-        values, entropies = policy.logprobs(BATCH, 0.7)
-        (values * torch.arange(1.0, 1 + values.numel()).view(values.shape)).sum().backward()
-    gradients = [parameter.grad.clone() for parameter in policy.trainable().values()]
-    policy.model.zero_grad(set_to_none=True)
-    return [values.detach(), entropies, *gradients]
-
-
 @pytest.mark.slow
 def test_idle_tokens_change_neither_what_is_learnt_nor_what_is_drawn(make_policy, make_prompts, monkeypatch) -> None:
     policy = make_policy(spread=0.05, fp32=True)
@@ -63,12 +53,15 @@ def test_idle_tokens_change_neither_what_is_learnt_nor_what_is_drawn(make_policy
         sampler = Sampler(policy, rollout_section(1.0, 20), seed=1, kv_tokens=300)
         return [[c.ids for c in group.completions] for group in sampler.rollout(prompts, 4, 1).groups]
 
-    plain, plain_drawn = learnt(policy), drawn()
+    plain, plain_drawn = logprobs_and_gradients(policy, BATCH), drawn()
     asked = []
     for module in (portable, decoder, logprobs):
         monkeypatch.setattr(module, "compiles_shapes", lambda *_: asked.append(1) or True)
-    rounded_up, rounded_drawn = learnt(policy), drawn()
+    rounded_up, rounded_drawn = logprobs_and_gradients(policy, BATCH), drawn()
     assert len(asked) >= 3
     assert rounded_drawn == plain_drawn
-    for ours, theirs in zip(rounded_up, plain, strict=True):
+    found, wanted = ({"logprobs": p, "entropies": e, **gradients} for p, e, gradients in (rounded_up, plain))
+    assert found.keys() == wanted.keys()
+    for name, theirs in wanted.items():
+        ours = found[name]
         assert (ours - theirs).norm() <= 1e-4 * theirs.norm() + 1e-6

@@ -22,8 +22,6 @@ PAPER_RUN_GIB = 1.5
 PAPER_BASE_GIB = 4.0
 """The paper's base is a download of 3.6 GB."""
 HUB_LIMIT_S = 2.0
-UNSLOTH = "pip install --no-deps unsloth==2026.10.9 unsloth_zoo==2026.10.9"
-"""The pair that was tried beside the pinned set; with its dependencies pip would move torch and transformers."""
 OUR_STACK = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "accelerate")
 
 

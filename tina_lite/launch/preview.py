@@ -80,7 +80,7 @@ def plan_run(
 
 def _rows_of(recipe: Recipe) -> int | None:
     """Problems at most, where a look tells: lines of a file, not what is usable of them."""
-    path = recipe.folder / recipe.data.source
+    path = Path(recipe.data.source)
     if path.suffix != ".jsonl" or not path.is_file():
         return recipe.data.limit
     with path.open("rb") as file:
@@ -103,22 +103,29 @@ def planned_step_s(prepared: Prepared) -> float | None:
         shape = read_shape(recipe.model.id)
         if usable_card() is None and known_cpu_speed(shape.hidden, shape.intermediate) is None:
             return None
-        device = find_device(shape, recipe.model.compute_dtype)
+        return _plan_of(prepared).step.total
     except BadInput:
         return None
-    return make_plan(shape, recipe, device, measured=newest_measured(RUNS, recipe.name)).step.total
 
 
 def _foretold(prepared: Prepared) -> list[str]:
     """The plan of a run that was checked; a run may be of a model that cannot be planned."""
-    recipe = prepared.recipe
     try:
-        shape = read_shape(recipe.model.id)
-        device = find_device(shape, recipe.model.compute_dtype)
+        return plan_lines(_with_engine(_plan_of(prepared), prepared.engine))
     except BadInput as error:
         return [f"no plan: {error}"]
-    measured = newest_measured(RUNS, recipe.name)
-    steps = prepared.max_steps or None
-    problems = len(prepared.train) or None
-    plan = make_plan(shape, recipe, device, rate=prepared.rate, max_steps=steps, measured=measured, problems=problems)
-    return plan_lines(_with_engine(plan, prepared.engine))
+
+
+def _plan_of(prepared: Prepared) -> Plan:
+    """Of a run that was checked, on this machine. BadInput where there is none for its model."""
+    recipe = prepared.recipe
+    shape = read_shape(recipe.model.id)
+    return make_plan(
+        shape,
+        recipe,
+        find_device(shape, recipe.model.compute_dtype),
+        rate=prepared.rate,
+        max_steps=prepared.max_steps or None,
+        measured=newest_measured(RUNS, recipe.name),
+        problems=len(prepared.train) or None,
+    )

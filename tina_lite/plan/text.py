@@ -63,8 +63,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         "usd": plan.usd,
         "kwh": plan.kwh,
         "epochs": plan.epochs,
-        "span": {name: [getattr(one, name) for one in plan.span or ()] for name in ("steps", "hours", "usd", "kwh")}
-        | {"seconds_per_step": [one.step.total for one in plan.span or ()]},
+        "span": _span_record(plan),
         "assumptions": list(plan.assumptions),
     }
 
@@ -140,7 +139,7 @@ def _rows(name: str, value: str, *notes: str) -> Iterator[str]:
     """One row, and below it those notes that it has no room for."""
     line = _row(name, value, "")
     for note in filter(None, notes):
-        longer = f"{line}{', ' if line.strip() and not line.endswith('   ') else ''}{note}"
+        longer = f"{line}{'' if line.endswith('   ') else ', '}{note}"
         if len(longer) > WIDTH:
             yield line
             longer = _row("", "", note)

@@ -22,5 +22,5 @@ def rounded(size: int) -> int:
     >>> [rounded(size) for size in (1, 16, 17, 512, 513, 1023, 1025)]
     [16, 16, 32, 512, 544, 1024, 1088]
     """
-    step = max(SMALLEST_STEP, 2 ** ((size - 1).bit_length() - 1) // SIZES) if size > 1 else SMALLEST_STEP
+    step = max(SMALLEST_STEP, (1 << size.bit_length()) // (2 * SIZES))
     return -(-size // step) * step
