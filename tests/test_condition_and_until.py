@@ -28,7 +28,29 @@ def test_a_condition_holds(text, metrics, holds):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "reward", "reward=0.9", "reward>=high", "reward>=1.2.3", "0.9>=reward", "a>1 b<2"]
+    ("text", "steps"),
+    [("reward>=0.9", None), ("reward >= 0.9 for 5", 5), ("reward>=1e0 for 1 step", 1), ("loss<.5  for 12  steps ", 12)],
+)
+def test_a_condition_says_for_how_long(text, steps):
+    assert Condition.parse(text).steps == steps
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "reward>=0.9 for",
+        "reward>=0.9 for 0",
+        "reward>=0.9for 5",
+        "reward>=0.9 for 5.5",
+        "reward>=0.9 for -1",
+        "",
+        "reward",
+        "reward=0.9",
+        "reward>=high",
+        "reward>=1.2.3",
+        "0.9>=reward",
+        "a>1 b<2",
+    ],
 )
 def test_what_is_no_condition_is_refused(text):
     with pytest.raises(ValueError, match=r"reward>=0\.9"):

@@ -35,9 +35,9 @@ def bill(path: Path, *seconds: float, rate: float = 3600.0) -> Path:
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        (Limits(max_usd=35.0), r"\$30\.00 of max_usd \$35\.00 are spent, .* 9 s .*: --max-usd X --force-recipe"),
+        (Limits(max_usd=35.0), r"\$30\.00 of max_usd \$35\.00 are spent, .* 9 s .*: --max-usd X$"),
         (Limits(max_usd=24.0), r"\$30\.00 of max_usd \$24\.00 are spent"),
-        (Limits(max_hours=31 / 3600), r"0\.01 h of max_hours 0\.00861\S* are used, .*--set stop\.max_hours=X"),
+        (Limits(max_hours=31 / 3600), r"0\.01 h of max_hours 0\.00861\S* are used, .*--max-hours X$"),
     ],
 )
 def test_a_budget_that_does_not_pay_for_going_on_is_one_line(tmp_path, limits, said):
@@ -108,6 +108,32 @@ def test_a_finished_run_costs_nothing_more(quick_recipe, tmp_path):
     assert done.returncode == 0
     assert done.stderr == "out: has ended (max steps); there is nothing left to do\n"
     assert (out / "ledger.jsonl").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_limit_that_is_passed_costs_nothing_and_a_flag_raises_one(quick_recipe, tmp_path):
+    out = tmp_path / "out"
+    tokens = run(Recipe.load(quick_recipe), out=out)["tokens"]
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != ".lock"}
+    used = tokens["prompt"] + tokens["completion"]
+    for flags, said in (
+        (("--max-steps", "2"), "3 of max_steps 2 are used; for more of it: --max-steps N"),
+        (
+            ("--max-steps", "9", "--max-tokens", str(used)),
+            f"{used:,} of max_tokens {used:,} are used; for more of it: --max-tokens N",
+        ),
+    ):
+        done, _ = call("resume", "out", "--plain", *flags, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, f"out: nothing is left to do: {said}\n")
+    done, _ = call("resume", "out", "--plain", "--set", "stop.max_steps=4", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "stop.max_steps 3 -> 4; add --force-recipe" in done.stderr, "of a field, as of an edited file, it is asked"
+    done, _ = call("resume", "out", "--plain", "--max-steps", "4", "--set", "seed=7", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "the recipe has changed: seed 1 -> 7" in done.stderr
+    assert {path: path.read_bytes() for path in before} == before
+    assert call("resume", "out", "--plain", "--max-steps", "4", "--max-usd", "2", cwd=tmp_path)[0].returncode == 0
+    assert json.loads((out / "summary.json").read_text())["steps"] == 4
 
 
 @pytest.mark.slow

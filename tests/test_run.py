@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 
 from tina_lite import Recipe, reward, run
+from tina_lite.cli.stop import stop
 from tina_lite.errors import BadInput, Interrupted, NoRoom
 from tina_lite.runs.events import CheckpointSaved, Notice, StepDone
+from tina_lite.runs.metrics import metric_names
 
 pytestmark = pytest.mark.slow
 
@@ -60,6 +63,8 @@ def test_a_run_leaves_all_that_it_promised(quick_recipe, tmp_path):
     wanted = ("reward rewards/accuracy/mean rewards/format/mean grad_norm loss learning_rate usd frac_reward_zero_std "
               "completions/mean_length num_tokens tokens_per_second peak_bytes usd_at_end")  # fmt: skip
     assert set(wanted.split()) <= lines(out / "metrics.jsonl")[0].keys()
+    known = {"step", *metric_names(["accuracy", "format"])}
+    assert [row.keys() - known for row in metrics(out)] == [set()] * 3
     assert len(lines(out / "samples.jsonl")) == 3 * 4
     ledger = lines(out / "ledger.jsonl")
     assert (ledger[0]["kind"], ledger[-1]["kind"]) == ("start", "end")
@@ -136,6 +141,19 @@ def test_a_signal_saves_and_says_its_code(quick_recipe, tmp_path, number, code):
     seen = []
     run(recipe, out=tmp_path / "out", resume=True, listeners=[seen.append])
     assert seen[0].event.resumed_from_step == 2
+    assert same(adapter(tmp_path / "out"), adapter(tmp_path / "straight"))
+
+
+def test_a_run_that_is_asked_to_stop_ends_after_its_step_and_goes_on_exactly(quick_recipe, tmp_path):
+    def ask(stamped):
+        if isinstance(stamped.event, StepDone) and stamped.event.step == 2:
+            assert CliRunner().invoke(stop, [str(tmp_path / "out")], catch_exceptions=False).exit_code == 0
+
+    recipe = Recipe.load(quick_recipe)
+    summary = run(recipe, out=tmp_path / "out", listeners=[ask])
+    assert (summary["stop_reason"], summary["steps"]) == ("stop_file", 2)
+    assert run(recipe, out=tmp_path / "out", resume=True)["stop_reason"] == "max_steps"
+    run(recipe, out=tmp_path / "straight")
     assert same(adapter(tmp_path / "out"), adapter(tmp_path / "straight"))
 
 

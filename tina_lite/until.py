@@ -24,4 +24,4 @@ def seconds_until(text: str, now: datetime) -> float:
         hours, minutes, seconds = (float(part or 0) for part in parts.groups())
         if total := hours * 3600 + minutes * 60 + seconds:
             return total
-    raise ValueError(f"needs a time of day such as 07:30 or a duration such as 90m, 1h30m or 45s; found {text!r}")
+    raise ValueError("needs a time of day such as 07:30 or a duration such as 90m, 1h30m or 45s")

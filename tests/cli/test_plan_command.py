@@ -1,6 +1,7 @@
 """`tina-lite plan` as people call it: no torch, JSON for programs, one line for what cannot be planned."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,14 @@ def test_the_newest_run_of_that_name_corrects_it(plan, tmp_path):
     assert found["seconds_per_step"] == pytest.approx(5.0)
     named = json.loads(plan("quick.yaml", "--json", "--run", "runs/quick")[1])
     assert named["assumptions"] == found["assumptions"]
+
+    begun = tmp_path / "runs" / "quick-2"
+    begun.mkdir()
+    (begun / "recipe.yaml").write_text((tmp_path / "quick.yaml").read_text())
+    (begun / "ledger.jsonl").touch()
+    os.utime(folder / "ledger.jsonl", (1, 1))
+    again = json.loads(plan("quick.yaml", "--json")[1])
+    assert again["assumptions"] == found["assumptions"], "a newer run without a step hides nothing"
 
 
 def test_nothing_heavy_is_imported(quick_recipe):

@@ -40,6 +40,12 @@ def rows(path: Path, *objects: object) -> Path:
         (["quikstart"], "did you mean quickstart?"),
         (["quick.yaml", "--set", "optim.learning_rte=1"], "did you mean learning_rate?"),
         (["quick.yaml", "--set", "optim.learning_rate"], "field=value"),
+        (["quick.yaml", "--stop-when", "rewrd>=0.9 for 5"], "no metric rewrd; did you mean reward?"),
+        (
+            ["quick.yaml", "--stop-when", "rewards/cosine/mean>1"],
+            "no metric rewards/cosine/mean; did you mean rewards/",
+        ),
+        (["quick.yaml", "--stop-when", "reward=0.9"], "got 'reward=0.9'; needs a metric"),
         (["quick.yaml", "--set", "rollout.num_generations=1"], "a group of one has no advantage"),
         (["quick.yaml", "--set", "rewards=[acuracy]"], "accuracy"),
         (["quick.yaml", "--set", "rewards=[{name: cosine, max_lenght: 3}]"], "max_length"),

@@ -1,13 +1,16 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from tina_lite.cli.runs import runs
+from tina_lite.cli.stop import stop
 from tina_lite.cli.watch import watch
 from tina_lite.errors import BadInput
 from tina_lite.runs.events import Notice, Stamped
+from tina_lite.runs.folder import RunFolder
 
 
 @pytest.fixture
@@ -33,6 +36,30 @@ def test_a_run_is_watched_by_its_folder_or_its_name(a_folder: Path, name: str) -
 def test_what_is_no_run_is_refused_with_where_to_look(a_folder: Path, name: str) -> None:
     with pytest.raises(BadInput, match="tina-lite runs lists them"):
         CliRunner().invoke(watch, [name], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("name", ["mine", "runs/mine"])
+def test_a_run_is_asked_to_stop_and_may_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = RunFolder.create(Path("runs/mine"), "name: mine\n")
+    (folder.path / "ledger.jsonl").touch()
+    assert not folder.asked_to_stop()
+    said = CliRunner().invoke(stop, [name], catch_exceptions=False).stdout
+    assert said == f"runs/mine (process {os.getpid()}) ends after its step, saves and evaluates; " + (
+        "tina-lite resume runs/mine goes on\n"
+    )
+    assert folder.asked_to_stop()
+    assert not folder.asked_to_stop(), "asked once, obeyed once"
+    folder.close()
+    with pytest.raises(BadInput, match=r"^runs/mine: no process runs it"):
+        CliRunner().invoke(stop, [name], catch_exceptions=False)
+    assert not (folder.path / "STOP").exists()
+
+
+@pytest.mark.parametrize("name", ["slow", "runs"])
+def test_only_a_run_can_be_stopped(a_folder: Path, name: str) -> None:
+    with pytest.raises(BadInput, match="tina-lite runs lists them"):
+        CliRunner().invoke(stop, [name], catch_exceptions=False)
 
 
 @pytest.mark.parametrize("speed", ["0x", "-1", "fast", "x", ""])

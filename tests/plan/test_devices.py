@@ -1,6 +1,7 @@
 """Cards by name, a CPU by measurement, and a shape by its config.json."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -101,6 +102,7 @@ def probed(monkeypatch, tmp_path):
         return subprocess.CompletedProcess(command, 0, json.dumps(said), "")
 
     monkeypatch.setattr(cpu.subprocess, "run", run)
+    monkeypatch.setattr(cpu.os, "getloadavg", lambda: (0.0, 4.0, 4.0))
     return calls
 
 
@@ -112,6 +114,15 @@ def test_a_cpu_is_measured_once_a_day_for_each_shape(probed, monkeypatch):
     monkeypatch.setattr(cpu.time, "time", lambda: now + 2 * 24 * 3600)
     assert cpu_speed(192, 512) == FAST
     assert len(probed) == 3
+
+
+def test_a_busy_cpu_is_measured_again_after_ten_minutes(probed, monkeypatch):
+    now = cpu.time.time()
+    monkeypatch.setattr(cpu.os, "getloadavg", lambda: (0.6 * os.cpu_count(), 0.0, 0.0))
+    for minutes in (0, 9, 11, 20):
+        monkeypatch.setattr(cpu.time, "time", lambda at=now + 60 * minutes: at)
+        assert cpu_speed(192, 512) == FAST
+    assert len(probed) == 2
 
 
 @pytest.mark.parametrize("kept", ["", "[1]", '{"a": 1}', '{"a": {"at": 1}}'])

@@ -15,6 +15,7 @@ from tina_lite.version import VERSION
 COMMANDS = {
     "run": "Train as a recipe says, inside its budget.",
     "resume": "Go on with a run that was stopped or killed.",
+    "stop": "Ask a run to end after its step, saved and evaluated.",
     "plan": "Say what a recipe will need: memory, hours, dollars.",
     "watch": "Show a run from its files: during it, after it, or told again.",
     "runs": "List run folders: state, steps, dollars, best result.",

@@ -6,14 +6,20 @@ import click
 
 from tina_lite.cli.load import load_recipe
 from tina_lite.cli.options import NUMBER
-from tina_lite.cli.run import go_on
+from tina_lite.cli.run import go_on, limits_in
 
 
 @click.command()
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Another limit; needs --force-recipe.")
-@click.option("--max-usd", "--max-cost", type=NUMBER, metavar="X", help="Another budget; needs --force-recipe.")
-@click.option("--max-steps", type=int, metavar="N", help="Another number of steps; needs --force-recipe.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Another limit by field; needs --force-recipe."
+)
+@click.option("--max-usd", "--max-cost", type=NUMBER, metavar="X", help="Another budget.")
+@click.option("--max-hours", type=NUMBER, metavar="H", help="Another number of hours.")
+@click.option("--max-steps", type=int, metavar="N", help="Another number of steps.")
+@click.option("--max-tokens", type=int, metavar="N", help="Another number of tokens.")
+@click.option("--until", metavar="HH:MM|90m", help="Another time of day, or a duration from now.")
+@click.option("--stop-when", metavar="CONDITION", help="Another condition, such as 'reward>=0.9'.")
 @click.option("--force-recipe", is_flag=True, help="Go on with another budget, other stop rules or checkpoints.")
 @click.option("--force-restart", is_flag=True, help="Begin again at step 0 where every checkpoint is damaged.")
 @click.option("--rate", metavar="X", help="What an hour costs, in US dollars.")
@@ -23,7 +29,11 @@ def resume(
     folder: Path,
     settings: tuple[str, ...],
     max_usd: float | None,
+    max_hours: float | None,
     max_steps: int | None,
+    max_tokens: int | None,
+    until: str | None,
+    stop_when: str | None,
     force_recipe: bool,
     force_restart: bool,
     rate: str | None,
@@ -33,6 +43,15 @@ def resume(
     """Go on with RUN, a run folder, from its newest whole checkpoint: same recipe, same bill, same random numbers."""
     from tina_lite.launch.resuming import recipe_of
 
-    flags = {"budget.max_usd": max_usd, "stop.max_steps": max_steps}
+    flags = {
+        "budget.max_usd": max_usd,
+        "stop.max_hours": max_hours,
+        "stop.max_steps": max_steps,
+        "stop.max_tokens": max_tokens,
+        "stop.until": until,
+        "stop.when": stop_when,
+    }
     recipe = load_recipe(recipe_of(folder), settings, flags)
-    go_on(recipe, folder, rate, plain, as_json, force_recipe=force_recipe, force_restart=force_restart)
+    go_on(
+        recipe, folder, rate, plain, as_json, limits_in(flags), force_recipe=force_recipe, force_restart=force_restart
+    )

@@ -1,8 +1,9 @@
 """tina-lite run RECIPE"""
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, metavar="N", help="Override seed.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder; default runs/NAME.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, or with the newest of this name.")
-@click.option("--force-recipe", is_flag=True, help="With --resume: go on with another budget or other stop rules.")
+@click.option("--force-recipe", is_flag=True, help="With --resume: go on though the recipe file has other limits.")
 @click.option("--force-restart", is_flag=True, help="With --resume: begin again where every checkpoint is damaged.")
 @click.option("--plain", is_flag=True, help="Plain lines instead of the live view.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on stdout, and nothing else.")
@@ -62,6 +63,7 @@ def run(
         "seed": seed,
     }
     loaded = load_recipe(recipe, settings, flags)
+    asked = limits_in(flags)
     if dry_run:
         _show_plan(loaded, out, rate)
         return
@@ -70,12 +72,19 @@ def run(
         from tina_lite.runs.folder import newest_folder
 
         found = out or newest_folder(RUNS, loaded.name)
-        go_on(loaded, found, rate, plain, as_json, force_recipe=force_recipe, force_restart=force_restart)
+        go_on(loaded, found, rate, plain, as_json, asked, force_recipe=force_recipe, force_restart=force_restart)
     else:
         _train(loaded, out, rate, plain, as_json)
 
 
-def go_on(recipe: "Recipe", out: Path, rate: str | None, plain: bool, as_json: bool, **forced: bool) -> None:
+def limits_in(flags: Mapping[str, Any]) -> list[str]:
+    """Fields of budget and stop that were given."""
+    return [field for field, value in flags.items() if value is not None and field.startswith(("budget.", "stop."))]
+
+
+def go_on(
+    recipe: "Recipe", out: Path, rate: str | None, plain: bool, as_json: bool, asked: Sequence[str], **forced: bool
+) -> None:
     """Resume the run in `out`, or say that there is nothing left to do."""
     from tina_lite.console.text import clean
     from tina_lite.launch.resuming import finished, recipe_of
@@ -83,7 +92,7 @@ def go_on(recipe: "Recipe", out: Path, rate: str | None, plain: bool, as_json: b
     recipe_of(out)
     summary = finished(out, recipe)
     if summary is None:
-        _train(recipe, out, rate, plain, as_json, resume=True, **forced)
+        _train(recipe, out, rate, plain, as_json, resume=True, asked=asked, **forced)
         return
     reason = clean(str(summary["stop_reason"])).replace("_", " ")
     print(f"{out}: has ended ({reason}); there is nothing left to do", file=sys.stderr)
@@ -91,7 +100,7 @@ def go_on(recipe: "Recipe", out: Path, rate: str | None, plain: bool, as_json: b
         print(f"{out}/summary.json")
 
 
-def _train(recipe: "Recipe", out: Path | None, rate: str | None, plain: bool, as_json: bool, **resuming: bool) -> None:
+def _train(recipe: "Recipe", out: Path | None, rate: str | None, plain: bool, as_json: bool, **resuming: Any) -> None:
     from tina_lite.cli.fault import tell
     from tina_lite.cli.leave import drop_everything, leave
     from tina_lite.console import choose

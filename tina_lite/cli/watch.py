@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from tina_lite.cli.folders import run_folder
+
 
 class Speed(click.ParamType[float]):
     """50x, or 50."""
@@ -34,19 +36,3 @@ def watch(run: Path, replay: float | None, plain: bool) -> None:
         watch_live(seen, sys.stderr, sys.stdin)
     else:
         watch_plain(seen, sys.stdout)
-
-
-def run_folder(run: Path) -> Path:
-    """The folder given, else the newest run of that name. BadInput where there is none."""
-    from tina_lite.errors import BadInput
-    from tina_lite.launch.prepare import RUNS
-    from tina_lite.runs.folder import newest_folder
-
-    if (run / "events.jsonl").is_file() or (run / "ledger.jsonl").is_file():
-        return run
-    if run.exists():
-        raise BadInput(f"{run}: is no run folder (no events.jsonl there); tina-lite runs lists them")
-    try:
-        return newest_folder(RUNS, run.name)
-    except BadInput:
-        raise BadInput(f"{run}: no run folder, and no run of that name in {RUNS}/; tina-lite runs lists them") from None

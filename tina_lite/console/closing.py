@@ -21,7 +21,7 @@ def closing_facts(state: RunState) -> Facts:
         ("ended by", one_line(str(summary.get("stop_reason", "unknown")).replace("_", " "))),
         ("held-out Pass@1", held_out(summary.get("eval") or {})),
         ("reward", reward(summary.get("reward") or {})),
-        ("steps", steps(summary, state.elapsed_s)),
+        ("steps", steps(summary)),
         ("dollars", dollars(summary, state.started.max_usd if state.started else None)),
         ("a dollar bought", bought(summary.get("per_dollar") or {})),
         ("other cards", other_cards(summary.get("other_cards") or [])),
@@ -75,8 +75,15 @@ def reward(values: Mapping[str, Any]) -> str:
     return f"{text} (step {values['best_step']})" if "best" in known and "best_step" in values else text
 
 
-def steps(summary: Mapping[str, Any], elapsed_s: float) -> str:
-    return f"{summary['steps']} in {format_duration(elapsed_s)}" if "steps" in summary else ""
+def steps(summary: Mapping[str, Any]) -> str:
+    """Of all sessions, with their time.
+
+    >>> steps({"steps": 80, "gpu_hours": 0.05})
+    '80 in 3 min 00 s'
+    """
+    if not {"steps", "gpu_hours"} <= summary.keys():
+        return ""
+    return f"{summary['steps']} in {format_duration(3600 * summary['gpu_hours'])}"
 
 
 def dollars(summary: Mapping[str, Any], max_usd: float | None) -> str:

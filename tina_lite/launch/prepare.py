@@ -4,6 +4,7 @@ Nothing heavy is loaded and nothing is written here; what comes out is a run who
 """
 
 import os
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
@@ -13,6 +14,7 @@ from tina_lite.budget import Limits, Meter, Rate, StopRules, read_bills, resolve
 from tina_lite.budget.clock import ProcessClock, begin_run
 from tina_lite.condition import Condition
 from tina_lite.device import usable_card
+from tina_lite.errors import BadInput, nearest
 from tina_lite.launch.resuming import refuse_changed_recipe, refuse_used_up
 from tina_lite.plan.model_config import read_model_type
 from tina_lite.policy.engine import Engine, choose_engine, find_facts, refuse_vllm
@@ -23,6 +25,7 @@ from tina_lite.recipe.schema import Electricity
 from tina_lite.rewards import WeightedReward, try_rewards, weighted_rewards
 from tina_lite.runs.folder import free_folder, refuse_taken
 from tina_lite.runs.identity import Identity, code_digests
+from tina_lite.runs.metrics import metric_names
 from tina_lite.track import refuse_missing
 from tina_lite.until import seconds_until
 
@@ -68,12 +71,13 @@ def prepare(
     resume: bool = False,
     force_recipe: bool = False,
     force_restart: bool = False,
+    asked: Collection[str] = (),
     without_data: bool = False,
 ) -> Prepared:
     """Check everything that needs neither the model nor the disk. Raises BadInput, NoRoom or NothingLeft.
 
     `force_recipe` lets the limits of a resumed run be others than it began with; `force_restart` lets it begin again
-    where no checkpoint is whole.
+    where no checkpoint is whole. `asked` names limits that may differ without it, as they were asked for one by one.
     `without_data` lets a hub data set be that is out of reach: the training set is empty then, and a warning says why.
     """
     begin_run()
@@ -84,15 +88,17 @@ def prepare(
     hourly = hourly_rate(recipe, rate, card)
     path = Path(os.path.expanduser(out)) if out is not None else free_folder(RUNS, recipe.name)
     if resume:
-        refuse_changed_recipe(path, recipe, force_recipe)
+        refuse_changed_recipe(path, recipe, force=force_recipe, asked=asked)
         # A session more may be an hour more on the bill: it is not begun where the budget does not hold it.
         bills = read_bills(path / "ledger.jsonl")
-        refuse_used_up(path, _rules(recipe, None).limits, Meter.in_memory(hourly, earlier=bills).read(), bills)
+        limits = _rules(recipe, recipe.stop.max_steps).limits
+        refuse_used_up(path, limits, Meter.in_memory(hourly, earlier=bills).read(), bills)
     else:
         refuse_taken(path)
         # A budget that cannot pay for loading is refused in the first second.
         _rules(recipe, None).refuse_if_hopeless(Meter.in_memory(hourly).read(), QUICKEST_START_S, 0.0)
     rewards = weighted_rewards(recipe.rewards, recipe.folder)
+    _refuse_unknown_metric(_rules(recipe, None).condition, rewards)
     train, benchmarks, warnings = problems_of(recipe, without_data=without_data)
     if len(train):
         try_rewards(rewards, train[0])
@@ -143,4 +149,13 @@ def _rules(recipe: Recipe, max_steps: int | None) -> StopRules:
     if stop.until is not None:  # a duration counts from the start of the process, a time of day from now
         until_s = seconds_until(stop.until, datetime.now()) + (ProcessClock().elapsed_s() if ":" in stop.until else 0.0)
     limits = Limits(recipe.budget.max_usd, stop.max_hours, max_steps, stop.max_tokens, until_s)
-    return StopRules(limits, Condition.parse(stop.when) if stop.when else None, stop.patience)
+    condition = Condition.parse(stop.when) if stop.when else None
+    return StopRules(limits, condition, condition.steps or stop.patience if condition else stop.patience)
+
+
+def _refuse_unknown_metric(condition: Condition | None, rewards: Sequence[WeightedReward]) -> None:
+    """BadInput where no step of the run can have the metric that it is to stop by."""
+    names = metric_names([weighted.reward.name for weighted in rewards])
+    if condition is not None and condition.metric not in names:
+        hint = nearest(condition.metric, names)
+        raise BadInput(f"stop.when: there is no metric {condition.metric}{hint or '; known are ' + ', '.join(names)}")

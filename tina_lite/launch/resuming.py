@@ -1,6 +1,6 @@
 """Before a run is gone on with: is it the same run, and is there anything left to do?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,11 @@ def recipe_of(path: Path) -> Path:
     return kept
 
 
-def refuse_changed_recipe(path: Path, recipe: Recipe, force: bool) -> None:
-    """A resumed run is the same run. BadInput that shows what differs; `force` lets its limits be others."""
+def refuse_changed_recipe(path: Path, recipe: Recipe, *, force: bool, asked: Collection[str]) -> None:
+    """A resumed run is the same run. BadInput that shows what differs.
+
+    `force` lets its limits be others, and `asked` those that it names: a flag is no slip, as an edited file may be.
+    """
     kept = recipe_of(path)
     changes = list(_differences("", _compared(Recipe.load(kept)), _compared(recipe.with_local_paths())))
     fixed = [change for field, change in changes if field.partition(".")[0] not in LIMITS]
@@ -34,27 +37,36 @@ def refuse_changed_recipe(path: Path, recipe: Recipe, force: bool) -> None:
         raise BadInput(
             f"{path}: the recipe has changed: {'; '.join(fixed)}; resume with {kept}, or choose another --out"
         )
-    if changes and not force:
-        said = "; ".join(change for _, change in changes)
+    slips = [change for field, change in changes if field not in asked]
+    if slips and not force:
+        said = "; ".join(slips)
         raise BadInput(f"{path}: the recipe has changed: {said}; add --force-recipe to go on with other limits")
 
 
 def finished(path: Path, recipe: Recipe) -> dict[str, Any] | None:
     """The summary of a run that has ended for good, and that this recipe would not take further."""
-    summary = read_summary(path)
-    if summary is None:
-        return None
     try:
-        last = max((bill.session for bill in read_bills(path / "ledger.jsonl")), default=0)
-        ended = summary["stop_reason"] not in UNFINISHED and summary["session"] >= last
         same = _compared(Recipe.load(path / "recipe.yaml")) == _compared(recipe.with_local_paths())
+        return _ended(path, read_bills(path / "ledger.jsonl")) if same else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return summary if ended and same else None
+
+
+def _ended(path: Path, bills: Sequence[SessionBill]) -> dict[str, Any] | None:
+    """The summary of a run whose last session ended it in order."""
+    summary = read_summary(path)
+    last = max((bill.session for bill in bills), default=0)
+    ended = summary and summary["stop_reason"] not in UNFINISHED and summary["session"] >= last
+    return summary if ended else None
 
 
 def refuse_used_up(path: Path, limits: Limits, reading: Reading, bills: Sequence[SessionBill]) -> None:
-    """NothingLeft where what is left does not pay for loading and saving, by what earlier sessions took for it."""
+    """NothingLeft where a limit leaves nothing to do.
+
+    Of time or money: where the rest does not pay for loading and saving, by what earlier sessions took for it.
+    """
+    if spent := _counted_out(path, limits, bills):
+        raise NothingLeft(f"{path}: nothing is left to do: {spent}")
     left_s, limit = limits.left(reading)
     loads = [bill.seconds_by_phase.get("load", 0.0) for bill in bills if _got_beyond_loading(bill)]
     needed_s = min(loads, default=0.0) + SAVE_RESERVE_S
@@ -68,14 +80,34 @@ def refuse_used_up(path: Path, limits: Limits, reading: Reading, bills: Sequence
     elif limit == "max_hours":
         spent, more = (
             f"{reading.total_s / 3600:.2f} h of max_hours {limits.max_hours:g} are used",
-            "--set stop.max_hours=",
+            "--max-hours ",
         )
     else:
-        spent, more = "the time of stop.until has come", "--set stop.until="
+        spent, more = "the time of stop.until has come", "--until "
     raise NothingLeft(
         f"{path}: nothing is left to do: {spent}, and going on would take {needed_s:.0f} s before its first step; "
-        f"for more of it: {more}X --force-recipe"
+        f"for more of it: {more}X"
     )
+
+
+def _counted_out(path: Path, limits: Limits, bills: Sequence[SessionBill]) -> str:
+    """Which limit on steps or tokens a run that has ended has reached; empty where none."""
+    try:
+        summary = _ended(path, bills)
+        if summary is None:
+            return ""
+        used = {
+            "max_steps": summary["steps"],
+            "max_tokens": summary["tokens"]["prompt"] + summary["tokens"]["completion"],
+        }
+        for limit, count in used.items():
+            most = getattr(limits, limit)
+            if most is not None and count >= most:
+                flag = limit.replace("_", "-")
+                return f"{count:,} of {limit} {most:,} are used; for more of it: --{flag} N"
+    except (KeyError, TypeError):
+        pass  # of another version: what follows finds out
+    return ""
 
 
 def _got_beyond_loading(bill: SessionBill) -> bool:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 PROBE_LIMIT_S = 60.0
-KEPT_S = 24 * 3600.0
-"""A machine that was busy when it was measured is measured anew on the next day."""
+KEPT_S = {False: 24 * 3600.0, True: 600.0}
+"""By whether the machine was busy with something else, which makes it look slow."""
+BUSY_LOAD = 0.5
+"""Load average a core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +46,32 @@ ASSUMED = CpuSpeed(
 
 
 def cpu_speed(hidden: int, intermediate: int) -> CpuSpeed:
-    """As measured within a day at these shapes, else measured now; two to three seconds, most of them importing torch.
+    """As kept for these shapes, else measured now; two to three seconds, most of them importing torch.
 
     Where it cannot be measured, a slow machine is assumed.
     """
     known = known_cpu_speed(hidden, intermediate)
     if known is not None:
         return known
+    busy = is_busy()
     measured = _probe(hidden, intermediate)
     if measured is None:
         return ASSUMED
-    _keep({**_read_kept(), _key(hidden, intermediate): {"at": time.time(), **measured}})
+    _keep({**_read_kept(), _key(hidden, intermediate): {"at": time.time(), "busy": busy, **measured}})
     return CpuSpeed(**measured)
 
 
 def known_cpu_speed(hidden: int, intermediate: int) -> CpuSpeed | None:
-    """As measured within a day at these shapes; None where it would have to be measured."""
+    """As kept for these shapes; None where it would have to be measured."""
     kept = _read_kept().get(_key(hidden, intermediate))
-    return CpuSpeed(**kept) if kept is not None and 0 <= time.time() - kept.pop("at") < KEPT_S else None
+    if kept is None or not 0 <= time.time() - kept.pop("at") < KEPT_S[kept.pop("busy")]:
+        return None
+    return CpuSpeed(**kept)
+
+
+def is_busy() -> bool:
+    """Whether other work takes a good part of the cores."""
+    return os.getloadavg()[0] > BUSY_LOAD * (os.cpu_count() or 1)
 
 
 def _key(hidden: int, intermediate: int) -> str:
@@ -91,7 +101,7 @@ def _probe(hidden: int, intermediate: int) -> dict[str, Any] | None:
 def _read_kept() -> dict[str, dict[str, Any]]:
     try:
         kept = json.loads(cache_file().read_text(encoding="utf-8"))
-        fields = set(asdict(ASSUMED)) - {"source"} | {"at"}
+        fields = set(asdict(ASSUMED)) - {"source"} | {"at", "busy"}
         return {key: value for key, value in kept.items() if set(value) == fields}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
@@ -9,7 +10,7 @@ from typing import Any
 
 from tina_lite.errors import BadInput
 from tina_lite.recipe import Recipe
-from tina_lite.runs.folder import newest_folder
+from tina_lite.runs.folder import folders_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,10 @@ def read_measured(folder: Path) -> Measured:
 
 def newest_measured(runs: Path, name: str) -> Measured | None:
     """The newest run of this name that took a step; None without one."""
-    try:
-        return read_measured(newest_folder(runs, name))
-    except BadInput:
-        return None
+    for folder in folders_named(runs, name):
+        with suppress(BadInput):
+            return read_measured(folder)
+    return None
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -233,6 +233,8 @@ def _assumptions(
             f"{work.completion:.0f} tokens as there"
         )
         yield f"that run's peak was {measured.peak_bytes / GIB:.2f} GiB"
+        low, high = MEASURED_SPAN
+        yield f"from best to worst: {low:g} to {high:g} times the seconds, as later steps are longer or shorter"
     else:
         if measured:
             yield f"{measured.folder} was not used: {objection}"

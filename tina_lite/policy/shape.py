@@ -13,6 +13,7 @@ ALL_LINEAR = "all-linear"
 FUSED = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))
 """Projections that read the same input, and are one product in policy/dense.py."""
 _NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+_OPTIONAL = ("num_key_value_heads", "head_dim")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,9 @@ class ModelShape:
     @classmethod
     def from_config(cls, config: Mapping[str, Any], name: str) -> "ModelShape":
         """Of the fields of a config.json. BadInput, under `name`, where it is of another kind."""
-        config = config.get("text_config", config)
-        missing = [field for field in _NEEDED if not isinstance(config.get(field), int)]
-        if missing:
-            raise BadInput(f"model.id: {name} cannot be planned: its config.json has no {', '.join(missing)}")
+        inner = config.get("text_config")
+        config = inner if isinstance(inner, Mapping) else config
+        _refuse_sizes(config, name)
         if config.get("num_experts") or config.get("num_local_experts"):
             raise BadInput(f"model.id: {name} cannot be planned: it is a mixture of experts")
         kind = str(config.get("model_type", ""))
@@ -146,9 +146,22 @@ def shape_of(config: Any) -> ModelShape:
         return ModelShape.from_config({"model_type": config.model_type, **known}, str(config.model_type))
 
 
+def _refuse_sizes(config: Mapping[str, Any], name: str) -> None:
+    """BadInput where a size that a shape is made of is absent, or no whole number above 0."""
+    missing = [field for field in _NEEDED if config.get(field) is None]
+    if missing:
+        raise BadInput(f"model.id: {name} cannot be planned: its config.json has no {', '.join(missing)}")
+    for field in (*_NEEDED, *_OPTIONAL):
+        size = config.get(field)
+        if size is not None and (type(size) is not int or size < 1):
+            wanted = "needs a whole number above 0"
+            raise BadInput(f"model.id: {name} cannot be planned: its config.json has {field}: {size!r}; {wanted}")
+
+
 def _slides(config: Mapping[str, Any], kind: str) -> bool:
     """Whether some layer attends to a window only."""
-    if set(config.get("layer_types") or ["full_attention"]) != {"full_attention"}:
+    kinds = config.get("layer_types") or []
+    if any(kind != "full_attention" for kind in (kinds if isinstance(kinds, list) else [kinds])):
         return True
     if kind == "mistral":  # whose default is a window of 4096
         return config.get("sliding_window", 4096) is not None

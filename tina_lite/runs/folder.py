@@ -36,6 +36,8 @@ MIB = 1024**2
 MOST_WARNINGS = 20
 BEGUN = (".lock", ".recipe.yaml.partial")
 """What a process that was killed at once leaves of a folder, which is as good as empty."""
+STOP = "STOP"
+"""A file of this name asks a run to end."""
 
 
 FAILED = ("bad_input", "no_room", "error")
@@ -48,13 +50,19 @@ def free_folder(parent: Path, name: str) -> Path:
     return next(path for path in candidates if not path.exists())
 
 
-def newest_folder(parent: Path, name: str) -> Path:
-    """The run that `free_folder` named so and that was written to last; BadInput where there is none."""
+def folders_named(parent: Path, name: str) -> list[Path]:
+    """Runs that `free_folder` named so; the one that was written to last comes first."""
     numbered = re.compile(re.escape(name) + r"(-\d+)?")
     ledgers = [ledger for ledger in parent.glob("*/ledger.jsonl") if numbered.fullmatch(ledger.parent.name)]
-    if not ledgers:
+    return [ledger.parent for ledger in sorted(ledgers, key=lambda ledger: ledger.stat().st_mtime, reverse=True)]
+
+
+def newest_folder(parent: Path, name: str) -> Path:
+    """The first of `folders_named`; BadInput where there is none."""
+    folders = folders_named(parent, name)
+    if not folders:
         raise BadInput(f"--resume: no run named {name} in {parent}/; name its folder with --out")
-    return max(ledgers, key=lambda ledger: ledger.stat().st_mtime).parent
+    return folders[0]
 
 
 def failed_at_once(path: Path) -> bool:
@@ -195,9 +203,9 @@ class RunFolder:
             write_atomically(self.reward_error, traceback.encode("utf-8", "backslashreplace"))
 
     def asked_to_stop(self) -> bool:
-        """Whether someone made a file named STOP here; it is taken away, so that the run may be resumed."""
+        """Whether someone made the file STOP here; it is taken away, so that the run may be resumed."""
         try:
-            (self.path / "STOP").unlink()
+            (self.path / STOP).unlink()
         except OSError:
             return False
         return True

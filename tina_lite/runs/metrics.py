@@ -1,6 +1,6 @@
 """A step's numbers under TRL's names, and the completions that are kept for people to read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
@@ -8,6 +8,36 @@ from typing import Any
 from tina_lite.answers.gym_gold import kept_of
 from tina_lite.records import ScoredGroup, Update
 from tina_lite.runs.events import Sample
+
+METRICS = (
+    "reward",
+    "reward_std",
+    "frac_reward_zero_std",
+    "frac_completions_equal",
+    "grad_norm",
+    "loss",
+    "learning_rate",
+    "lr_horizon",
+    "entropy",
+    "clip_ratio/region_mean",
+    "sampling/sampling_logp_difference/mean",
+    "completions/mean_length",
+    "completions/min_length",
+    "completions/max_length",
+    "completions/clipped_ratio",
+    "resampling/reward_before",
+    "resampling/discarded_groups",
+    "skipped_groups",
+    "step_time",
+    "tokens_per_second",
+    "num_tokens",
+    "epoch",
+    "peak_bytes",
+    "usd",
+    "usd_per_hour",
+    "usd_at_end",
+    "steps_left",
+)
 
 
 @dataclass(slots=True)
@@ -63,6 +93,11 @@ def step_metrics(
         metrics["clip_ratio/region_mean"] = update.clip_fraction
         metrics["sampling/sampling_logp_difference/mean"] = update.logp_difference
     return metrics
+
+
+def metric_names(rewards: Iterable[str]) -> list[str]:
+    """Of all that a step may have, with what the recorder adds, and what only some recipes or steps do."""
+    return [*METRICS, *(f"rewards/{name}/{what}" for name in rewards for what in ("mean", "std"))]
 
 
 def _all_equal(scored: ScoredGroup) -> bool:

@@ -1,6 +1,7 @@
 """summary.json: what a run came to."""
 
 import platform
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +15,8 @@ from tina_lite.runs.session import Session
 from tina_lite.version import VERSION
 
 PACKAGES = ("torch", "transformers", "tokenizers", "peft", "bitsandbytes", "math-verify")
+ENGINE = ("unsloth", "unsloth_zoo")
+"""Where the run used it, not merely where it is installed."""
 
 
 def summary_of(
@@ -80,7 +83,7 @@ def per_dollar(summary: Mapping[str, Any]) -> dict[str, float | None]:
 def package_versions() -> dict[str, str]:
     """Of what a result may depend on; what is not installed is left out."""
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *(ENGINE if "unsloth" in sys.modules else ())):
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

@@ -17,8 +17,4 @@ class ConditionWatch:
         condition, state = self.session.rules.condition, self.session.state
         if condition is None:
             return
-        holds = condition.holds(record.metrics)
-        if holds is None and record.step == 1:
-            known = ", ".join(record.metrics)
-            self.session.notice(f"stop.when: no metric {condition.metric} in the first step; there are {known}")
-        state.held = state.held + 1 if holds else 0
+        state.held = state.held + 1 if condition.holds(record.metrics) else 0
