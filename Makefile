@@ -38,7 +38,7 @@ $(UNSLOTH): $(INSTALLED)
 	touch $@
 
 test-unsloth: $(UNSLOTH)  ## both engines compared, and whole runs under either; MODEL=folder adds a real model
-	$(if $(MODEL),TINA_LITE_TEST_MODEL=$(MODEL)) $(BIN)/python -m pytest -m unsloth tests/policy/test_unsloth.py $(ARGS)
+	$(if $(MODEL),TINA_LITE_TEST_MODEL=$(MODEL)) $(BIN)/python -m pytest -m unsloth tests/policy/test_unsloth.py tests/policy/test_unsloth_runs.py $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

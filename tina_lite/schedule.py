@@ -25,7 +25,10 @@ class Schedule:
         state, optim = self.session.state, self.optim
         if state.started_s is None:
             state.started_s = self.session.meter.read().total_s
-        horizon = self.session.pace.horizon(step, self._steps(step), optim.lr_horizon, state.started_s)
+        horizon = step / self._steps(step)
+        if optim.lr_horizon == "budget":
+            tokens = state.prompt_tokens + state.completion_tokens
+            horizon = self.session.pace.horizon(horizon, state.started_s, tokens, state.step_tokens)
         state.horizon = max(state.horizon, horizon)
         return grpo.learning_rate(
             state.horizon, optim.learning_rate, optim.lr_scheduler_type, optim.warmup_ratio, optim.min_lr_ratio

@@ -129,20 +129,27 @@ class Pace:
         left_s = self.left_s()
         return None if left_s is None else EVAL_SHARE * max(0.0, left_s - self.save_reserve_s)
 
-    def horizon(self, step: int, max_steps: int, lr_horizon: str, started_s: float) -> float:
-        """Share of the learning-rate schedule that is done once this step has run.
+    def horizon(self, by_steps: float, started_s: float, tokens: int, step_tokens: int) -> float:
+        """Share of the learning-rate schedule that is done once the step under way has run: 1 in the last.
+
+        The limit that is nearest to its end speaks: steps, tokens, or time and money.
 
         Args:
-            lr_horizon: steps, or budget: by what is used up since `started_s`, seconds of all sessions.
+            by_steps: done by their number.
+            started_s: seconds of all sessions, at which the schedule began.
+            tokens: used before this step.
+            step_tokens: that a step may take; 0 before the first.
         """
-        by_steps = step / max_steps
-        reading = self._meter.read()
-        left_s, _ = self._rules.limits.left(reading)
-        if lr_horizon == "steps" or left_s is None:
-            return by_steps
-        spent_s = reading.total_s - started_s + (self.timings.update or self.step_s)
-        spare_s = max(0.0, left_s - self.reserve_s - self.timings.update)
-        return max(by_steps, spent_s / max(spent_s + spare_s, 1e-9))
+        shares = [by_steps]
+        reading, limits = self._meter.read(), self._rules.limits
+        left_s, _ = limits.left(reading)
+        if left_s is not None:
+            spent_s = reading.total_s - started_s + (self.timings.update or self.step_s)
+            shares.append(_share(spent_s, left_s - self.reserve_s - self.timings.update, self.step_s))
+        if limits.max_tokens is not None:
+            used = tokens + max(1, step_tokens)
+            shares.append(_share(used, limits.max_tokens - used, step_tokens))
+        return max(shares)
 
     def outlook(self, step: int) -> Outlook | None:
         """The rest of the run, as it will probably go."""
@@ -156,3 +163,12 @@ class Pace:
 
     def _check(self, over: Callable[[float], bool]) -> OutOfTimeCheck:
         return OutOfTimeCheck(self._meter.elapsed_s, lambda then: self._stop() or over(then))
+
+
+def _share(used: float, spare: float, step: float) -> float:
+    """Of a limit, that is used once this step is done. Where the rest is too little for another, this is the last.
+
+    >>> _share(80.0, 20.0, 10.0), _share(95.0, 5.0, 10.0)
+    (0.8, 1.0)
+    """
+    return 1.0 if spare < max(step, 1e-9) else used / (used + spare)

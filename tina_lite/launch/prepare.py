@@ -15,7 +15,9 @@ from tina_lite.budget.clock import ProcessClock, begin_run
 from tina_lite.condition import Condition
 from tina_lite.device import usable_card
 from tina_lite.errors import BadInput, nearest
+from tina_lite.launch.foretold import plan_at_once, refuse_first_step
 from tina_lite.launch.resuming import refuse_changed_recipe, refuse_used_up
+from tina_lite.plan import Plan
 from tina_lite.plan.model_config import read_model_type
 from tina_lite.policy.engine import Engine, choose_engine, find_facts, refuse_vllm
 from tina_lite.problems import ProblemSet
@@ -46,9 +48,12 @@ class Prepared:
     rewards: list[WeightedReward]
     train: ProblemSet
     benchmarks: dict[str, ProblemSet]
-    data_warnings: tuple[str, ...]
+    warnings: tuple[str, ...]
+    """Of the data, and of the budget."""
     max_steps: int
     """stop.max_steps, or one epoch."""
+    plan: Plan | None
+    """None where none is known at once."""
     identity: Identity
     path: Path
     own_name: bool
@@ -103,17 +108,22 @@ def prepare(
     if len(train):
         try_rewards(rewards, train[0])
     max_steps = recipe.stop.max_steps or ceil(len(train) / recipe.rollout.prompts_per_step)
+    rules = _rules(recipe, max_steps)
+    plan = plan_at_once(recipe, hourly, max_steps, len(train), RUNS)
+    if plan is not None and not resume:
+        warnings += refuse_first_step(plan, recipe, rules, Meter.in_memory(hourly).read(), RUNS)
     return Prepared(
         recipe,
         card,
         engine,
         hourly,
-        _rules(recipe, max_steps),
+        rules,
         rewards,
         train,
         benchmarks,
         warnings,
         max_steps,
+        plan,
         Identity(
             len(train),
             train.digest(),

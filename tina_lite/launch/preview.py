@@ -4,11 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from tina_lite.budget import format_price
-from tina_lite.device import usable_card
 from tina_lite.errors import BadInput
+from tina_lite.launch.foretold import plan_here
 from tina_lite.launch.prepare import RUNS, Prepared, engine_of, hourly_rate, prepare
-from tina_lite.plan import Measured, Plan, find_device, make_plan, newest_measured, plan_lines, read_shape
-from tina_lite.plan.cpu import known_cpu_speed
+from tina_lite.plan import Measured, Plan, find_device, make_plan, plan_lines, read_shape
 from tina_lite.plan.model_config import shipped_models
 from tina_lite.policy.engine import Engine
 from tina_lite.problems.from_recipe import prompts_of
@@ -28,7 +27,7 @@ def dry_run(recipe: Recipe, *, out: str | Path | None = None, rate: float | str 
         f"model:       {p.recipe.model.id} ({p.recipe.model.quantization}), on {p.device_name}",
         *(f"warning:     {warning}" for warning in p.engine.warnings),
         f"problems:    {len(p.train) or 'none read'} from {p.train.name}; skipped: {p.train.skipped or 'none'}",
-        *(f"warning:     {warning}" for warning in p.data_warnings),
+        *(f"warning:     {warning}" for warning in p.warnings),
         f"a step:      {rollout.prompts_per_step} prompts x {rollout.num_generations} completions, at most "
         f"{completions * rollout.max_completion_length} tokens",
         f"steps:       {p.max_steps or 'one epoch'} at most",
@@ -96,36 +95,10 @@ def _with_engine(plan: Plan, engine: Engine) -> Plan:
     return replace(plan, assumptions=(note, *plan.assumptions))
 
 
-def planned_step_s(prepared: Prepared) -> float | None:
-    """Seconds of a step as planned; None where there is no plan, or a CPU that nobody has measured yet."""
-    recipe = prepared.recipe
-    try:
-        shape = read_shape(recipe.model.id)
-        if usable_card() is None and known_cpu_speed(shape.hidden, shape.intermediate) is None:
-            return None
-        return _plan_of(prepared).step.total
-    except BadInput:
-        return None
-
-
-def _foretold(prepared: Prepared) -> list[str]:
+def _foretold(p: Prepared) -> list[str]:
     """The plan of a run that was checked; a run may be of a model that cannot be planned."""
     try:
-        return plan_lines(_with_engine(_plan_of(prepared), prepared.engine))
+        plan = p.plan or plan_here(p.recipe, p.rate, p.max_steps, len(p.train), RUNS)
+        return plan_lines(_with_engine(plan, p.engine))
     except BadInput as error:
         return [f"no plan: {error}"]
-
-
-def _plan_of(prepared: Prepared) -> Plan:
-    """Of a run that was checked, on this machine. BadInput where there is none for its model."""
-    recipe = prepared.recipe
-    shape = read_shape(recipe.model.id)
-    return make_plan(
-        shape,
-        recipe,
-        find_device(shape, recipe.model.compute_dtype),
-        rate=prepared.rate,
-        max_steps=prepared.max_steps or None,
-        measured=newest_measured(RUNS, recipe.name),
-        problems=len(prepared.train) or None,
-    )

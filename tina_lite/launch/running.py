@@ -18,7 +18,7 @@ from tina_lite.budget.hard_stop import HardStop
 from tina_lite.errors import BadInput, Interrupted, NoRoom, TinaError, one_line
 from tina_lite.launch.close import close, spare_s
 from tina_lite.launch.prepare import RUNS, Prepared, prepare
-from tina_lite.launch.preview import FREE, planned_step_s
+from tina_lite.launch.preview import FREE
 from tina_lite.launch.resuming import finished
 from tina_lite.memory import is_out_of_memory
 from tina_lite.policy.engine import enter
@@ -283,7 +283,7 @@ class _Run:
                 max_steps=p.max_steps,
                 resumed_from_step=from_step,
                 unit_s=p.rate.unit_s,
-                planned_step_s=planned_step_s(p),
+                planned_step_s=p.plan.step.total if p.plan else None,
             )
         )
         emit(Notice("info", f"engine {p.engine}"))
@@ -294,7 +294,7 @@ class _Run:
         for reason, count in p.train.skipped.items():
             level: Literal["info", "warning"] = "info" if reason == NOT_CHOSEN else "warning"
             emit(Notice(level, f"{p.train.name}: {count} rows skipped: {reason}"))
-        for warning in p.data_warnings:
+        for warning in p.warnings:
             session.notice(warning)
         for name in self._damaged:
             session.notice(f"checkpoint {name} is damaged and was passed over")
