@@ -20,6 +20,22 @@ def test_a_file_of_a_benchmarks_name_is_that_benchmark(tmp_path):
     assert (known.problems[0].question, known.problems[0].answer) == (f"How many?\n\n{BOXED}", "27")
 
 
+def test_a_file_of_any_name_is_the_benchmark_that_it_is_said_to_be(tmp_path):
+    path = write(tmp_path / "mine.jsonl", {"problem": "How many?", "answer": 27.0})
+    known = load_benchmark(f"math500={path}")
+    assert (known.name, known.problems[0].question) == ("math500", f"How many?\n\n{BOXED}")
+    with pytest.raises(BadInput, match=r"none\.jsonl"):
+        load_benchmark(f"math500={tmp_path / 'none.jsonl'}")
+    with pytest.raises(BadInput, match=r"^math500=: there is no file"):
+        load_benchmark("math500=")
+
+
+def test_out_of_the_hubs_reach_the_line_says_which_file_to_give(monkeypatch):
+    monkeypatch.setattr("tina_lite.problems.hub.unreachable", lambda ask: True)
+    with pytest.raises(BadInput, match=r"^math500: could not load .*; to use a copy of it: math500=FILE\.jsonl$"):
+        load_benchmark("math500")
+
+
 def test_any_other_file_is_asked_as_it_stands(tmp_path):
     other = load_benchmark(write(tmp_path / "mine.jsonl", {"question": "1+1?", "answer": "2"}))
     assert (other.name, other.problems[0].question) == ("mine", "1+1?")

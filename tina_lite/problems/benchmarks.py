@@ -1,7 +1,7 @@
 """The benchmarks that are known by name: the six of the paper (Tina, arXiv 2504.15777) and GSM8K.
 
-A file that bears such a name, `data/aime24.jsonl`, is that benchmark from a local copy. Anything else that is a source
-of problems is a benchmark too, and is asked as it stands.
+A file that bears such a name, `data/aime24.jsonl`, is that benchmark from a local copy, and so is any file after
+`aime24=`. Anything else that is a source of problems is a benchmark too, and is asked as it stands.
 """
 
 import random
@@ -13,6 +13,7 @@ from tina_lite.answers import comparable
 from tina_lite.errors import BadInput
 from tina_lite.problems import load_problems
 from tina_lite.problems.files import is_local
+from tina_lite.problems.hub import ADVICE, PLACE
 from tina_lite.problems.problem_set import ProblemSet, question_key
 from tina_lite.problems.tasks import GYM_PREFIX
 from tina_lite.recipe.schema import DataSection
@@ -57,44 +58,58 @@ class Benchmark:
     form: AnswerForm
 
 
-def known_name(word: str) -> str | None:
-    """The known benchmark that a word means, itself or a file of its name.
+def known_name(word: str) -> tuple[str | None, str]:
+    """The known benchmark that a word means, itself or a file of it, and the source that the word names.
 
-    >>> known_name("aime24"), known_name("data/amc23.jsonl"), known_name("mine.jsonl")
-    ('aime24', 'amc23', None)
+    >>> known_name("aime24"), known_name("data/amc23.jsonl")
+    (('aime24', 'aime24'), ('amc23', 'data/amc23.jsonl'))
+    >>> known_name("math500=mine.jsonl"), known_name("mine.jsonl")
+    (('math500', 'mine.jsonl'), (None, 'mine.jsonl'))
     """
+    name, equals, file = word.partition("=")
+    if equals and name in KNOWN:
+        return name, file
     stem = Path(word).stem if is_local(word, None) else word
-    return stem if stem in KNOWN else None
+    return (stem if stem in KNOWN else None), word
 
 
 def load_benchmark(
     word: str, *, base_folder: Path | None = None, limit: int | None = None, like: DataSection | None = None
 ) -> Benchmark:
-    """A known benchmark, from the hub or a local copy, or any source of `load_problems`.
+    """A known benchmark, from the hub, a local copy or NAME=FILE, or any source of `load_problems`.
 
     `like` names the columns of the training set, which a file of the user's may have too.
     """
-    name = known_name(word)
-    data = DataSection(source=word).model_copy(update={"limit": limit})
+    name, source = known_name(word)
+    data = DataSection(source=source).model_copy(update={"limit": limit})
     columns = {} if like is None else {"prompt": like.prompt, "answer": like.answer}
     if name is None:
-        if word == "arithmetic":
+        if source == "arithmetic":
             data = data.model_copy(update={"split": "test"})
-        elif not word.startswith(GYM_PREFIX):
+        elif not source.startswith(GYM_PREFIX):
             data = data.model_copy(update=columns)
         problems = load_problems(data, base_folder=base_folder, or_usual=True)
         return Benchmark(problems.name, problems, "math")
     known = KNOWN[name]
-    if not is_local(word, base_folder):
+    if not is_local(source, base_folder):
+        if source != name:
+            raise BadInput(f"{word}: there is no file {source}")
         data = data.model_copy(update={"source": known.hub_id, "split": known.split, "config": known.config})
     if known.form == "choice":
         columns = {"prompt": "Question", "answer": "Correct Answer"}
-    problems = load_problems(
-        data.model_copy(update=columns),
-        base_folder=base_folder,
-        or_usual=known.form != "choice",
-        gold_parses=bool if known.form == "choice" else comparable,
-    )
+    try:
+        problems = load_problems(
+            data.model_copy(update=columns),
+            base_folder=base_folder,
+            or_usual=known.form != "choice",
+            gold_parses=bool if known.form == "choice" else comparable,
+        )
+    except BadInput as error:
+        what, advice, _ = str(error).partition(ADVICE)
+        if not advice:
+            raise
+        said = f"{name}: {what.removeprefix(PLACE)}; to use a copy of it: {name}=FILE.jsonl"
+        raise type(error)(said) from None
     return Benchmark(name, _asked(problems, known.form), known.form)
 
 

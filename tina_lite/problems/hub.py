@@ -12,6 +12,9 @@ from tina_lite.problems.problem_set import ProblemSet
 from tina_lite.problems.readers import Table
 from tina_lite.problems.rows import Row, Selection
 
+PLACE = "data.source: "
+ADVICE = "; to use a local file: --set data.source=FILE.jsonl"
+"""Of a recipe's training set; a benchmark has its own."""
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -57,8 +60,8 @@ def download(source: str, config: str | None, split: str, streaming: bool) -> An
         missing = cut_off and isinstance(error, OSError)
         reason = "no network" if missing else f"{' '.join(str(error).split()):.300}"
         raise (Unreachable if missing else BadInput)(
-            f"data.source: could not load {wanted}, from the hub or its cache: {reason}; "
-            f"to use a local file: --set data.source=FILE.jsonl{' --set data.split=null' * (split != 'train')}"
+            f"{PLACE}could not load {wanted}, from the hub or its cache: {reason}"
+            f"{ADVICE}{' --set data.split=null' * (split != 'train')}"
         ) from error
 
 
