@@ -31,8 +31,8 @@ def metrics(folder: Path) -> list[dict]:
     return [{k: v for k, v in row.items() if k not in CLOCK_METRICS} for row in lines(folder / "metrics.jsonl")]
 
 
-def adapter(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "adapter" / "adapter_model.safetensors")
+def adapter(folder: Path, name: str = "adapter") -> dict[str, torch.Tensor]:
+    return load_file(folder / name / "adapter_model.safetensors")
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -237,6 +237,45 @@ def test_the_best_checkpoint_by_pass_at_1_outlives_newer_ones(quick_recipe, tmp_
     changes = {"stop.max_steps": 5, "checkpoint": {"every_steps": 3, "keep": 1}, "eval": evaluated}
     run(Recipe.load(quick_recipe, changes), out=tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out" / "checkpoints").iterdir()) == ["step-000002", "step-000005"]
+
+
+@pytest.mark.parametrize("last", [0.3, 0.95])
+def test_the_adapter_of_the_best_evaluation_is_kept(quick_recipe, tmp_path, monkeypatch, last):
+    from dataclasses import replace
+
+    from tina_lite.evaluate.examiner import Examiner
+
+    figures, real = {1: 0.2, 2: 0.9, 3: 0.5, 4: last}, Examiner._again
+    monkeypatch.setattr(
+        Examiner, "_again", lambda self, *arguments: replace(real(self, *arguments), pass_at_1=figures[self._step])
+    )
+    evaluated = {"benchmarks": ["held_out"], "problems": 2, "samples": 1, "every": 1, "best": True}
+    changes = {"stop.max_steps": 4, "eval": evaluated}
+    summary = run(Recipe.load(quick_recipe, changes), out=tmp_path / "out")
+    step = 4 if last > 0.9 else 2
+    best = tmp_path / "out" / "adapter-best"
+    assert summary["best_eval"] == {"step": step, "pass_at_1": figures[step], "adapter": str(best)}
+    assert same(adapter(tmp_path / "out", best.name), adapter(tmp_path / "out")) == (step == 4)
+    with pytest.raises(BadInput, match=r"eval\.best: needs eval\.every"):
+        Recipe.load(quick_recipe, {"eval.best": True})
+
+
+def test_evaluations_without_a_gain_beyond_noise_end_a_run(quick_recipe, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from tina_lite.evaluate.examiner import Examiner
+
+    figures, real = {1: 0.3, 2: 0.31, 3: 0.5, 4: 0.52, 5: 0.48, 6: 0.9}, Examiner._again
+
+    def again(self, *arguments):
+        share = figures[self._step]
+        return replace(real(self, *arguments), pass_at_1=share, ci95=(share - 0.1, share + 0.1))
+
+    monkeypatch.setattr(Examiner, "_again", again)
+    evaluated = {"benchmarks": ["held_out"], "problems": 2, "samples": 1, "every": 1}
+    changes = {"stop.max_steps": 6, "stop.eval_patience": 2, "eval": evaluated}
+    summary = run(Recipe.load(quick_recipe, changes), out=tmp_path / "out")
+    assert (summary["steps"], summary["stop_reason"]) == (5, "eval_patience"), "0.52 and 0.48 are no gain over 0.5"
 
 
 def test_a_temperature_of_0_is_refused_as_nothing_could_be_learnt(quick_recipe):

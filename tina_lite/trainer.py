@@ -52,10 +52,11 @@ class Trainer:
                 is_best = self.examiner.during(step)
                 self.keeper.mark()
                 if is_best:
-                    self.keeper.save()  # unless it is there; it outlives newer ones
+                    self.keeper.save_best()
         self.keeper.save(adapter=True)
         self._leave_if_asked()
-        self.examiner.after(state.step)
+        if self.examiner.after(state.step):
+            self.keeper.save_best()
         self._leave_if_asked()
 
     def _step(self, step: int) -> None:
@@ -99,6 +100,8 @@ class Trainer:
             return "stop_file"
         if reason := next((watcher.stop_reason for watcher in self.watchers if watcher.stop_reason), None):
             return reason
+        if self.examiner.stop_reason:
+            return self.examiner.stop_reason
         reason = session.rules.before_step(
             state.step,
             session.meter.read(),

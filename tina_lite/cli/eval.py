@@ -4,6 +4,9 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,36 +17,48 @@ from tina_lite.errors import BadInput, Interrupted
 
 if TYPE_CHECKING:
     from tina_lite.budget import Rate
+    from tina_lite.evaluate.asked import Asked
+    from tina_lite.evaluate.report import Report
+    from tina_lite.evaluate.session import Watch
     from tina_lite.opened import Target
     from tina_lite.problems.benchmarks import Benchmark
 
 OWN_BASE = "base"
+PAPER = "paper"
 EVALS = Path("evals")
 LINE_EVERY_S = 10.0
 
 
 @click.command("eval")
-@click.argument("model", metavar="(RUN | ADAPTER | MODEL)")
+@click.argument("model", metavar="(RUN | ADAPTER | MODEL | RESULT)")
 @click.option(
     "--benchmark",
     "names",
     multiple=True,
-    required=True,
     metavar="NAME",
-    help="aime24, aime25, amc23, math500, gpqa-diamond, minerva, gsm8k, held_out, FILE, HUB_ID, reasoning_gym:TASK.",
+    help="aime24, aime25, amc23, math500, gpqa-diamond, minerva, or paper for these six; gsm8k; NAME=FILE for a copy "
+    "of one; held_out, FILE, HUB_ID, reasoning_gym:TASK.",
 )
 @click.option("--samples", type=click.IntRange(min=1), default=8, show_default=True, help="Completions a problem.")
 @click.option("--temperature", type=click.FloatRange(min=0), default=0.6, show_default=True)
 @click.option("--top-p", type=click.FloatRange(min=0, min_open=True, max=1), default=0.95, show_default=True)
 @click.option("--max-completion-length", type=click.IntRange(min=1), metavar="N", help="Tokens; default: the run's.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N problems of each benchmark.")
+@click.option(
+    "--problems", "--limit", "limit", type=click.IntRange(min=1), metavar="N", help="The first N of each benchmark."
+)
 @click.option(
     "--max-usd", "--max-cost", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Spend at most X."
 )
 @click.option("--rate", metavar="X", help="What an hour costs, in US dollars.")
 @click.option("--compare", "bases", multiple=True, metavar="BASE", help="Another model beside it; base: the run's own.")
+@click.option("--adapter-off", is_flag=True, help="Measure the base alone, loaded as the run had it.")
 @click.option("--quantization", type=click.Choice(["nf4", "none"]), help="Of all models; default: as the run had it.")
+@click.option(
+    "--dtype", type=click.Choice(["bfloat16", "float16", "float32"]), help="To compute in; default: as the run did."
+)
+@click.option("--rescore", is_flag=True, help="Judge what RESULT, a folder of an evaluation, holds; loads no model.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: RUN/eval, or evals/NAME.")
+@click.option("--plain", is_flag=True, help="Lines instead of a progress bar.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, and nothing else.")
 def eval_command(
     model: str,
@@ -56,41 +71,42 @@ def eval_command(
     max_usd: float | None,
     rate: str | None,
     bases: tuple[str, ...],
+    adapter_off: bool,
     quantization: str | None,
+    dtype: str | None,
+    rescore: bool,
     out: Path | None,
+    plain: bool,
     as_json: bool,
 ) -> None:
     """Measure a model: Pass@1, Pass@k and the majority vote on benchmarks, with 95% intervals.
 
     Every completion is kept in DIR. The same command goes on where it was stopped.
     """
-    from tina_lite.evaluate.session import run_evaluation
-    from tina_lite.evaluate.settled import Asking
-    from tina_lite.opened import resolve
-    from tina_lite.recipe.schema import RolloutSection
+    from tina_lite.evaluate.asked import Asked
 
-    target = resolve(model, quantization)  # type: ignore[arg-type]
-    others = [target.base if base == OWN_BASE else resolve(base, quantization) for base in bases]  # type: ignore[arg-type]
-    _refuse_twice([one.name for one in (target, *others)], "--compare")
-    benchmarks = [_benchmark(name, target, limit) for name in names]
-    _refuse_twice([one.name for one in benchmarks], "--benchmark")
-    rollout = target.recipe.rollout if target.recipe else RolloutSection()
-    # The run's own top_k and min_p are for training; a figure is of the whole distribution, or of top_p's.
-    sampled = {"temperature": temperature, "top_p": top_p, "top_k": 0, "min_p": 0.0}
-    if max_completion_length is not None:
-        sampled["max_completion_length"] = max_completion_length
-    system_prompt = target.recipe.data.system_prompt if target.recipe else None
-    asking = Asking(samples, rollout.model_copy(update=sampled), system_prompt)
-    folder = out or (target.run / "eval" if target.run else EVALS / target.name)
-    report = run_evaluation(
-        [target, *others],
-        benchmarks,
-        asking,
-        folder=folder,
-        rate=_rate(target, rate, max_usd is not None),
-        max_usd=max_usd,
-        watch=_Lines(),
-    )
+    folder = out
+    if rescore:
+        folder = out or Path(model)
+        asked = Asked.read(folder)
+    else:
+        asked = Asked(
+            model,
+            tuple(word for name in names for word in _expanded(name)),
+            samples,
+            temperature,
+            top_p,
+            max_completion_length,
+            limit,
+            bases,
+            adapter_off,
+            quantization,
+            dtype,
+        )
+    if not asked.benchmarks:
+        raise BadInput("--benchmark: name what to measure on, such as --benchmark math500 or --benchmark held_out")
+    with _progress(plain or as_json) as watch:
+        report = _measure(asked, folder, rate, max_usd, rescore=rescore, watch=watch)
     if as_json:
         print(json.dumps(report.to_json()))
     else:
@@ -100,9 +116,59 @@ def eval_command(
 
         console = Console()
         console.print(tables(report, console.width))
-        print(f"{folder}/results.json")
+        print(f"{report.folder}/results.json")
     if report.signal_number is not None:
-        raise Interrupted(f"stopped; the same command goes on in {folder}", report.signal_number)
+        raise Interrupted(f"stopped; the same command goes on in {report.folder}", report.signal_number)
+
+
+def _measure(
+    asked: "Asked", folder: Path | None, rate: str | None, max_usd: float | None, *, rescore: bool, watch: "Watch"
+) -> "Report":
+    from tina_lite.evaluate.session import run_evaluation
+    from tina_lite.evaluate.settled import Asking
+    from tina_lite.recipe.schema import RolloutSection
+
+    target, *others = _targets(asked)
+    benchmarks = [_benchmark(name, target, asked.limit) for name in asked.benchmarks]
+    _refuse_twice([one.name for one in benchmarks], "--benchmark")
+    rollout = target.recipe.rollout if target.recipe else RolloutSection()
+    # The run's own top_k and min_p are for training; a figure is of the whole distribution, or of top_p's.
+    sampled = {"temperature": asked.temperature, "top_p": asked.top_p, "top_k": 0, "min_p": 0.0}
+    if asked.max_completion_length is not None:
+        sampled["max_completion_length"] = asked.max_completion_length
+    system_prompt = target.recipe.data.system_prompt if target.recipe else None
+    return run_evaluation(
+        [target, *others],
+        benchmarks,
+        Asking(asked.samples, rollout.model_copy(update=sampled), system_prompt),
+        folder=folder or (target.run / "eval" if target.run else EVALS / target.name),
+        rate=_rate(target, rate, max_usd is not None),
+        max_usd=max_usd,
+        watch=watch,
+        rescore=rescore,
+        asked=asked,
+    )
+
+
+def _targets(asked: "Asked") -> "list[Target]":
+    """The model that is measured, and those beside it."""
+    from tina_lite.opened import resolve
+
+    own = resolve(asked.model, asked.quantization)  # type: ignore[arg-type]
+    if asked.adapter_off and own.adapter is None:
+        raise BadInput(f"--adapter-off: {asked.model} has no adapter; leave it out")
+    target = own.base if asked.adapter_off else own
+    others = [own.base if base == OWN_BASE else resolve(base, asked.quantization) for base in asked.compare]  # type: ignore[arg-type]
+    targets = [target, *others]
+    _refuse_twice([one.name for one in targets], "--compare")
+    return [replace(one, compute_dtype=asked.dtype) for one in targets] if asked.dtype else targets
+
+
+def _expanded(name: str) -> tuple[str, ...]:
+    """`paper` stands for its six."""
+    from tina_lite.evaluate.paper import PAPER_BENCHMARKS
+
+    return PAPER_BENCHMARKS if name == PAPER else (name,)
 
 
 def _benchmark(name: str, target: "Target", limit: int | None) -> "Benchmark":
@@ -132,6 +198,21 @@ def _refuse_twice(names: list[str], option: str) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise BadInput(f"{option}: two of the name {twice}; each needs one of its own")
+
+
+@contextmanager
+def _progress(plain: bool) -> "Iterator[Watch]":
+    """A bar on a terminal, else a line now and then; both on stderr."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if plain or not console.is_terminal:
+        yield _Lines()
+        return
+    from tina_lite.console.eval_bar import EvalBar
+
+    with EvalBar(console) as bar:
+        yield bar
 
 
 class _Lines:

@@ -20,6 +20,7 @@ def closing_facts(state: RunState) -> Facts:
     facts = [
         ("ended by", one_line(str(summary.get("stop_reason", "unknown")).replace("_", " "))),
         ("held-out Pass@1", held_out(summary.get("eval") or {})),
+        ("best", best(summary.get("best_eval") or {})),
         ("reward", reward(summary.get("reward") or {})),
         ("steps", steps(summary)),
         ("dollars", dollars(summary, state.started.max_usd if state.started else None)),
@@ -51,6 +52,18 @@ def held_out(evaluation: Mapping[str, Any]) -> str:
         return ""
     missing = "before; not measured after" if "pass_at_1" in before else "after; not measured before"
     return f"{measured[0]} {missing}"
+
+
+def best(measured: Mapping[str, Any]) -> str:
+    """Of the evaluations during training, where its adapter was kept.
+
+    >>> best({"step": 40, "pass_at_1": 0.62, "adapter": "runs/mine/adapter-best"})
+    '62.0% at step 40, in adapter-best'
+    """
+    if not measured.get("adapter"):
+        return ""
+    folder = one_line(str(measured["adapter"]).rpartition("/")[2])
+    return f"{format_share(measured['pass_at_1'])} at step {measured['step']}, in {folder}"
 
 
 def _pass_at_1(result: Mapping[str, Any]) -> str:

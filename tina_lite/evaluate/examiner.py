@@ -7,6 +7,7 @@ from typing import Any
 
 from tina_lite.budget.pace import OutOfTimeCheck
 from tina_lite.evaluate.passk import Asked, ask, judge
+from tina_lite.evaluate.statistics import Z95
 from tina_lite.problems.from_recipe import EVAL_SEED
 from tina_lite.recipe.schema import EvalSection
 from tina_lite.records import EvalResult, Prompt
@@ -30,13 +31,20 @@ class Examiner:
     """Asks each benchmark, and keeps the figures of before and after, which are of the same problems."""
 
     def __init__(
-        self, session: Session, sampler: Sampler, benchmarks: Mapping[str, Sequence[Prompt]], settings: EvalSection
+        self,
+        session: Session,
+        sampler: Sampler,
+        benchmarks: Mapping[str, Sequence[Prompt]],
+        settings: EvalSection,
+        patience: int | None = None,
     ) -> None:
+        """`patience`: evaluations in a row without a gain, after which the run is to end."""
         # A cut takes the first ones, so they are in no order that means something.
         self._benchmarks = {name: _shuffled(prompts) for name, prompts in benchmarks.items()}
         self._session = session
         self._sampler = sampler
         self._settings = settings
+        self._patience = patience
         self._pace, self._meter = session.pace, session.meter
         self.results: Results = {}
         self._step = 0
@@ -67,17 +75,39 @@ class Examiner:
                 f"no evaluation after step {step}: it may take {expected_s:.0f} s, which the end of the run needs"
             )
             return False
-        names, state = self._measured(), self._session.state
+        names = self._measured()
         found = self._measure("step", step, names, lambda name: self._again(name, self._pace.reserve_s))
-        best = next((found[name].pass_at_1 for name in names[:1] if name in found), -1.0)
-        if best <= state.best_pass_at_1:
+        if names and names[0] in found:
+            self._count_gain(found[names[0]], self.results["before"][names[0]])
+        return self._is_best(found, step)
+
+    def after(self, step: int) -> bool:
+        """The problems of before, once more. Whether the first benchmark was never as good."""
+        found = self._measure(
+            "after", step, self._measured(), lambda name: self._again(name, self._pace.save_reserve_s)
+        )
+        return self._is_best(found, step)
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Whether it has measured no gain for long enough."""
+        ends = self._patience is not None and self._session.state.evals_without_gain >= self._patience
+        return "eval_patience" if ends else None
+
+    def _is_best(self, found: Mapping[str, EvalResult], step: int) -> bool:
+        state, first = self._session.state, next(iter(self._benchmarks), "")
+        if first not in found or found[first].pass_at_1 <= state.best_pass_at_1:
             return False
-        state.best_pass_at_1, state.best_eval_step = best, step
+        state.best_pass_at_1, state.best_eval_step = found[first].pass_at_1, step
         return True
 
-    def after(self, step: int) -> None:
-        """The problems of before, once more."""
-        self._measure("after", step, self._measured(), lambda name: self._again(name, self._pace.save_reserve_s))
+    def _count_gain(self, now: EvalResult, before: EvalResult) -> None:
+        """A gain is more than one standard error above the level, which is that of before or of the last gain."""
+        state = self._session.state
+        level = before.pass_at_1 if state.eval_level is None else state.eval_level
+        gained = now.pass_at_1 > level + (now.ci95[1] - now.ci95[0]) / 2 / Z95
+        state.eval_level = now.pass_at_1 if gained else level
+        state.evals_without_gain = 0 if gained else state.evals_without_gain + 1
 
     def _measure(
         self, when: str, step: int, names: Sequence[str], figure: Callable[[str], EvalResult | None]

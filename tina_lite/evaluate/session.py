@@ -1,24 +1,25 @@
 """Models on benchmarks, in a folder of their own, inside a budget.
 
-    OUT/ledger.jsonl  results.json  MODEL/settings.json  MODEL/BENCHMARK.jsonl
+    OUT/          asked.json  ledger.jsonl  results.json  results.md
+    OUT/MODEL/    settings.json  BENCHMARK.jsonl  BENCHMARK.verdicts.jsonl
 
 A model is asked in chunks of whole problems whose size is fixed once, so that after a kill the same rows share a batch
 as before; what is drawn depends on nothing else (sampler.py). A model is loaded only where completions are missing.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from tina_lite.budget import Limits, Meter, Rate, StopRules
 from tina_lite.budget.clock import Clock
 from tina_lite.disk import write_atomically
 from tina_lite.errors import BadInput, NoRoom
+from tina_lite.evaluate.asked import Asked
+from tina_lite.evaluate.markdown import markdown
 from tina_lite.evaluate.passk import EVAL_STEP
+from tina_lite.evaluate.report import Report
 from tina_lite.evaluate.samples import SampleFile
 from tina_lite.evaluate.scoring import Comparison, Judged, Result, compared, judged, result_of
 from tina_lite.evaluate.settled import MOST_ROWS, PROMPT_TOKENS, Asking, Settled
@@ -27,7 +28,7 @@ from tina_lite.problems import make_prompt
 from tina_lite.problems.benchmarks import Benchmark
 from tina_lite.problems.from_recipe import EVAL_SEED
 from tina_lite.records import Problem, Prompt
-from tina_lite.runs.folder import lock_folder
+from tina_lite.runs.lock import lock_folder, unlock
 from tina_lite.runs.signals import StopRequest
 from tina_lite.sampler import Sampler
 
@@ -39,26 +40,6 @@ JUDGING_S = 0.02
 
 Watch = Callable[[str, str, int, int, float], None]
 """Told (model, benchmark, completions done, completions in all, dollars so far)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What an evaluation came to."""
-
-    results: tuple[Result, ...]
-    comparisons: tuple[Comparison, ...]
-    stop_reason: str
-    """finished, max_usd, or interrupted."""
-    usd: float
-    """Of all sessions, loading and judging included."""
-    rate: float
-    folder: str
-    signal_number: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        fields = asdict(self)
-        del fields["signal_number"]
-        return fields
 
 
 class Evaluation:
@@ -73,7 +54,10 @@ class Evaluation:
         max_usd: float | None,
         stop: StopRequest,
         watch: Watch,
+        *,
+        rescore: bool = False,
     ) -> None:
+        """With `rescore` nothing is sampled."""
         self._folder = folder
         self._benchmarks = benchmarks
         self._asking = asking
@@ -81,6 +65,7 @@ class Evaluation:
         self._rules = StopRules(Limits(max_usd=max_usd))
         self._stop = stop
         self._watch = watch
+        self._rescore = rescore
         self._judged: dict[tuple[str, str], list[Judged]] = {}
         self.unfinished = False
         """Whether completions are missing still."""
@@ -90,7 +75,7 @@ class Evaluation:
         own = self._folder / target.name
         files = {one.name: SampleFile(own / f"{one.name}.jsonl") for one in self._benchmarks}
         missing = [one for one in self._benchmarks if files[one.name].missing(one.problems, self._asking.samples)]
-        if missing and not self._out_of_time(LOADING_S):
+        if missing and not self._rescore and not self._out_of_time(LOADING_S):
             own.mkdir(parents=True, exist_ok=True)
             with self._meter.phase("load"):
                 settings = Settled.of(own / "settings.json", target, self._asking)
@@ -118,6 +103,8 @@ class Evaluation:
     def stop_reason(self) -> str:
         if not self.unfinished:
             return "finished"
+        if self._rescore:
+            return "rescored"
         return "interrupted" if self._stop else "max_usd"
 
     def _sample(self, model: "_Model", settings: "Settled", name: str, benchmark: Benchmark, file: SampleFile) -> None:
@@ -149,6 +136,8 @@ class Evaluation:
         groups = {problem: kept for problem, kept in file.groups.items() if problem in wanted}
         found = judged(groups, self._asking.samples, benchmark.form)
         self._judged[name, benchmark.name] = found
+        if found:
+            _keep_verdicts(self._folder / name / f"{benchmark.name}.verdicts.jsonl", found)
         too_long = len(file.skipped & wanted)
         return result_of(name, benchmark.name, groups, found, len(wanted) - too_long, too_long)
 
@@ -188,6 +177,12 @@ class _Model:
         return Sampler(self.policy, self._asking.rollout, seed=EVAL_SEED, kv_tokens=kv_tokens)
 
 
+def _keep_verdicts(path: Path, found: Sequence[Judged]) -> None:
+    """Beside the completions, which a re-score leaves as they are."""
+    lines = [json.dumps({"problem": one.problem, "right": one.right, "majority": one.majority}) for one in found]
+    write_atomically(path, "".join(f"{line}\n" for line in lines))
+
+
 def _chunks(problems: Sequence[Problem], size: int) -> Iterator[list[Problem]]:
     """By position in the benchmark, whatever is done already."""
     for start in range(0, len(problems), size):
@@ -203,20 +198,28 @@ def run_evaluation(
     rate: Rate,
     max_usd: float | None = None,
     watch: Watch = lambda model, benchmark, done, total, usd: None,
+    rescore: bool = False,
+    asked: Asked | None = None,
     clock: Clock | None = None,
 ) -> Report:
     """Measure the first target, and the others beside it as bases to compare it with.
+
+    With `rescore` the completions that are kept are judged again, and nothing is sampled. `asked` is kept beside them.
 
     Raises:
         BadInput: something given cannot be used, or the folder holds another evaluation.
         NoRoom: the budget does not pay for a single problem.
     """
     with _opened(folder), StopRequest() as stop:
+        if asked is not None and not rescore:
+            asked.keep(folder)
         meter = Meter.open(folder / "ledger.jsonl", rate, clock=clock)
         try:
-            session = Evaluation(folder, benchmarks, asking, meter, max_usd, stop, watch)
+            session = Evaluation(folder, benchmarks, asking, meter, max_usd, stop, watch, rescore=rescore)
             results = [result for target in targets for result in session.measure(target)]
             if not results and not stop:
+                if rescore:
+                    raise BadInput(f"--rescore: {folder} holds no problem with all its completions yet")
                 raise NoRoom(
                     f"max_usd {max_usd:g} does not pay for one problem, {meter.usd():.4f} are spent; raise --max-usd"
                     if max_usd is not None
@@ -237,6 +240,7 @@ def run_evaluation(
         finally:
             meter.close()
         write_atomically(folder / "results.json", json.dumps(report.to_json(), indent=2) + "\n")
+        write_atomically(folder / "results.md", markdown(report))
         return report
 
 
@@ -251,4 +255,4 @@ def _opened(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        os.close(lock)
+        unlock(lock)

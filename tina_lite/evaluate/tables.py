@@ -9,17 +9,19 @@ from rich.text import Text
 from tina_lite.budget.money import format_usd
 from tina_lite.console.text import clean, format_share
 from tina_lite.evaluate.paper import PAPER_BENCHMARKS, SETTING, paper_results
-from tina_lite.evaluate.scoring import Comparison, Estimate
-from tina_lite.evaluate.session import Report
+from tina_lite.evaluate.report import Report, in_words
+from tina_lite.evaluate.scoring import Estimate
 
 WIDE = 120
 """Columns of a terminal in which every interval fits."""
 
 
 def tables(report: Report, width: int) -> RenderableType:
-    """Results, comparisons, the paper's models on the same benchmarks; intervals of Pass@1 alone where it is narrow."""
+    """Results, comparisons, the paper's models on the same benchmarks; where it is narrow, fewer intervals."""
     parts: list[RenderableType] = [_results(report, wide=width >= WIDE)]
-    parts += [Text(_said(comparison)) for comparison in report.comparisons]
+    parts += [Text(f"\n{in_words(comparison)}") for comparison in report.comparisons]
+    if report.rate:
+        parts.append(Text(f"\n{format_usd(report.usd)} in all, loading and judging included"))
     measured = [name for name in PAPER_BENCHMARKS if any(one.benchmark == name for one in report.results)]
     if measured:
         parts.append(_paper(measured))
@@ -30,12 +32,13 @@ def tables(report: Report, width: int) -> RenderableType:
 def _results(report: Report, *, wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("benchmark", "model"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("problems", "Pass@1 [95%]", "Pass@k", "majority", "tokens (cut)", "dollars"):
+        table.add_column(heading, overflow="fold", min_width=len("benchmark"))
+    for heading in ("problems", "Pass@1 [95%]", "Pass@k", "majority", "tokens (cut)", *(["dollars"] if wide else [])):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in report.results:
         whole = str(one.problems) if one.problems == one.asked else f"{one.problems} of {one.asked}"
         largest = max(one.pass_at_k, default=None)
+        usd = format_usd(one.usd) if report.rate else "-"
         table.add_row(
             clean(one.benchmark),
             clean(one.model),
@@ -44,7 +47,7 @@ def _results(report: Report, *, wide: bool) -> Table:
             "-" if largest is None else f"@{largest} {shown(one.pass_at_k[largest], wide)}",
             "-" if largest is None else shown(one.majority, wide),
             f"{one.mean_length:,.0f} ({one.cut_off:.0%})",
-            format_usd(one.usd) if report.rate else "-",
+            *([usd] if wide else []),
         )
     return table
 
@@ -58,15 +61,6 @@ def shown(estimate: Estimate, interval: bool = True) -> str:
     if not interval:
         return format_share(estimate.value)
     return f"{format_share(estimate.value)} [{100 * low:.1f}, {100 * high:.1f}]"
-
-
-def _said(one: Comparison) -> str:
-    low, high = one.ci95
-    gain = f"{100 * one.difference:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
-    return (
-        f"\n{one.benchmark}: {one.model} against {one.base}: {gain}, better on {one.better} and worse on {one.worse} "
-        f"of {one.problems} problems, p = {one.p:.2g} (exact sign-flip test)"
-    )
 
 
 def _paper(benchmarks: Sequence[str]) -> Table:
@@ -89,6 +83,6 @@ def _notes(report: Report) -> Iterable[str]:
             yield f"{one.benchmark}, {one.model}: {one.too_long} problems left out, their prompts do not fit the model"
         if one.problems < one.asked:
             yield (
-                f"{one.benchmark}, {one.model}: stopped ({report.stop_reason}) at {one.problems} of {one.asked} "
+                f"{one.benchmark}, {one.model}: partial ({report.stop_reason}), {one.problems} of {one.asked} "
                 "problems; of the last batch those with short completions were finished first"
             )

@@ -67,7 +67,8 @@ def assemble(
     )
     sampler = make_sampler(policy, recipe.rollout, recipe.seed, choices.kv_tokens, session.notice)
     asks = make_sampler(policy, _evaluations(recipe), EVAL_SEED, choices.kv_tokens, session.notice)
-    examiner = Examiner(session, asks, _benchmark_prompts(p, tokenizer, session.notice), recipe.eval)
+    prompts = _benchmark_prompts(p, tokenizer, session.notice)
+    examiner = Examiner(session, asks, prompts, recipe.eval, recipe.stop.eval_patience)
     if earlier is None and recipe.probe and layout.is_tight:
         probe(recipe, sampler, learner, session)
     watchers = watchers_of(session, recipe, p.max_steps)
@@ -81,7 +82,9 @@ def assemble(
     )
     parts: dict[str, Stateful] = {"evals": examiner, "choices": machine}
     parts |= {name: watcher for name, watcher in watchers.items() if isinstance(watcher, Stateful)}
-    keeper = Keeper(session, recipe.checkpoint, learner, policy.save_adapter, p.identity, parts)
+    keeper = Keeper(
+        session, recipe.checkpoint, learner, policy.save_adapter, p.identity, parts, keep_best=recipe.eval.best
+    )
     keeper.require_room()
     source = prompts_of(recipe, p.train, tokenizer)
     scale = recipe.grpo.scale_rewards

@@ -194,6 +194,8 @@ class StopSection(Section):
     when: MetricBound | None = None
     """A metric and a bound, reward>=0.9: the run ends once it has held for `patience` steps in a row."""
     patience: Count = Field(3, ge=1)
+    eval_patience: Count | None = Field(None, ge=1)
+    """Evaluations by eval.every in a row without a gain beyond noise, after which the run ends."""
     on_collapse: bool = False
     """End the run where the policy has collapsed, rather than warn alone."""
 
@@ -203,6 +205,8 @@ class EvalSection(Section):
     """held_out, or a file.jsonl; measured before and after training."""
     every: Count | None = Field(None, ge=1)
     """Also every so many steps."""
+    best: bool = False
+    """Keep the adapter of the best evaluation, on the first benchmark, in adapter-best/."""
     problems: Count = Field(200, ge=1)
     samples: Count = Field(4, ge=1)
     temperature: Number | None = Field(None, ge=0)
@@ -253,6 +257,13 @@ class Recipe(Section):
         if len(set(names)) < len(names):
             raise ValueError("a reward is named twice; merge the two weights")
         return rewards
+
+    @model_validator(mode="after")
+    def _best_is_measured(self) -> "Recipe":
+        for field, wanted in (("eval.best", self.eval.best), ("stop.eval_patience", self.stop.eval_patience)):
+            if wanted and not (self.eval.every and self.eval.benchmarks):
+                raise ValueError(f"{field}: needs eval.every and eval.benchmarks, which measure while training")
+        return self
 
     @model_validator(mode="after")
     def _vllm_draws_plainly(self) -> "Recipe":

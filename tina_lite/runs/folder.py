@@ -3,13 +3,10 @@
 recipe.yaml  events.jsonl  metrics.jsonl  samples.jsonl  ledger.jsonl  checkpoints/  adapter/  summary.json
 """
 
-import errno
-import fcntl
 import json
 import os
 import re
 import shutil
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -27,9 +24,8 @@ from tina_lite.disk import (
 )
 from tina_lite.errors import BadInput, NoRoom
 from tina_lite.runs.events import Progress, Stamped, StepDone
+from tina_lite.runs.lock import lock_folder, unlock
 
-HELD_BY_ANOTHER = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
-LOCK_WAITS_S = (0.02, 0.1, 0.0)
 LOGS = ("events.jsonl", "metrics.jsonl", "samples.jsonl")
 LEDGER = "ledger.jsonl"
 MIB = 1024**2
@@ -96,7 +92,6 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = lock_folder(path)
-        _held.add(self._lock)
         self._logs: dict[str, JsonLines] = {}
 
     @classmethod
@@ -106,7 +101,7 @@ class RunFolder:
             if failed_at_once(path):  # nothing was learnt; its bill is kept
                 lock = lock_folder(path)
                 os.rename(path, free_folder(path.parent, f"{path.name}-failed"))
-                os.close(lock)
+                unlock(lock)
             path.mkdir(parents=True, exist_ok=True)
             folder = cls(path)
             folder.write_recipe(recipe_yaml)
@@ -169,6 +164,11 @@ class RunFolder:
     def adapter(self) -> Path:
         return self.path / "adapter"
 
+    @property
+    def best_adapter(self) -> Path:
+        """Of the best evaluation, where eval.best keeps it."""
+        return self.path / "adapter-best"
+
     def listener(self, stamped: Stamped) -> None:
         """Events to events.jsonl; a step's metrics and sample to files of their own."""
         if isinstance(stamped.event, Progress):
@@ -210,15 +210,15 @@ class RunFolder:
             return False
         return True
 
-    def replace_adapter(self, save: Callable[[Path], None]) -> None:
+    def replace_adapter(self, save: Callable[[Path], None], adapter: Path) -> None:
         """`save` writes it into a folder of its own, which then takes the place of the last."""
-        partial = self.path / ".adapter.partial"
+        partial = self.path / f".{adapter.name}.partial"
         remove_folder(partial)
         partial.mkdir()
         save(partial)
         for file in partial.iterdir():
             sync_file(file)
-        replace_folder(partial, self.adapter)
+        replace_folder(partial, adapter)
 
     @property
     def fault(self) -> Path:
@@ -239,8 +239,7 @@ class RunFolder:
     def close(self) -> None:
         for log in self._logs.values():
             log.close()
-        _held.discard(self._lock)
-        os.close(self._lock)
+        unlock(self._lock)
 
     def _open_logs(self) -> None:
         self._logs = {name: JsonLines(self.path / name) for name in LOGS}
@@ -255,46 +254,3 @@ def _refuse_links(path: Path) -> None:
     links = [entry.name for entry in path.iterdir() if entry.is_symlink()]
     if links:
         raise BadInput(f"{path / min(links)}: is a link; a run folder holds its files itself: put it in its place")
-
-
-def lock_folder(path: Path) -> int:
-    """An exclusive lock for the life of this process; BadInput that names the owner where it is taken."""
-    descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-    if not _taken(descriptor):
-        owner = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
-        os.close(descriptor)
-        raise BadInput(f"{path}: is being written by process {owner}; wait for it or stop it first")
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, str(os.getpid()).encode())
-    return descriptor
-
-
-_held: set[int] = set()
-"""Descriptors of locks that this process has."""
-
-
-def _let_go() -> None:
-    """A child that a reward forks must not keep the lock after the run has died."""
-    for descriptor in _held:
-        os.close(descriptor)
-    _held.clear()
-
-
-os.register_at_fork(after_in_child=_let_go)
-
-
-def _taken(descriptor: int) -> bool:
-    """Whether the lock is ours now; who only looks at the folder (look.py) holds it for a moment.
-
-    Some network file systems have no locks: two processes on one folder are then not told apart.
-    """
-    for wait_s in LOCK_WAITS_S:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in HELD_BY_ANOTHER:
-                return True
-            time.sleep(wait_s)
-        else:
-            return True
-    return False

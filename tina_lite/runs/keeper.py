@@ -47,12 +47,15 @@ class Keeper:
         save_adapter: Callable[[Path], None],
         identity: Identity,
         parts: Mapping[str, Stateful],
+        *,
+        keep_best: bool = False,
     ) -> None:
-        """`save_adapter` writes the adapter into a folder."""
+        """`save_adapter` writes the adapter into a folder; `keep_best`: of the best evaluation too."""
         self._session = session
         self._settings = settings
         self._learner = learner
         self._save_adapter = save_adapter
+        self._keep_best = keep_best
         self._identity = identity
         self._parts: dict[str, Stateful] = {"state": session.state, "timings": session.pace, **parts}
         self._at_s = session.meter.elapsed_s()
@@ -133,8 +136,19 @@ class Keeper:
                 self.save_adapter()
         session.pace.timings.save = max(session.pace.timings.save, session.meter.elapsed_s() - started)
 
+    def save_best(self) -> None:
+        """What has just been measured as the best: a checkpoint that outlives newer ones, and its adapter if wanted.
+
+        The adapter comes first: a checkpoint that calls a step the best must not stand beside the adapter of another.
+        """
+        folder = self._session.folder
+        if self._keep_best:
+            with disk_faults(folder.best_adapter):
+                folder.replace_adapter(self._save_adapter, folder.best_adapter)
+        self.save()
+
     def save_adapter(self) -> None:
         """In PEFT's layout."""
         folder = self._session.folder
         with disk_faults(folder.adapter):
-            folder.replace_adapter(self._save_adapter)
+            folder.replace_adapter(self._save_adapter, folder.adapter)

@@ -52,12 +52,25 @@ def summary_of(
         "skipped_steps": state.skipped_steps,
         "warnings": folder.warnings(),
         "eval": {when: eval_fields(evals.get(when, {})) for when in ("before", "after")},
+        "best_eval": _best(session),
         "adapter": str(folder.adapter) if folder.adapter.exists() else None,
         "version": VERSION,
         "packages": package_versions(),
         "seed": recipe.seed,
         "folder": str(folder.path),
         "session": session.meter.session,
+    }
+
+
+def _best(session: Session) -> dict[str, Any] | None:
+    """The best evaluation of training on the first benchmark; None without one."""
+    state, adapter = session.state, session.folder.best_adapter
+    if not state.best_eval_step:
+        return None
+    return {
+        "step": state.best_eval_step,
+        "pass_at_1": round(state.best_pass_at_1, 5),
+        "adapter": str(adapter) if adapter.exists() else None,
     }
 
 
