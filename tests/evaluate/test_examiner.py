@@ -8,7 +8,7 @@ from fakes import FakeClock
 from tina_lite.budget import Limits, Meter, Rate, StopRules
 from tina_lite.budget.pace import EVAL_SHARE, SAVE_RESERVE_S
 from tina_lite.evaluate.examiner import FORECAST_CAUTION, LEAST_PROBLEMS, Examiner
-from tina_lite.recipe.schema import EvalSection
+from tina_lite.recipe.ends import EvalSection
 from tina_lite.records import Completion, Group, Problem, Prompt
 from tina_lite.runs.events import Evaluated, EventStream, Notice
 from tina_lite.runs.session import Session

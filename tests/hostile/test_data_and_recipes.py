@@ -15,7 +15,11 @@ BAD_DATA: dict[str, tuple[str, bytes, str]] = {
         b"version https://git-lfs.github.com/spec/v1\nsize 9\n",
         r"x\.jsonl: is .* git lfs pull",
     ),
-    "compressed": ("x.jsonl.gz", b"\x1f\x8b\x08\x00abc", r"x\.jsonl\.gz: is compressed; unpack it"),
+    "compressed": (
+        "x.jsonl.gz",
+        b"\x1f\x8b\x08\x00abc",
+        r"x\.jsonl\.gz: cannot be unpacked .*; copy or",
+    ),
     "an archive": ("x.zip", b"PK\x03\x04abc", r"x\.zip: is a zip archive; unpack it"),
     "words": ("x.txt", b"What is 2+3?", r"x\.txt is no \.jsonl, "),
     "html": ("x.json", b"<html>", r"x\.json:1: not JSON"),

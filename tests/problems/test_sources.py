@@ -1,10 +1,14 @@
 """Problems from .csv, .parquet, folders, functions and mixtures of tasks, and the rows that `where` chooses."""
 
 import csv
+import gzip
+import io
 import json
+import os
 import random
 from pathlib import Path
 
+import pyarrow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +36,7 @@ def test_any_row_of_a_csv_can_be_read_again(tmp_path_factory, cells: list[tuple[
     path = tmp_path_factory.mktemp("csv") / "x.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("a", "b"), *cells])
-    reader = Csv(path)
+    reader = Csv(path, path)
     rows = list(reader.rows())
     assert rows == [{"a": a, "b": b} for a, b in cells]
     order = rng.sample(range(len(rows)), len(rows))
@@ -63,9 +67,80 @@ def test_a_folder_is_its_files_in_the_order_of_their_names(folder: Path) -> None
     assert problems.name == "data"
     (folder / "empty").mkdir()
     with pytest.raises(
-        BadInput, match=r"data\.source: the folder empty holds no \.jsonl, \.ndjson, \.json, \.csv, \.parquet file"
+        BadInput,
+        match=r"data\.source: the folder empty holds no \.jsonl, \.ndjson, \.json, \.csv, \.tsv, \.parquet",
     ):
         load("empty")
+
+
+ROWS = [{"question": f"What is {n},\t{n}?", "answer": str(n * n)} for n in range(30)]
+
+
+def as_table(delimiter: str) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter).writerows([("question", "answer"), *(row.values() for row in ROWS)])
+    return text.getvalue().encode()
+
+
+FORMS = {
+    "mine.jsonl": "".join(json.dumps(row) + "\n" for row in ROWS).encode(),
+    "mine.json": json.dumps(ROWS).encode(),
+    "mine.csv": as_table(","),
+    "mine.tsv": as_table("\t"),
+}
+PACKED = {"gz": gzip.compress, "zst": lambda data: pyarrow.compress(data, "zstd", asbytes=True)}
+
+
+@pytest.fixture
+def cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where files are unpacked."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    return folder / "cache" / "tina-lite" / "unpacked"
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+@pytest.mark.parametrize("name", FORMS)
+def test_the_same_problems_in_any_form_are_the_same(folder: Path, cache: Path, name: str, suffix: str) -> None:
+    content = FORMS[name]
+    (folder / f"{name}{suffix}").write_bytes(PACKED[suffix[1:]](content) if suffix else content)
+    (folder / "plain.jsonl").write_bytes(FORMS["mine.jsonl"])
+    found, plain = load(f"{name}{suffix}"), load("plain.jsonl")
+    assert found.name == "mine"
+    assert pairs(found) == [(row["question"], row["answer"]) for row in ROWS]
+    assert (found.digest(), found.keys()) == (plain.digest(), plain.keys())
+
+
+def test_a_packed_file_is_unpacked_once_and_again_where_it_has_changed(folder: Path, cache: Path) -> None:
+    path = folder / "mine.jsonl.gz"
+    path.write_bytes(PACKED["gz"](FORMS["mine.jsonl"]))
+    load(path.name)
+    (one,) = cache.iterdir()
+    assert one.read_bytes() == FORMS["mine.jsonl"]
+    made = one.stat().st_ino
+    load(path.name)
+    assert [file.stat().st_ino for file in cache.iterdir()] == [made]
+    path.write_bytes(PACKED["gz"](FORMS["mine.jsonl"][: FORMS["mine.jsonl"].index(b"\n")]))
+    assert len(load(path.name)) == 1
+    os.utime(one, (0, 0))
+    path.write_bytes(PACKED["gz"](FORMS["mine.jsonl"][:-1]))
+    assert len(load(path.name)) == 30
+    assert not one.exists(), "nobody has asked for it in thirty days"
+
+
+def test_packed_files_in_a_folder_and_under_another_name(folder: Path, cache: Path) -> None:
+    (folder / "data").mkdir()
+    (folder / "data" / "a.tsv.gz").write_bytes(PACKED["gz"](FORMS["mine.tsv"]))
+    (folder / "data" / "b.jsonl").write_bytes(PACKED["zst"](FORMS["mine.jsonl"]))
+    assert len(load("data")) == 60
+
+
+@pytest.mark.parametrize("form", PACKED)
+def test_a_packed_file_that_is_cut_off_is_one_line(folder: Path, cache: Path, form: str) -> None:
+    noise = random.Random(1).randbytes(100_000)
+    (folder / f"mine.jsonl.{form}").write_bytes(PACKED[form](FORMS["mine.jsonl"] + noise)[:50_000])
+    with pytest.raises(BadInput, match=rf"^mine\.jsonl\.{form}: cannot be unpacked \(.*\); copy or download it again$"):
+        load(f"mine.jsonl.{form}")
+    assert list(cache.iterdir()) == []
 
 
 SOURCE = """
@@ -118,7 +193,7 @@ def test_a_function_that_does_not(folder: Path, source: str, params: dict[str, o
         ("x.csv", b"question,answer\n\xff,1\n", {}, r"x\.csv:2: not UTF-8"),
         ("x.csv", "question;answer\na?;1\n", {}, r"no column prompt, problem, question \(columns: question;answer\)"),
         ("x.parquet", "no table", {}, r"x\.parquet: not a \.parquet file that can be read"),
-        ("x.txt", "a?", {}, r"data\.source: x\.txt is no \.jsonl, \.ndjson, \.json, \.csv, \.parquet file"),
+        ("x.txt", "a?", {}, r"data\.source: x\.txt is no \.jsonl, \.ndjson, \.json, \.csv, \.tsv, \.parquet"),
         ("x.csv", "question,answer\na?,1\n", {"where": "levl > 1"}, r"data\.where: no column 'levl' in x\.csv"),
         (
             "x.csv",

@@ -9,7 +9,7 @@ from tina_lite.budget.pace import OutOfTimeCheck
 from tina_lite.evaluate.passk import Asked, ask, judge
 from tina_lite.evaluate.statistics import Z95
 from tina_lite.problems.from_recipe import EVAL_SEED
-from tina_lite.recipe.schema import EvalSection
+from tina_lite.recipe.ends import EvalSection
 from tina_lite.records import EvalResult, Prompt
 from tina_lite.runs.events import Evaluated
 from tina_lite.runs.session import Session

@@ -16,6 +16,7 @@ from tina_lite.problems.files import is_local
 from tina_lite.problems.hub import ADVICE, PLACE
 from tina_lite.problems.problem_set import ProblemSet, question_key
 from tina_lite.problems.tasks import GYM_PREFIX
+from tina_lite.problems.unpacked import plain_name
 from tina_lite.recipe.schema import DataSection
 from tina_lite.records import Problem
 
@@ -69,7 +70,7 @@ def known_name(word: str) -> tuple[str | None, str]:
     name, equals, file = word.partition("=")
     if equals and name in KNOWN:
         return name, file
-    stem = Path(word).stem if is_local(word, None) else word
+    stem = plain_name(Path(word)).stem if is_local(word, None) else word
     return (stem if stem in KNOWN else None), word
 
 

@@ -9,21 +9,21 @@ from pathlib import Path
 from tina_lite.errors import BadInput
 from tina_lite.hub import LFS_POINTER
 from tina_lite.problems.problem_set import ProblemSet, question_key
-from tina_lite.problems.readers import BYTE_ORDER_MARK, Csv, Joined, JsonLines, Reader, json_list, parquet
+from tina_lite.problems.readers import BYTE_ORDER_MARK, Csv, Joined, JsonLines, Reader, json_list, parquet, tsv
 from tina_lite.problems.rows import Columns, Selection, Sieve, find_columns, problem_of, refuse_if_empty
+from tina_lite.problems.unpacked import compression_of, plain_name, unpacked
 from tina_lite.records import Problem
 
-READERS: dict[str, Callable[[Path], Reader]] = {
+READERS: dict[str, Callable[[Path, Path], Reader]] = {
     ".jsonl": JsonLines,
     ".ndjson": JsonLines,
     ".json": json_list,
     ".csv": Csv,
+    ".tsv": tsv,
     ".parquet": parquet,
 }
 FOREIGN = {
     LFS_POINTER: "a pointer of Git LFS in the place of the file; fetch it with git lfs pull",
-    b"\x1f\x8b": "compressed; unpack it with gunzip first",
-    b"\x28\xb5\x2f\xfd": "compressed; unpack it with unzstd first",
     b"PK\x03\x04": "a zip archive; unpack it first",
 }
 """What files begin with that are no data yet, and what to do with them."""
@@ -47,7 +47,7 @@ def find_file(source: str, base_folder: Path | None) -> Path:
 def is_local(source: str, base_folder: Path | None) -> bool:
     """Whether a source names a data file, be it there or not, or anything else that is there."""
     folders = (Path(), base_folder or Path())
-    named = source.lower().endswith(tuple(READERS))
+    named = plain_name(Path(source)).suffix.lower() in READERS
     return named or (bool(source) and any(os.path.exists(one / source) for one in folders))
 
 
@@ -55,13 +55,15 @@ def load_file(path: Path, selection: Selection) -> ProblemSet:
     """Every row is read and checked once."""
     try:
         reader = _folder(path) if path.is_dir() else _reader(path)
-        return load_rows(reader, path.stem, str(path), selection)
+        return load_rows(reader, plain_name(path).stem, str(path), selection)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}); let this user read it") from error
 
 
 def _folder(path: Path) -> Reader:
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in READERS and file.name[0] != ".")
+    files = sorted(
+        file for file in path.iterdir() if plain_name(file).suffix.lower() in READERS and file.name[0] != "."
+    )
     if not files:
         raise BadInput(f"data.source: the folder {path} holds no {', '.join(READERS)} file")
     return Joined([_reader(file) for file in files])
@@ -69,16 +71,19 @@ def _folder(path: Path) -> Reader:
 
 def _reader(path: Path) -> Reader:
     """By the file's name, and by its content where that says otherwise: .json is often JSON Lines."""
-    with path.open("rb") as file:
+    compression = compression_of(path)
+    place = path if compression is None else unpacked(path, compression)
+    with place.open("rb") as file:
         first = file.read(SNIFFED).removeprefix(BYTE_ORDER_MARK).lstrip()
     for opening, what in FOREIGN.items():
         if first.startswith(opening):
             raise BadInput(f"{path}: is {what}")
     told = (suffix for opening, suffix in OPENINGS.items() if first.startswith(opening))
-    suffix = path.suffix.lower() if path.suffix.lower() in READERS else next(told, "")
+    named = plain_name(path).suffix.lower()
+    suffix = named if named in READERS else next(told, "")
     if not suffix:
         raise BadInput(f"data.source: {path} is no {', '.join(READERS)} file")
-    return JsonLines(path) if suffix == ".json" and _is_lines(path) else READERS[suffix](path)
+    return (JsonLines if suffix == ".json" and _is_lines(place) else READERS[suffix])(path, place)
 
 
 def _is_lines(path: Path) -> bool:

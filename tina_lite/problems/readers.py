@@ -1,6 +1,7 @@
 """Readers of local files. Of a .jsonl or .csv byte offsets stay in memory, a .json is held, a .parquet mapped.
 
-A reader gives all rows in order, once, and then any row by its number.
+A reader gives all rows in order, once, and then any row by its number. `path` is the file as a person named it, and
+`place` where it lies: elsewhere, if it was unpacked.
 """
 
 import csv
@@ -34,9 +35,9 @@ class Reader(Protocol):
 class JsonLines:
     """A .jsonl file, one object a line. Blank lines are no rows."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, place: Path) -> None:
         self._path = path
-        self._place = path.absolute()  # a program may change its working directory during the run
+        self._place = place.absolute()  # a program may change its working directory during the run
         self._offsets = array("Q")
 
     def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
@@ -77,10 +78,10 @@ class Listed:
         return _as_row(self._rows[index], f"{self._source}, row {index}")
 
 
-def json_list(path: Path) -> Listed:
+def json_list(path: Path, place: Path) -> Listed:
     """A .json file: one list of objects."""
     try:
-        rows = json.loads(path.read_bytes().removeprefix(BYTE_ORDER_MARK))
+        rows = json.loads(place.read_bytes().removeprefix(BYTE_ORDER_MARK))
     except json.JSONDecodeError as error:
         raise BadInput(f"{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno})") from error
     except (ValueError, RecursionError) as error:
@@ -91,11 +92,12 @@ def json_list(path: Path) -> Listed:
 
 
 class Csv:
-    """A .csv file with a header. Every value is a text; a cell may hold line breaks."""
+    """A .csv or .tsv file with a header. Every value is a text; a cell may hold line breaks."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, place: Path, delimiter: str = ",") -> None:
         self._path = path
-        self._place = path.absolute()
+        self._place = place.absolute()
+        self._delimiter = delimiter
         self._header: list[str] = []
         self._offsets = array("Q")
         csv.field_size_limit(sys.maxsize)  # a worked solution may be long
@@ -104,7 +106,7 @@ class Csv:
         self._offsets = array("Q")
         with self._place.open("rb") as file:
             lines = _Lines(file, self._path)
-            cells = csv.reader(lines)
+            cells = csv.reader(lines, delimiter=self._delimiter)
             self._header = self._next(cells, lines) or []
             while True:
                 start = lines.offset
@@ -120,7 +122,7 @@ class Csv:
         with self._place.open("rb") as file:
             file.seek(self._offsets[index])
             lines = _Lines(file, self._path)
-            return self._as_row(self._next(csv.reader(lines), lines) or [], where)
+            return self._as_row(self._next(csv.reader(lines, delimiter=self._delimiter), lines) or [], where)
 
     def _next(self, cells: Iterator[list[str]], lines: "_Lines") -> list[str] | None:
         try:
@@ -131,7 +133,7 @@ class Csv:
     def _as_row(self, cells: Sequence[str], where: str) -> Row:
         if len(cells) > len(self._header):
             raise BadInput(
-                f"{where}: {len(cells)} cells under a header of {len(self._header)}; quote cells with commas"
+                f"{where}: {len(cells)} cells under a header of {len(self._header)}; quote cells that hold a separator"
             )
         return dict(zip(self._header, cells))
 
@@ -177,14 +179,19 @@ class Table:
         return row
 
 
-def parquet(path: Path) -> Table:
+def tsv(path: Path, place: Path) -> Csv:
+    """A .tsv file, whose cells are separated by tabs."""
+    return Csv(path, place, "\t")
+
+
+def parquet(path: Path, place: Path) -> Table:
     """A .parquet file, turned once into a mapped file in the cache of `datasets`."""
     import datasets
 
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what is wrong is said below
     try:
-        return Table(datasets.Dataset.from_parquet(str(path)))
+        return Table(datasets.Dataset.from_parquet(str(place)))
     except Exception as error:  # pyarrow's kinds have none in common
         raise BadInput(f"{path}: not a .parquet file that can be read ({' '.join(str(error).split()):.200})") from error
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tina_lite.disk import disk_faults
-from tina_lite.recipe.schema import CheckpointSection
+from tina_lite.recipe.ends import CheckpointSection
 from tina_lite.runs import checkpoint
 from tina_lite.runs.events import CheckpointSaved
 from tina_lite.runs.identity import Identity
