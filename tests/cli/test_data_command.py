@@ -39,14 +39,15 @@ def test_what_a_person_sees(folder: Path) -> None:
     done = data("mine.yaml", "--head", 1, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert lines[:5] == [
+    assert lines[:6] == [
         "data:      mine, 22 rows",
         "train:     20 problems",
         "skipped:   2",
         "  1 no answer: row 20",
         "  1 prompt too long: row 21",
+        "answers:   integer 21; of 21 problems",
     ]
-    assert lines[5].startswith("tokens:    5% ")
+    assert lines[6].startswith("tokens:    5% ")
     assert "<|user|>Be brief.<|user|>" in done.stdout
     assert done.stdout.rstrip().endswith("<|assistant|><think>")
     assert "\x1b" not in done.stdout
@@ -96,5 +97,6 @@ def test_limr_has_1389_rows_with_or_without_a_tokenizer(tmp_path: Path) -> None:
         "data:      limr-train, 1389 rows",
         "train:     1389 problems",
         "skipped:   none",
+        "answers:   integer 913, expression 228, fraction 216, decimal 31, text 1; of 1,389 problems",
     ]
     assert "neither measured nor shown" in bare.stderr

@@ -11,7 +11,7 @@ from sections import load
 
 from tina_lite.errors import BadInput
 from tina_lite.problems import ProblemSet, PromptSource, first_prompts, hold_out, render
-from tina_lite.problems.prompts import messages_for
+from tina_lite.problems.prompts import messages_for, template_notes
 from tina_lite.records import Problem
 
 
@@ -58,6 +58,12 @@ def test_keys_from_loading_and_keys_on_demand_agree(tmp_path: Path) -> None:
     assert loaded.keys() == problem_set(*(problem.question for problem in loaded)).keys()
 
 
+def test_without_a_shuffle_each_epoch_is_in_the_order_of_the_data() -> None:
+    problems = problem_set("a?", "b?", "c?")
+    source = PromptSource(problems, TOKENIZER, max_prompt_length=99, system_prompt=None, seed=1, shuffle=False)
+    assert [prompt.problem.question for prompt in source.next(7)] == ["a?", "b?", "c?", "a?", "b?", "c?", "a?"]
+
+
 @pytest.mark.parametrize("fraction", [-0.1, 1.0, 7])
 def test_a_fraction_that_is_none(fraction: float) -> None:
     with pytest.raises(BadInput, match="a fraction is 0 or more and less than 1"):
@@ -77,8 +83,18 @@ def test_render() -> None:
     bare = CharacterTokenizer(template=False)
     assert render(bare, plain) == "1+1?\n"
     assert render(bare, brief) == "Be brief.\n1+1?\n"
+    deaf = CharacterTokenizer(system=False)
+    assert render(deaf, brief) == "<user>Be brief.\n\n1+1?<assistant><think>\n"
     with pytest.raises(BadInput, match="refuses the prompt: System role not supported"):
-        render(CharacterTokenizer(system=False), brief)
+        render(deaf, brief[:1])
+
+
+def test_a_system_prompt_without_a_place_of_its_own_is_said() -> None:
+    problems, deaf = problem_set("1+1?"), CharacterTokenizer(system=False)
+    assert template_notes(problems, deaf, None) == []
+    assert template_notes(problems, TOKENIZER, "Be brief.") == []
+    (note,) = template_notes(problems, deaf, "Be brief.")
+    assert "stands at the head of the first user message" in note
 
 
 def test_a_chat_is_asked_whole_and_the_recipes_system_prompt_wins() -> None:

@@ -143,6 +143,25 @@ def test_a_packed_file_that_is_cut_off_is_one_line(folder: Path, cache: Path, fo
     assert list(cache.iterdir()) == []
 
 
+def test_rows_that_ask_the_same_again_are_skipped_where_that_is_asked_for(folder: Path) -> None:
+    rest = [{"role": "assistant", "content": "b"}, {"role": "user", "content": "go on"}]
+    chat, other = ([{"role": "user", "content": first}, *rest] for first in ("a?", "c?"))
+    write(
+        folder / "x.jsonl",
+        {"question": "What is 2+3?", "answer": "5"},
+        {"question": "what is  2+3?", "answer": "5"},
+        {"question": "What is 2+3?", "answer": "6"},
+        {"question": chat, "answer": "1"},
+        {"question": other, "answer": "1"},
+        {"question": chat, "answer": "1"},
+    )
+    assert len(load("x.jsonl")) == 6
+    problems = load("x.jsonl", once=True)
+    assert [problem.index for problem in problems] == [0, 2, 3, 4]
+    assert problems.skipped == {"the same question and answer as an earlier row": 2}
+    assert [problem.index for problem in load("x.jsonl", once=True, limit=3)] == [0, 2, 3]
+
+
 SOURCE = """
 def rows(count=2):
     return ({"question": f"{n}?", "answer": n} for n in range(count))

@@ -67,6 +67,8 @@ def _lines(found: "Survey", longest: int) -> Iterator[str]:
     for reason, rows in found.skipped.items():
         text = f"  {len(rows)} {reason}: {name_rows(rows, MOST_NAMED)}"
         yield textwrap.fill(text, min(WIDEST, shutil.get_terminal_size().columns), subsequent_indent="    ")
+    kinds = ", ".join(f"{kind} {count:,}" for kind, count in found.answers.items())
+    yield f"answers:   {kinds}; of {sum(found.answers.values()):,} problems"
     if found.lengths is not None:
         yield f"tokens:    {_percentiles(found.lengths)}; at most {longest} are asked"
     for warning in found.warnings:

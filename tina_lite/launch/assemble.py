@@ -20,6 +20,7 @@ from tina_lite.policy.demand import Demand
 from tina_lite.policy.opening import open_policy
 from tina_lite.problems import first_prompts
 from tina_lite.problems.from_recipe import EVAL_SEED, prompts_of
+from tina_lite.problems.prompts import template_notes
 from tina_lite.recipe import Recipe
 from tina_lite.recipe.schema import RolloutSection
 from tina_lite.recorder import Recorder
@@ -87,6 +88,8 @@ def assemble(
     )
     keeper.require_room()
     source = prompts_of(recipe, p.train, tokenizer)
+    for note in template_notes(p.train, tokenizer, recipe.data.system_prompt):
+        session.notice(note)
     scale = recipe.grpo.scale_rewards
     schedule = Schedule(session, recipe.optim, p.max_steps, one_epoch=recipe.stop.max_steps is None)
     trainer = Trainer(

@@ -42,10 +42,11 @@ def load_problems(
     or_usual: bool = False,
     gold_parses: Callable[[str], bool] = comparable,
     watch: Callable[[int, str], None] | None = None,
+    once: bool = False,
 ) -> ProblemSet:
     """The problems of a source; `base_folder` is where it is looked for beside the working directory.
 
-    `or_usual`, `gold_parses` and `watch` are of rows that are read, as `Selection` has them.
+    `or_usual`, `gold_parses`, `watch` and `once` are of rows that are read, as `Selection` has them.
     """
     source, limit = data.source, data.limit
     if limit is not None and limit < 1:
@@ -58,7 +59,7 @@ def load_problems(
             return load_arithmetic(data, seed)
         _refuse_split(data)
         return load_gym(data, seed)
-    selection = Selection(data, or_usual=or_usual, gold_parses=gold_parses, watch=watch)
+    selection = Selection(data, or_usual=or_usual, gold_parses=gold_parses, watch=watch, once=once)
     if is_local(source, base_folder):
         refuse_unknown(data.params, [], source)
         _refuse_split(data)

@@ -93,7 +93,7 @@ def _held_out(recipe: Recipe, train: ProblemSet) -> tuple[ProblemSet, ProblemSet
 
 def _source(recipe: Recipe, split: str | None, seed: int, limit: int | None, overlap: Overlap) -> ProblemSet:
     data = recipe.data.model_copy(update={"split": split, "limit": limit})
-    return load_problems(data, seed=seed, base_folder=recipe.folder, watch=overlap.see)
+    return load_problems(data, seed=seed, base_folder=recipe.folder, watch=overlap.see, once=True)
 
 
 def prompts_of(recipe: Recipe, train: ProblemSet, tokenizer: Tokenizer) -> PromptSource:
@@ -104,4 +104,5 @@ def prompts_of(recipe: Recipe, train: ProblemSet, tokenizer: Tokenizer) -> Promp
         max_prompt_length=recipe.rollout.max_prompt_length,
         system_prompt=recipe.data.system_prompt,
         seed=recipe.seed,
+        shuffle=recipe.data.shuffle,
     )

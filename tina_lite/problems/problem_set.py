@@ -17,12 +17,12 @@ DIGESTED = 2048
 
 
 def question_key(question: str) -> int:
-    """64 bits that two spellings of one question share: case, white space and Unicode form do not count.
+    """64 bits that two spellings of one question share: case, white space, a final stop, Unicode form do not count.
 
-    >>> question_key("What is  1+1?") == question_key("what is 1+1? ") != question_key("What is 1+2?")
+    >>> question_key("What is  1+1.") == question_key("what is 1+1 ") != question_key("What is 1+2.")
     True
     """
-    normal = " ".join(unicodedata.normalize("NFKC", question).split()).casefold()
+    normal = " ".join(unicodedata.normalize("NFKC", question).split()).casefold().rstrip(". ")
     return int.from_bytes(blake2b(normal.encode("utf-8", "replace"), digest_size=KEY_BITS // 8).digest(), "big")
 
 

@@ -3,6 +3,7 @@
 import random
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol
@@ -33,14 +34,45 @@ def messages_for(problem: Problem, system_prompt: str | None) -> list[Message]:
 def render(tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
     """The text from which the model goes on: through the chat template, or one paragraph a part where there is none.
 
-    Where the template opens `<think>`, so does this text, and a completion holds the closing tag alone.
+    Where the template opens `<think>`, so does this text, and a completion holds the closing tag alone. A template that
+    knows no system role gets the system message at the head of the first user message.
     """
     if tokenizer.chat_template is None:
         return "\n".join([*(message["content"] for message in messages), ""])
     try:
-        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        return _templated(tokenizer, messages)
     except Exception as error:  # the template's own complaint, such as that it knows no system role
+        if [message["role"] for message in messages[:2]] == ["system", "user"]:
+            with suppress(Exception):
+                return _templated(tokenizer, without_system_role(messages))
         raise BadInput(f"the tokenizer's chat template refuses the prompt: {error}") from error
+
+
+def template_notes(problems: Sequence[Problem], tokenizer: Tokenizer, system_prompt: str | None) -> list[str]:
+    """What a person should know of how prompts are rendered: a system message that has no place of its own."""
+    messages = messages_for(problems[0], system_prompt) if len(problems) else []
+    if tokenizer.chat_template is None or not messages or messages[0]["role"] != "system":
+        return []
+    try:
+        _templated(tokenizer, messages)
+    except Exception:
+        return [
+            "the chat template knows no system role: the system prompt stands at the head of the first user message"
+        ]
+    return []
+
+
+def without_system_role(messages: Sequence[Message]) -> list[Message]:
+    """
+    >>> without_system_role([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "1+1?"}])
+    [{'role': 'user', 'content': 'Be brief.\\n\\n1+1?'}]
+    """
+    system, first, *others = messages
+    return [{"role": "user", "content": f"{system['content']}\n\n{first['content']}"}, *others]
+
+
+def _templated(tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
 
 def encode(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
@@ -74,7 +106,7 @@ def first_prompts(
 
 
 class PromptSource:
-    """Prompts without end: each epoch goes through all problems in a shuffled order of its own.
+    """Prompts without end: each epoch goes through all problems in a shuffled order of its own, or in that of the data.
 
     Its whole state is `position`: a new source with the same problems, seed and position goes on exactly there.
     """
@@ -88,12 +120,14 @@ class PromptSource:
         system_prompt: str | None,
         seed: int,
         position: int = 0,
+        shuffle: bool = True,
     ) -> None:
         self._problems = problems
         self._tokenizer = tokenizer
         self._max_prompt_length = max_prompt_length
         self._system_prompt = system_prompt
         self._seed = seed
+        self._shuffle = shuffle
         self._order = array("Q")
         self._order_epoch = -1
         self._too_long: set[int] = set()
@@ -140,6 +174,7 @@ class PromptSource:
         epoch, place = divmod(position, len(self._problems))
         if epoch != self._order_epoch:
             self._order = array("Q", range(len(self._problems)))
-            random.Random(f"{self._seed}/{epoch}").shuffle(self._order)
+            if self._shuffle:
+                random.Random(f"{self._seed}/{epoch}").shuffle(self._order)
             self._order_epoch = epoch
         return self._order[place]

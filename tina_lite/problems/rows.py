@@ -8,6 +8,7 @@ from typing import Any
 from tina_lite.answers import comparable
 from tina_lite.answers.gym_gold import gym_gold
 from tina_lite.errors import BadInput, nearest
+from tina_lite.problems.problem_set import question_key
 from tina_lite.problems.values import Question, answers_of, is_empty, read_question, why_no_answer, why_no_question
 from tina_lite.recipe.schema import DataSection
 from tina_lite.records import Problem
@@ -24,6 +25,7 @@ ANSWER_NAMES = (
 )
 """In order of preference; a dot leads into an object, as in verl's files, or into JSON text, as in II-Thought's."""
 NOT_CHOSEN = "not chosen by where"
+REPEATED = "the same question and answer as an earlier row"
 
 Row = Mapping[str, Any]
 
@@ -38,18 +40,21 @@ class Selection:
         or_usual: bool = False,
         gold_parses: Callable[[str], bool] = comparable,
         watch: Callable[[int, str], None] | None = None,
+        once: bool = False,
     ) -> None:
         """
         Args:
             or_usual: the named columns were named for another source: where they are not there, the usual ones will do.
             gold_parses: rows without question or answer, or whose answer it refuses, are skipped and counted.
             watch: told the row and the question of every problem that is taken.
+            once: a row that asks what an earlier one did, with the same answer, is skipped and counted.
         """
         self.data = data
         self.where = Where(data.where) if data.where else None
         self.or_usual = or_usual
         self.gold_parses = gold_parses
         self.watch = watch
+        self.once = once
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +129,12 @@ class Sieve:
         """Reason -> the rows."""
         self.cut_chats = 0
         """Chats that go on after the last question; what follows it is left out."""
+        self._asked: set[int] = set()
 
     def question(self, index: int, row: Row) -> str | None:
         """The row's question; None where the row is skipped."""
         _, value, asked = _asked(row, self._columns)
-        reason = self._reason(row, value, asked)
+        reason = self._reason(row, value, asked) or self._repeats(row, asked)
         if reason is not None:
             self.skipped.setdefault(reason, array("Q")).append(index)
             return None
@@ -136,6 +142,16 @@ class Sieve:
         if self._selection.watch is not None:
             self._selection.watch(index, asked.text)
         return asked.text
+
+    def _repeats(self, row: Row, asked: Question) -> str | None:
+        if not self._selection.once:
+            return None
+        answers = [look_up(row, name) for name in self._columns.answers]
+        key = hash((question_key(asked.text), repr(asked.turns), repr(answers)))
+        if key in self._asked:
+            return REPEATED
+        self._asked.add(key)
+        return None
 
     def notes(self) -> list[str]:
         """What was left out of rows that are used."""

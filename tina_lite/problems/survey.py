@@ -1,18 +1,28 @@
 """What a recipe's data holds, counted before a run: rows, what is skipped, prompt lengths, the first prompts."""
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tina_lite.problems.from_recipe import HELD_OUT, RecipeProblems, prompts_of
 from tina_lite.problems.problem_set import ProblemSet
-from tina_lite.problems.prompts import Tokenizer, make_prompt
+from tina_lite.problems.prompts import Tokenizer, make_prompt, template_notes
 from tina_lite.recipe import Recipe
 from tina_lite.records import Problem, Prompt
 
 MOST_MEASURED = 10_000
 """Prompts that are tokenised; of more problems an even sample."""
 PERCENTILES = (5, 50, 95, 99, 100)
+ANSWER_KINDS = {
+    "integer": re.compile(r"[-+]?\d+"),
+    "decimal": re.compile(r"[-+]?\d*\.\d+%?|[-+]?\d+\\?%"),
+    "fraction": re.compile(r"[-+]?(\\[dt]?frac\{?[-+]?\d+\}?\{?[-+]?\d+\}?|\d+/\d+)"),
+    "choice": re.compile(r"\(?[A-J]\)?"),
+    "expression": re.compile(r".*([\\^=+*/_<>]|\d[a-z(]).*|[\d.:;()\[\]{}+-]+"),
+}
+"""For people to see what they have; what a reward understands is not decided by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,8 @@ class Survey:
     train: int
     held_out: int
     warnings: tuple[str, ...]
+    answers: Mapping[str, int]
+    """Kind -> problems of those that were looked at: integer, decimal, fraction, choice, expression, text."""
     lengths: PromptLengths | None
     """None without a tokenizer."""
     prompts: tuple[Prompt, ...]
@@ -53,6 +65,7 @@ class Survey:
             "train": self.train,
             "held_out": self.held_out,
             "skipped": {reason: {"count": len(rows), "rows": list(rows)} for reason, rows in self.skipped.items()},
+            "answers": dict(self.answers),
             "prompt_tokens": None if self.lengths is None else self.lengths.as_dict(),
             "warnings": list(self.warnings),
             "head": [
@@ -70,6 +83,7 @@ def survey(recipe: Recipe, problems: RecipeProblems, tokenizer: Tokenizer | None
     skipped = dict(train.skipped_rows)
     rows = len(train) + held_apart + sum(map(len, skipped.values()))
     tokens = {} if tokenizer is None else _tokens_by_row(recipe, train, tokenizer)
+    notes = [] if tokenizer is None else template_notes(train, tokenizer, recipe.data.system_prompt)
     too_long = [row for row, count in tokens.items() if count > recipe.rollout.max_prompt_length]
     if too_long:
         skipped["prompt too long"] = too_long
@@ -79,7 +93,8 @@ def survey(recipe: Recipe, problems: RecipeProblems, tokenizer: Tokenizer | None
         skipped=skipped,
         train=len(train) - len(too_long),
         held_out=held_out,
-        warnings=warnings,
+        warnings=(*warnings, *notes),
+        answers=dict(Counter(answer_kind(problem.answer) for problem in train[:: _stride(train)]).most_common()),
         lengths=_lengths(tokens) if tokens else None,
         prompts=() if tokenizer is None else tuple(prompts_of(recipe, train, tokenizer).next(head)),
         problems=tuple(train[:head]) if tokenizer is None else (),
@@ -87,9 +102,21 @@ def survey(recipe: Recipe, problems: RecipeProblems, tokenizer: Tokenizer | None
 
 
 def _tokens_by_row(recipe: Recipe, train: ProblemSet, tokenizer: Tokenizer) -> dict[int, int]:
-    stride = -(-len(train) // MOST_MEASURED)
-    prompts = (make_prompt(problem, tokenizer, recipe.data.system_prompt) for problem in train[::stride])
+    prompts = (make_prompt(problem, tokenizer, recipe.data.system_prompt) for problem in train[:: _stride(train)])
     return {prompt.problem.index: len(prompt.ids) for prompt in prompts}
+
+
+def _stride(train: ProblemSet) -> int:
+    return max(1, -(-len(train) // MOST_MEASURED))
+
+
+def answer_kind(answer: str) -> str:
+    r"""
+    >>> [answer_kind(a) for a in ("42", "$-1{,}000$", "2.5", r"\frac{1}{2}", "3/4", "B", "(-2, 0)", "x^2", "Paris")]
+    ['integer', 'integer', 'decimal', 'fraction', 'fraction', 'choice', 'expression', 'expression', 'text']
+    """
+    text = "".join(answer.split()).strip("$").replace("{,}", "").replace(",", "")
+    return next((kind for kind, form in ANSWER_KINDS.items() if form.fullmatch(text)), "text")
 
 
 def _lengths(tokens: Mapping[int, int]) -> PromptLengths:

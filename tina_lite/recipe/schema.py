@@ -67,6 +67,8 @@ class DataSection(Section):
     """Switches of the model's chat template, such as {enable_thinking: false}."""
     limit: Count | None = Field(None, ge=1)
     """The first usable problems."""
+    shuffle: bool = True
+    """False: each epoch goes through the problems in the order of the data, such as a curriculum's."""
     streaming: bool = False
     """Fetch no more of a hub data set than limit needs."""
     held_out: Number = Field(0.05, gt=0, lt=1)
