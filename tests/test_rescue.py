@@ -85,6 +85,7 @@ def places() -> list:
     from tina_lite.runs.keeper import Keeper
     from tina_lite.runs.state import RunState
     from tina_lite.sampler import Sampler
+    from tina_lite.schedule import Schedule
     from tina_lite.watchers.collapse import CollapseSigns
 
     found = [
@@ -95,7 +96,7 @@ def places() -> list:
         (BrokenRewards, "after", True, 2),
         (grpo, "advantages", False, 2),
         (grpo, "learning_rate", False, 2),
-        (Pace, "horizon", False, 2),
+        (Schedule, "at", False, 2),
         (Learner, "update", False, 2),
         (Learner, "_backward", True, 2),
         (Learner, "_clip_gradients", True, 2),
