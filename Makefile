@@ -9,7 +9,7 @@ TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://do
 
 .PHONY: install install-unsloth quickstart browser test test-unsloth lint base clean
 .PHONY: bench bench-quickstart bench-step bench-rollout bench-memory bench-busy bench-plan bench-learning
-.PHONY: bench-rewards bench-data bench-growth
+.PHONY: bench-rewards bench-data bench-growth bench-eval bench-coverage
 .PHONY: soak-budget soak-caps soak-crash soak-bill
 
 install: $(INSTALLED)
@@ -88,6 +88,12 @@ bench-data: $(INSTALLED)  ## 1 min: seconds and memory to the first step on a mi
 
 bench-plan: $(INSTALLED)  ## 4 to 6 min, MODEL DATA: what plan foretells against what the run takes
 	@$(BIN)/python bench/plan.py $(MODEL) $(DATA)
+
+bench-eval: $(INSTALLED)  ## 5 to 10 min, MODEL DATA: Pass@1 of tina-lite eval, and of transformers' generate with math-verify
+	@$(BIN)/python bench/evaluation.py $(MODEL) $(DATA)
+
+bench-coverage: $(INSTALLED)  ## 3 to 5 min: how often the 95% intervals of an evaluation hold the truth
+	@$(BIN)/python bench/coverage.py
 
 bench-learning: $(INSTALLED) $(PEER)/.installed  ## 5 to 10 min: reward curves against TRL's; DTYPE=bfloat16 for its own adapter
 	@$(BIN)/python bench/learning.py $(PEER)/bin/python $(DTYPE)

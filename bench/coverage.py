@@ -12,7 +12,7 @@ import numpy as np
 
 from tina_lite.evaluate.statistics import interval95, pass_at_k, sign_flip_p
 
-PROBLEMS, MEANS, SPREADS, SAMPLES = (30, 50, 200), (0.1, 0.3, 0.5, 0.8), (0.5, 3.0), (1, 4, 8)
+PROBLEMS, MEANS, SPREADS, SAMPLES = (30, 200, 500), (0.1, 0.3, 0.5, 0.8), (0.5, 3.0), (1, 4, 16)
 
 
 def covered(rng: np.random.Generator, studies: int, problems: int, mean: float, spread: float, samples: int) -> float:

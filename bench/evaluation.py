@@ -1,6 +1,6 @@
 """`tina-lite eval` against transformers' generate with math-verify, on the first GSM8K test problems.
 
-    python bench/evaluation.py MODEL_FOLDER gsm8k-test.jsonl [PROBLEMS] [SAMPLES] [TOKENS]
+    python bench/evaluation.py MODEL_FOLDER gsm8k.jsonl [PROBLEMS] [SAMPLES] [TOKENS]
 
 The other side shares nothing with the package: its own prompts, its own sampling loop and random numbers, its own
 reading of golds, math-verify called directly. The last line is JSON; "agree" says whether the two Pass@1 differ by no
@@ -32,7 +32,7 @@ def ours(model: str, data: str, problems: int, samples: int, tokens: int) -> tup
         started = time.perf_counter()
         report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
         seconds = time.perf_counter() - started
-        (file,) = Path(folder).glob("*/*.jsonl")
+        (file,) = (path for path in Path(folder).glob("*/*.jsonl") if not path.match("*.verdicts.jsonl"))
         rows = [json.loads(line) for line in file.read_text().splitlines()]
     shares = judge([row["completion"] for row in rows], [row["answer"] for row in rows], samples)
     stated = report["results"][0]["pass_at_1"]
