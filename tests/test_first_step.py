@@ -11,7 +11,7 @@ from tina_lite.budget import Limits, Meter, Rate, StopRules
 from tina_lite.errors import NoRoom
 from tina_lite.launch import foretold
 from tina_lite.launch.foretold import plan_at_once, refuse_first_step
-from tina_lite.plan import Plan, device
+from tina_lite.plan import Plan, device, newest_measured
 from tina_lite.plan.cpu import CpuSpeed
 
 SPEED = CpuSpeed(float32=1e11, bfloat16=1e11, bandwidth=1e10, call_s=1e-5, dtype="float32")
@@ -35,14 +35,16 @@ def recipe(quick_recipe: Path) -> Recipe:
 
 
 def planned(recipe: Recipe, runs: Path) -> Plan:
-    plan = plan_at_once(recipe, RATE, 3, 100, runs)
+    plan = plan_at_once(recipe, RATE, 3, 100, newest_measured(runs, recipe.name))
     assert plan is not None
     return plan
 
 
 def warnings(recipe: Recipe, runs: Path, limits: Limits) -> tuple[str, ...]:
     reading = Meter.in_memory(RATE, FakeClock()).read()
-    return refuse_first_step(planned(recipe, runs), recipe, StopRules(limits), reading, runs)
+    return refuse_first_step(
+        planned(recipe, runs), recipe, StopRules(limits), reading, newest_measured(runs, recipe.name)
+    )
 
 
 def test_too_little_is_refused_scarce_is_warned_of_and_enough_is_neither(recipe: Recipe, tmp_path: Path) -> None:
@@ -83,6 +85,6 @@ def test_a_cpu_that_nobody_measured_and_a_model_without_config_refuse_nothing(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = recipe.model_copy(update={"model": recipe.model.model_copy(update={"id": str(tmp_path)})})
-    assert plan_at_once(elsewhere, RATE, 3, 100, tmp_path) is None
+    assert plan_at_once(elsewhere, RATE, 3, 100, None) is None
     monkeypatch.setattr(foretold, "known_cpu_speed", lambda hidden, intermediate: None)
-    assert plan_at_once(recipe, RATE, 3, 100, tmp_path) is None
+    assert plan_at_once(recipe, RATE, 3, 100, None) is None

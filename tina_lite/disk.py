@@ -18,6 +18,13 @@ FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 
 
+def user_folder(variable: str, by_default: str) -> Path:
+    """tina-lite's own below XDG_CACHE_HOME, by default ~/.cache, or XDG_CONFIG_HOME, by default ~/.config."""
+    folder = os.environ.get(variable, "")
+    # Relative paths there are to be passed over, says the XDG base directory specification.
+    return (Path(folder) if os.path.isabs(folder) else Path(os.path.expanduser(by_default))) / "tina-lite"
+
+
 def write_file(path: Path, data: bytes) -> None:
     """A file that was not there before; whole and on the disk once this returns."""
     descriptor = os.open(path, FRESH, 0o666)

@@ -6,13 +6,13 @@ replace every offer that the catalogue has for the same card.
 
 import csv
 import math
-import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tina_lite.disk import user_folder
 from tina_lite.errors import BadInput
 
 CATALOGUE = "catalogue"
@@ -36,10 +36,7 @@ class Offer:
 
 def user_file() -> Path:
     """Where the user's own prices stand, if there are any."""
-    folder = os.environ.get("XDG_CONFIG_HOME", "")
-    # Relative paths there are to be passed over, says the XDG base directory specification.
-    config = Path(folder) if os.path.isabs(folder) else Path(os.path.expanduser("~/.config"))
-    return config / "tina-lite" / "prices.csv"
+    return user_folder("XDG_CONFIG_HOME", "~/.config") / "prices.csv"
 
 
 @cache

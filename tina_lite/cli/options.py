@@ -1,6 +1,6 @@
 """What several commands ask for in the same words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,23 @@ _OF_A_RECIPE = (
     click.option("--max-hours", type=NUMBER, metavar="H", help="Stop after H hours."),
     click.option("--max-steps", type=int, metavar="N", help="Stop after N steps."),
 )
+
+
+LIMITS = {
+    "max_usd": "budget.max_usd",
+    "max_hours": "stop.max_hours",
+    "max_steps": "stop.max_steps",
+    "max_tokens": "stop.max_tokens",
+    "until": "stop.until",
+    "stop_when": "stop.when",
+    "patience": "stop.patience",
+}
+"""Options that bound a run, by the recipe's field."""
+
+
+def limits_in(given: Mapping[str, Any]) -> dict[str, Any]:
+    """By field, the options of LIMITS that were given; `given` may hold no others."""
+    return {LIMITS[option]: value for option, value in given.items() if value is not None}
 
 
 def recipe_options(command: Command) -> Command:

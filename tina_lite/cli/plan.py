@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from tina_lite.cli.load import load_recipe
-from tina_lite.cli.options import NUMBER, recipe_options
+from tina_lite.cli.options import NUMBER, limits_in, recipe_options
 
 
 @click.command()
@@ -26,14 +27,12 @@ def plan(
     recipe: Path,
     settings: tuple[str, ...],
     model: str | None,
-    max_usd: float | None,
     rate: str | None,
-    max_hours: float | None,
-    max_steps: int | None,
     gpu: str | None,
     vram: float | None,
     folder: Path | None,
     as_json: bool,
+    **bounds: Any,
 ) -> None:
     """What RECIPE will need: memory by part, seconds a step, hours, dollars. Loads no model.
 
@@ -44,13 +43,7 @@ def plan(
     from tina_lite.launch.preview import plan_run
     from tina_lite.plan import newest_measured, plan_lines, plan_record, read_measured
 
-    flags = {
-        "model.id": model,
-        "budget.max_usd": max_usd,
-        "stop.max_hours": max_hours,
-        "stop.max_steps": max_steps,
-    }
-    loaded = load_recipe(recipe, settings, flags)
+    loaded = load_recipe(recipe, settings, {"model.id": model, **limits_in(bounds)})
     measured = read_measured(folder) if folder else newest_measured(RUNS, loaded.name)
     planned = plan_run(loaded, rate=rate, gpu=gpu, vram_gib=vram, measured=measured)
     if as_json:

@@ -1,12 +1,13 @@
 """tina-lite resume RUN"""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from tina_lite.cli.load import load_recipe
-from tina_lite.cli.options import NUMBER
-from tina_lite.cli.run import go_on, limits_in
+from tina_lite.cli.options import NUMBER, limits_in
+from tina_lite.cli.run import go_on
 
 
 @click.command()
@@ -28,30 +29,16 @@ from tina_lite.cli.run import go_on, limits_in
 def resume(
     folder: Path,
     settings: tuple[str, ...],
-    max_usd: float | None,
-    max_hours: float | None,
-    max_steps: int | None,
-    max_tokens: int | None,
-    until: str | None,
-    stop_when: str | None,
     force_recipe: bool,
     force_restart: bool,
     rate: str | None,
     plain: bool,
     as_json: bool,
+    **bounds: Any,
 ) -> None:
     """Go on with RUN, a run folder, from its newest whole checkpoint: same recipe, same bill, same random numbers."""
     from tina_lite.launch.resuming import recipe_of
 
-    flags = {
-        "budget.max_usd": max_usd,
-        "stop.max_hours": max_hours,
-        "stop.max_steps": max_steps,
-        "stop.max_tokens": max_tokens,
-        "stop.until": until,
-        "stop.when": stop_when,
-    }
-    recipe = load_recipe(recipe_of(folder), settings, flags)
-    go_on(
-        recipe, folder, rate, plain, as_json, limits_in(flags), force_recipe=force_recipe, force_restart=force_restart
-    )
+    limits = limits_in(bounds)
+    recipe = load_recipe(recipe_of(folder), settings, limits)
+    go_on(recipe, folder, rate, plain, as_json, limits, force_recipe=force_recipe, force_restart=force_restart)

@@ -1,14 +1,14 @@
 """tina-lite run RECIPE"""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tina_lite.cli.load import load_recipe
-from tina_lite.cli.options import recipe_options
+from tina_lite.cli.options import limits_in, recipe_options
 from tina_lite.errors import TinaError
 
 if TYPE_CHECKING:
@@ -33,14 +33,7 @@ def run(
     recipe: Path,
     settings: tuple[str, ...],
     model: str | None,
-    max_usd: float | None,
     rate: str | None,
-    max_hours: float | None,
-    max_steps: int | None,
-    max_tokens: int | None,
-    until: str | None,
-    stop_when: str | None,
-    patience: int | None,
     seed: int | None,
     out: Path | None,
     resume: bool,
@@ -49,21 +42,11 @@ def run(
     plain: bool,
     as_json: bool,
     dry_run: bool,
+    **bounds: Any,
 ) -> None:
     """Train as RECIPE says, a file or the name of a shipped recipe, inside its budget."""
-    flags = {
-        "model.id": model,
-        "budget.max_usd": max_usd,
-        "stop.max_hours": max_hours,
-        "stop.max_steps": max_steps,
-        "stop.max_tokens": max_tokens,
-        "stop.until": until,
-        "stop.when": stop_when,
-        "stop.patience": patience,
-        "seed": seed,
-    }
-    loaded = load_recipe(recipe, settings, flags)
-    asked = limits_in(flags)
+    limits = limits_in(bounds)
+    loaded = load_recipe(recipe, settings, {"model.id": model, "seed": seed, **limits})
     if dry_run:
         _show_plan(loaded, out, rate)
         return
@@ -72,18 +55,13 @@ def run(
         from tina_lite.runs.folder import newest_folder
 
         found = out or newest_folder(RUNS, loaded.name)
-        go_on(loaded, found, rate, plain, as_json, asked, force_recipe=force_recipe, force_restart=force_restart)
+        go_on(loaded, found, rate, plain, as_json, limits, force_recipe=force_recipe, force_restart=force_restart)
     else:
         _train(loaded, out, rate, plain, as_json)
 
 
-def limits_in(flags: Mapping[str, Any]) -> list[str]:
-    """Fields of budget and stop that were given."""
-    return [field for field, value in flags.items() if value is not None and field.startswith(("budget.", "stop."))]
-
-
 def go_on(
-    recipe: "Recipe", out: Path, rate: str | None, plain: bool, as_json: bool, asked: Sequence[str], **forced: bool
+    recipe: "Recipe", out: Path, rate: str | None, plain: bool, as_json: bool, asked: Collection[str], **forced: bool
 ) -> None:
     """Resume the run in `out`, or say that there is nothing left to do."""
     from tina_lite.console.text import clean

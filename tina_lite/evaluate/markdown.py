@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tina_lite.budget.money import format_usd
 from tina_lite.console.text import clean, format_share
-from tina_lite.evaluate.paper import PAPER_BENCHMARKS, SETTING, paper_results
-from tina_lite.evaluate.report import Report, in_words
-from tina_lite.evaluate.scoring import Estimate, Result
+from tina_lite.evaluate.paper import SETTING
+from tina_lite.evaluate.report import Report, counted, in_words, paper_rows, shown
+from tina_lite.evaluate.scoring import Result
 
 HEADINGS = ("benchmark", "model", "problems", "Pass@1 [95%]", "Pass@k", "majority", "tokens", "cut off", "dollars")
 
@@ -16,15 +16,9 @@ def markdown(report: Report) -> str:
     parts = ["\n".join(_table(HEADINGS, (_row(one, report.rate) for one in report.results)))]
     if report.comparisons:
         parts.append("\n".join(f"- {_plain(in_words(one))}" for one in report.comparisons))
-    measured = [name for name in PAPER_BENCHMARKS if any(one.benchmark == name for one in report.results)]
-    if measured:
-        rows = (
-            (one.model, *(format_share(one.pass_at_1[name]) for name in measured))
-            for one in paper_results()
-            if one.kind != "ablation"
-        )
+    if paper := paper_rows(report):
         parts.append(f"The paper's models, Pass@1 (arXiv 2504.15777; {SETTING}):")
-        parts.append("\n".join(_table(("model", *measured), rows)))
+        parts.append("\n".join(_table(paper[0], paper[1:])))
     if report.stop_reason != "finished":
         parts.append(f"Not finished ({report.stop_reason}): the figures are of the problems counted above.")
     return "\n\n".join(parts) + "\n"
@@ -35,19 +29,14 @@ def _row(one: Result, rate: float) -> tuple[str, ...]:
     return (
         one.benchmark,
         one.model,
-        f"{one.problems}{'' if one.problems == one.asked else f' of {one.asked}'} x {one.samples}",
-        _shown(one.pass_at_1),
-        "" if largest is None else f"@{largest} {_shown(one.pass_at_k[largest])}",
-        "" if largest is None else _shown(one.majority),
+        counted(one),
+        shown(one.pass_at_1),
+        "" if largest is None else f"@{largest} {shown(one.pass_at_k[largest])}",
+        "" if largest is None else shown(one.majority),
         f"{one.mean_length:,.0f}",
         format_share(one.cut_off),
         format_usd(one.usd) if rate else "",
     )
-
-
-def _shown(estimate: Estimate) -> str:
-    low, high = estimate.ci95
-    return f"{format_share(estimate.value)} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

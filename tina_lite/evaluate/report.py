@@ -1,9 +1,11 @@
-"""What an evaluation came to, and a comparison in words."""
+"""What an evaluation came to, and what its tables, on a terminal and in Markdown, say of it."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tina_lite.evaluate.scoring import Comparison, Result
+from tina_lite.console.text import format_share
+from tina_lite.evaluate.paper import PAPER_BENCHMARKS, paper_results
+from tina_lite.evaluate.scoring import Comparison, Estimate, Result
 
 SIGNIFICANT = 0.05
 
@@ -49,3 +51,28 @@ too few to see less than 9 points'
         low, high = -high, -low
     told = f"{one.benchmark}: {names[0]} is {word} than {names[1]} by {abs(points):.1f} points"
     return f"{told} [{low:.1f}, {high:.1f}], {behind}"
+
+
+def shown(estimate: Estimate, interval: bool = True) -> str:
+    """
+    >>> shown(Estimate(0.4333, (0.2738, 0.608)))
+    '43.3% [27.4, 60.8]'
+    """
+    low, high = estimate.ci95
+    if not interval:
+        return format_share(estimate.value)
+    return f"{format_share(estimate.value)} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def counted(one: Result) -> str:
+    """Such as "31 of 50 x 8"."""
+    whole = str(one.problems) if one.problems == one.asked else f"{one.problems} of {one.asked}"
+    return f"{whole} x {one.samples}"
+
+
+def paper_rows(report: Report) -> list[tuple[str, ...]]:
+    """A heading, and Pass@1 of the paper's models on those of its benchmarks that were measured; empty without any."""
+    measured = [name for name in PAPER_BENCHMARKS if any(one.benchmark == name for one in report.results)]
+    models = (one for one in paper_results() if one.kind != "ablation")
+    rows = [(one.model, *(format_share(one.pass_at_1[name]) for name in measured)) for one in models]
+    return [("model", *measured), *rows] if measured else []

@@ -7,10 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tina_lite.budget.money import format_usd
-from tina_lite.console.text import clean, format_share
-from tina_lite.evaluate.paper import PAPER_BENCHMARKS, SETTING, paper_results
-from tina_lite.evaluate.report import Report, in_words
-from tina_lite.evaluate.scoring import Estimate
+from tina_lite.console.text import clean
+from tina_lite.evaluate.paper import SETTING
+from tina_lite.evaluate.report import Report, counted, in_words, paper_rows, shown
 
 WIDE = 120
 """Columns of a terminal in which every interval fits."""
@@ -22,9 +21,8 @@ def tables(report: Report, width: int) -> RenderableType:
     parts += [Text(f"\n{in_words(comparison)}") for comparison in report.comparisons]
     if report.rate:
         parts.append(Text(f"\n{format_usd(report.usd)} in all, loading and judging included"))
-    measured = [name for name in PAPER_BENCHMARKS if any(one.benchmark == name for one in report.results)]
-    if measured:
-        parts.append(_paper(measured))
+    if paper := paper_rows(report):
+        parts.append(_paper(paper))
     parts += [Text(note, style="yellow") for note in _notes(report)]
     return Group(*parts)
 
@@ -36,13 +34,12 @@ def _results(report: Report, *, wide: bool) -> Table:
     for heading in ("problems", "Pass@1 [95%]", "Pass@k", "majority", "tokens (cut)", *(["dollars"] if wide else [])):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in report.results:
-        whole = str(one.problems) if one.problems == one.asked else f"{one.problems} of {one.asked}"
         largest = max(one.pass_at_k, default=None)
         usd = format_usd(one.usd) if report.rate else "-"
         table.add_row(
             clean(one.benchmark),
             clean(one.model),
-            f"{whole} x {one.samples}",
+            counted(one),
             shown(one.pass_at_1),
             "-" if largest is None else f"@{largest} {shown(one.pass_at_k[largest], wide)}",
             "-" if largest is None else shown(one.majority, wide),
@@ -52,28 +49,17 @@ def _results(report: Report, *, wide: bool) -> Table:
     return table
 
 
-def shown(estimate: Estimate, interval: bool = True) -> str:
-    """
-    >>> shown(Estimate(0.4333, (0.2738, 0.608)))
-    '43.3% [27.4, 60.8]'
-    """
-    low, high = estimate.ci95
-    if not interval:
-        return format_share(estimate.value)
-    return f"{format_share(estimate.value)} [{100 * low:.1f}, {100 * high:.1f}]"
-
-
-def _paper(benchmarks: Sequence[str]) -> Table:
+def _paper(rows: Sequence[Sequence[str]]) -> Table:
     table = Table(
         box=None, pad_edge=False, title="\nThe paper's models, Pass@1 (arXiv 2504.15777)", title_justify="left"
     )
     table.caption, table.caption_justify = SETTING, "left"
-    table.add_column("model")
+    (model, *benchmarks), *models = rows
+    table.add_column(model)
     for name in benchmarks:
         table.add_column(name, justify="right")
-    for one in paper_results():
-        if one.kind != "ablation":
-            table.add_row(one.model, *(format_share(one.pass_at_1[name]) for name in benchmarks))
+    for row in models:
+        table.add_row(*row)
     return table
 
 

@@ -17,7 +17,7 @@ from tina_lite.device import usable_card
 from tina_lite.errors import BadInput, nearest
 from tina_lite.launch.foretold import plan_at_once, refuse_first_step
 from tina_lite.launch.resuming import refuse_changed_recipe, refuse_used_up
-from tina_lite.plan import Plan
+from tina_lite.plan import Plan, newest_measured
 from tina_lite.plan.model_config import read_model_type
 from tina_lite.policy.engine import Engine, choose_engine, find_facts, refuse_vllm
 from tina_lite.problems import ProblemSet
@@ -109,9 +109,10 @@ def prepare(
         try_rewards(rewards, train[0])
     max_steps = recipe.stop.max_steps or ceil(len(train) / recipe.rollout.prompts_per_step)
     rules = _rules(recipe, max_steps)
-    plan = plan_at_once(recipe, hourly, max_steps, len(train), RUNS)
+    measured = newest_measured(RUNS, recipe.name)
+    plan = plan_at_once(recipe, hourly, max_steps, len(train), measured)
     if plan is not None and not resume:
-        warnings += refuse_first_step(plan, recipe, rules, Meter.in_memory(hourly).read(), RUNS)
+        warnings += refuse_first_step(plan, recipe, rules, Meter.in_memory(hourly).read(), measured)
     return Prepared(
         recipe,
         card,

@@ -7,7 +7,7 @@ from tina_lite.budget import format_price
 from tina_lite.errors import BadInput
 from tina_lite.launch.foretold import plan_here
 from tina_lite.launch.prepare import RUNS, Prepared, engine_of, hourly_rate, prepare
-from tina_lite.plan import Measured, Plan, find_device, make_plan, plan_lines, read_shape
+from tina_lite.plan import Measured, Plan, find_device, make_plan, newest_measured, plan_lines, read_shape
 from tina_lite.plan.model_config import shipped_models
 from tina_lite.policy.engine import Engine
 from tina_lite.problems.from_recipe import prompts_of
@@ -98,7 +98,7 @@ def _with_engine(plan: Plan, engine: Engine) -> Plan:
 def _foretold(p: Prepared) -> list[str]:
     """The plan of a run that was checked; a run may be of a model that cannot be planned."""
     try:
-        plan = p.plan or plan_here(p.recipe, p.rate, p.max_steps, len(p.train), RUNS)
+        plan = p.plan or plan_here(p.recipe, p.rate, p.max_steps, len(p.train), newest_measured(RUNS, p.recipe.name))
         return plan_lines(_with_engine(plan, p.engine))
     except BadInput as error:
         return [f"no plan: {error}"]

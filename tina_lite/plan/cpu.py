@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from tina_lite.disk import user_folder
+
 PROBE_LIMIT_S = 60.0
 KEPT_S = {False: 24 * 3600.0, True: 600.0}
 """By whether the machine was busy with something else, which makes it look slow."""
@@ -81,10 +83,7 @@ def _key(hidden: int, intermediate: int) -> str:
 
 def cache_file() -> Path:
     """Where measurements are kept."""
-    folder = os.environ.get("XDG_CACHE_HOME", "")
-    # Relative paths there are to be passed over, says the XDG base directory specification.
-    cache = Path(folder) if os.path.isabs(folder) else Path(os.path.expanduser("~/.cache"))
-    return cache / "tina-lite" / "cpu_speed.json"
+    return user_folder("XDG_CACHE_HOME", "~/.cache") / "cpu_speed.json"
 
 
 def _probe(hidden: int, intermediate: int) -> dict[str, Any] | None:

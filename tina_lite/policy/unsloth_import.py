@@ -7,6 +7,7 @@ from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
+from tina_lite.disk import user_folder
 from tina_lite.errors import BadInput, one_line
 
 
@@ -32,9 +33,7 @@ def import_unsloth(*, offline: bool) -> None:
 
 def compile_folder() -> Path:
     """Where it keeps the code that it generates; by default it would be the folder that the run starts in."""
-    folder = os.environ.get("XDG_CACHE_HOME", "")
-    cache = Path(folder) if os.path.isabs(folder) else Path.home() / ".cache"
-    return cache / "tina-lite" / "unsloth"
+    return user_folder("XDG_CACHE_HOME", "~/.cache") / "unsloth"
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tina_lite.errors import BadInput
 from tina_lite.hub import LFS_POINTER
-from tina_lite.problems.problem_set import ProblemSet, question_key
+from tina_lite.problems.problem_set import ProblemSet
 from tina_lite.problems.readers import BYTE_ORDER_MARK, Csv, Joined, JsonLines, Reader, json_list, parquet, tsv
 from tina_lite.problems.rows import Columns, Selection, Sieve, find_columns, problem_of, refuse_if_empty
 from tina_lite.problems.unpacked import compression_of, plain_name, unpacked
@@ -103,10 +103,10 @@ def load_rows(reader: Reader, name: str, source: str, selection: Selection) -> P
     usable, keys = array("Q"), array("Q")
     looked_at = [*columns.questions, *columns.answers, *(selection.where.columns if selection.where else ())]
     for index, row in enumerate(reader.rows(looked_at)):
-        question = sieve.question(index, row)
-        if question is not None:
+        key = sieve.key(index, row)
+        if key is not None:
             usable.append(index)
-            keys.append(question_key(question))
+            keys.append(key)
         if len(usable) == selection.data.limit:
             break
     refuse_if_empty(len(usable), sieve.skipped, source)

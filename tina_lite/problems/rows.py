@@ -131,26 +131,29 @@ class Sieve:
         """Chats that go on after the last question; what follows it is left out."""
         self._asked: set[int] = set()
 
-    def question(self, index: int, row: Row) -> str | None:
-        """The row's question; None where the row is skipped."""
+    def key(self, index: int, row: Row) -> int | None:
+        """The key of the row's question; None where the row is skipped."""
         _, value, asked = _asked(row, self._columns)
-        reason = self._reason(row, value, asked) or self._repeats(row, asked)
+        reason = self._reason(row, value, asked)
+        if reason is None:
+            key = question_key(asked.text)
+            reason = self._repeats(row, asked, key)
         if reason is not None:
             self.skipped.setdefault(reason, array("Q")).append(index)
             return None
         self.cut_chats += asked.goes_on
         if self._selection.watch is not None:
             self._selection.watch(index, asked.text)
-        return asked.text
+        return key
 
-    def _repeats(self, row: Row, asked: Question) -> str | None:
+    def _repeats(self, row: Row, asked: Question, key: int) -> str | None:
         if not self._selection.once:
             return None
         answers = [look_up(row, name) for name in self._columns.answers]
-        key = hash((question_key(asked.text), repr(asked.turns), repr(answers)))
-        if key in self._asked:
+        whole = hash((key, repr(asked.turns), repr(answers)))
+        if whole in self._asked:
             return REPEATED
-        self._asked.add(key)
+        self._asked.add(whole)
         return None
 
     def notes(self) -> list[str]:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
+from tina_lite.disk import user_folder
 from tina_lite.errors import BadInput, NoRoom
 
 SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
@@ -36,7 +37,7 @@ def unpacked(path: Path, compression: str) -> Path:
     """The same file without compression, in the cache. BadInput where it is broken, NoRoom where the disk is full."""
     stat = path.stat()
     key = blake2b(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode("utf-8", "replace"), digest_size=16)
-    folder = _cache()
+    folder = user_folder("XDG_CACHE_HOME", "~/.cache") / "unpacked"
     place = folder / f"{key.hexdigest()}{plain_name(path).suffix.lower()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,9 +77,3 @@ def _drop_old(folder: Path) -> None:
         with suppress(OSError):
             if time.time() - file.stat().st_mtime > KEPT_S:
                 file.unlink()
-
-
-def _cache() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    # Relative paths there are to be passed over, says the XDG base directory specification.
-    return (Path(cache) if os.path.isabs(cache) else Path.home() / ".cache") / "tina-lite" / "unpacked"

@@ -141,14 +141,14 @@ class Keeper:
 
         The adapter comes first: a checkpoint that calls a step the best must not stand beside the adapter of another.
         """
-        folder = self._session.folder
         if self._keep_best:
-            with disk_faults(folder.best_adapter):
-                folder.replace_adapter(self._save_adapter, folder.best_adapter)
+            self._write_adapter(self._session.folder.best_adapter)
         self.save()
 
     def save_adapter(self) -> None:
         """In PEFT's layout."""
-        folder = self._session.folder
-        with disk_faults(folder.adapter):
-            folder.replace_adapter(self._save_adapter, folder.adapter)
+        self._write_adapter(self._session.folder.adapter)
+
+    def _write_adapter(self, place: Path) -> None:
+        with disk_faults(place):
+            self._session.folder.replace_adapter(self._save_adapter, place)
