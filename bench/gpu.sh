@@ -7,7 +7,7 @@
 #   tests       tests marked gpu; the two engines compared
 #   quickstart  the shipped recipe with each engine: gain, seconds, dollars
 #   rollout     completion tokens a second, against transformers' generate and the card's memory bandwidth
-#   step        seconds of a step of 24 completions of 1,024 tokens by phase, against TRL
+#   step        seconds of a step of 24 completions of 512 tokens by phase, against TRL
 #   memory      the longest completions that train on 6, 8, 12, 16 and 24 GB, peak by phase, and the plan's figure
 #
 # JSON and a table go to $OUT, or to bench/results/gpu/. A part that fails does not keep the next from running.

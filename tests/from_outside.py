@@ -10,7 +10,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 COMMAND = (sys.executable, "-m", "tina_lite.cli.main")
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+SEARCHED = (str(HERE.parent), os.environ.get("PYTHONPATH", ""))
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, SEARCHED))}
 
 
 def call(

@@ -1,6 +1,6 @@
 """Sections of a recipe as tests want them: a few fields, the rest as the recipe has it; and what is made of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tina_lite.learner import Learner
@@ -66,3 +66,27 @@ def logprobs_and_gradients(policy: Any, batch: Any) -> tuple[Any, Any, dict[str,
     (logprobs * weights).sum().backward()
     gradients = {name: tensor.grad.float().cpu() for name, tensor in policy.trainable().items()}
     return logprobs.detach().cpu(), entropies.cpu(), gradients
+
+
+def decode(decoder: Any, prompts: Sequence[Any], steps: int = 12) -> dict[int, list[int]]:
+    """Greedy tokens of five rows, of which two leave and two others enter on the way."""
+    import torch
+
+    prefixes = decoder.prefill([prompt.ids for prompt in prompts])
+    decoder.admit(prefixes[:3])
+    logits = torch.stack([prefix.logits for prefix in prefixes[:3]])
+    rows = [0, 1, 2]
+    drawn: dict[int, list[int]] = {row: [] for row in range(5)}
+    for step in range(steps):
+        if step == 4:
+            decoder.keep(torch.tensor([2, 1]))
+            rows, logits = [2, 1], logits[[2, 1]]
+        if step == 7:
+            decoder.admit(prefixes[3:])
+            rows += [3, 4]
+            logits = torch.cat((logits, torch.stack([prefix.logits for prefix in prefixes[3:]])))
+        tokens = logits.argmax(-1)
+        for row, token in zip(rows, tokens.tolist(), strict=True):
+            drawn[row].append(token)
+        logits = decoder.step(tokens)
+    return drawn

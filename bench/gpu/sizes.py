@@ -37,7 +37,7 @@ def read_sizes() -> Sizes:
     config = json.loads((CONFIGS / f"{SHIPPED.replace('/', '--')}.json").read_text())
     if "--rehearse" not in sys.argv:
         lengths = (512, 1024, 1536, 2048, 3072, 3584, 4096, 6144, 8192, 12288, 16384)
-        return Sizes(config, 32, 512, (16, 64, 128), 512, 4, 6, 1024, 4, lengths)
+        return Sizes(config, 32, 512, (16, 64, 128), 512, 4, 6, 512, 4, lengths)
     tiny = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
     tiny |= {"num_key_value_heads": 2, "head_dim": 16, "vocab_size": 384}
     return Sizes({**config, **tiny}, 4, 12, (8, 16), 8, 2, 4, 8, 4, (8, 16))

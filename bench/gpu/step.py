@@ -3,7 +3,7 @@
 Usage:
     python step.py portable|unsloth
 
-Four prompts, six completions each, all of 1,024 tokens. The second step counts: in the first one kernels are chosen.
+Four prompts, six completions each, all of 512 tokens. The second step counts: in the first one kernels are chosen.
 """
 
 import json

@@ -108,7 +108,7 @@ def test_unsloth() -> None:
 
 def test_the_engine_that_a_run_would_use() -> None:
     facts = Facts(8.9, "2.13.0", TESTED, TESTED, None, frozenset({"transformers"}))
-    assert checks.check_engine(facts).text.startswith("unsloth: a CUDA card")
+    assert checks.check_engine(facts).text.startswith("portable: its decode steps of qwen2 are replayed")
     assert checks.check_engine(replace(facts, capability=None)).text == "portable: no CUDA card"
     old = checks.check_engine(replace(facts, capability=7.5))
     assert (old.level, "float32" in old.text) == ("note", True)

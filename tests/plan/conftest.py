@@ -34,6 +34,7 @@ def card_of() -> Callable[..., Device]:
             "attention_flops": 5e13,
             "bandwidth": 1e12,
             "call_s": 1e-5,
+            "decode_call_s": 1e-5,
         }
         return Device(**{**fields, **changes})
 

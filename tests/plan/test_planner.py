@@ -91,7 +91,7 @@ def test_the_change_that_is_named_makes_it_fit(model, vram, completion, batch, r
             "optim": {"micro_batch_tokens": batch},
         }
     )
-    card = Device("", True, int(vram * GIB), "bfloat16", 1e14, 5e13, 1e12, 1e-5)
+    card = Device("", True, int(vram * GIB), "bfloat16", 1e14, 5e13, 1e12, 1e-5, 1e-5)
     smaller = {name: read_shape(name) for name in shipped_models()}
     plan = make_plan(read_shape(model), recipe, card, smaller=smaller)
     assert not (plan.fits and plan.change)

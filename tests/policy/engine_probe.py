@@ -64,7 +64,7 @@ def main() -> None:
     )
     with policy.training():
         logprobs, entropies = policy.logprobs(batch, 0.8)
-    (logprobs * torch.linspace(-1, 1, logprobs.numel()).view(logprobs.shape)).sum().backward()
+    (logprobs * torch.linspace(-1, 1, logprobs.numel(), device=policy.device).view(logprobs.shape)).sum().backward()
     tensors = {f"gradient.{name}": tensor.grad.float() for name, tensor in policy.trainable().items()}
     with torch.no_grad():
         tensors["reference"], _ = policy.logprobs(batch, 0.8, adapter=False)
@@ -72,7 +72,7 @@ def main() -> None:
     again = sampler.rollout(prompts, GENERATIONS, 1).groups
 
     policy.save_adapter(out / "adapter")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, out / "tensors.safetensors")
+    save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, out / "tensors.safetensors")
     facts = {
         "completions": completions,
         "after_training": [[list(c.ids) for c in group.completions] for group in again],

@@ -22,9 +22,16 @@ def never() -> str:
     raise AssertionError("config.json is not needed here, and may be out of reach")
 
 
-def test_auto_takes_unsloth_where_all_is_there() -> None:
+def gemma() -> str:
+    return "gemma2"
+
+
+def test_auto_takes_the_engine_that_is_faster_for_the_architecture() -> None:
+    engine = choose_engine("auto", READY, gemma)
+    assert str(engine) == "unsloth: a CUDA card, and gemma2 is an architecture that Unsloth accelerates"
+    assert not engine.warnings
     engine = choose_engine("auto", READY, qwen)
-    assert str(engine) == "unsloth: a CUDA card, and qwen2 is an architecture that Unsloth accelerates"
+    assert str(engine) == "portable: its decode steps of qwen2 are replayed, which is faster than Unsloth's"
     assert not engine.warnings
 
 
@@ -88,7 +95,7 @@ def test_unsloth_as_wished_with_what_is_amiss(facts: Facts, kind: str, warning: 
 def test_the_two_engines_never_meet_in_one_process() -> None:
     both = frozenset({"unsloth", "transformers"})
     assert choose_engine("unsloth", replace(READY, imported=both), qwen).name == "unsloth"
-    assert choose_engine("auto", replace(READY, imported=both), qwen).name == "unsloth"
+    assert choose_engine("auto", replace(READY, imported=both), gemma).name == "unsloth"
     for wanted, facts in (("portable", READY), ("auto", ON_CPU)):
         with pytest.raises(BadInput, match="start a new process"):
             choose_engine(wanted, replace(facts, imported=both), qwen)
@@ -119,7 +126,9 @@ def test_float16_is_the_portable_engines_and_a_cards() -> None:
 
 
 def test_vllm_needs_unsloth_a_card_and_itself() -> None:
-    refuse_vllm(choose_engine("auto", READY, qwen), READY)
+    engine = choose_engine("auto", READY, never, vllm=True)
+    assert str(engine) == "unsloth: rollouts by vLLM need it"
+    refuse_vllm(engine, READY)
     for facts, reason in (
         (
             replace(READY, unsloth=None),
@@ -129,7 +138,7 @@ def test_vllm_needs_unsloth_a_card_and_itself() -> None:
         (ON_CPU, "it needs model.engine unsloth, and the engine is portable: no CUDA card"),
     ):
         with pytest.raises(BadInput, match=f"^rollout.engine: vllm cannot be used: {reason}.*rollout.engine=own$"):
-            refuse_vllm(choose_engine("auto", facts, qwen), facts)
+            refuse_vllm(choose_engine("auto", facts, qwen, vllm=True), facts)
     with pytest.raises(BadInput, match="it needs a CUDA card"):
         refuse_vllm(choose_engine("unsloth", ON_CPU, qwen), ON_CPU)
 

@@ -1,6 +1,8 @@
 """What is kept where: against tensors of those shapes, against bitsandbytes, by what must never go down, by a table."""
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +20,8 @@ from tina_lite.policy.model_folder import TINY_BASE
 from tina_lite.policy.parts import CHUNK_ELEMENTS, LOGIT_COPIES, NF4_TABLES, base_bytes, chunk_elements, nf4_bytes
 from tina_lite.policy.shape import ModelShape
 from tina_lite.recipe import Recipe
+
+RECIPES = Path(__file__).parents[2] / "recipes"
 
 QWEN = "Qwen/Qwen2.5-1.5B"
 R1 = "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"
@@ -243,12 +247,21 @@ def test_a_resumed_run_is_laid_out_as_it_was():
 
 
 def test_other_layers_than_ours_keep_more_and_no_copy():
+    shape = read_shape(QWEN)
     ours, theirs = (
-        layout_of(read_shape(QWEN), Demand.of(run_of()), Room(78 * GIB, True, 2), own_layers=own)
-        for own in (True, False)
+        layout_of(replace(shape, dense=dense), Demand.of(run_of()), Room(78 * GIB, True, 2)) for dense in (True, False)
     )
     assert not theirs.resident
     assert theirs.kept > ours.kept
+
+
+@pytest.mark.parametrize(("card", "free_gib"), [("8gb", 6.6), ("12gb", 10.6), ("16gb", 14.5), ("24gb", 22)])
+def test_unsloth_is_let_onto_the_cards_that_recipes_are_for(card, free_gib):
+    recipe = Recipe.load(RECIPES / "cards" / f"{card}.yaml")
+    shape = read_shape(recipe.model.id)
+    layout = layout_of(shape, Demand.of(recipe), Room(int(free_gib * GIB), True, 2), unsloth=True)
+    assert layout.fits
+    assert (layout.resident, layout.activations) == (False, "offloaded")
 
 
 def test_what_is_only_sampled_keeps_nothing_for_a_backward_pass(make_policy):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from sections import rollout_section
+from sections import decode, rollout_section
 
 from tina_lite.errors import BadInput
 from tina_lite.policy import TokenBatch
@@ -132,27 +132,6 @@ def test_chunked_logprobs_and_their_gradient_against_float64(rows_at_once, tempe
     assert torch.allclose(values.double(), expected, atol=1e-5)
     assert torch.allclose(entropies.double(), -(logprobs.exp() * logprobs).sum(-1), atol=1e-5)
     assert torch.allclose(ours.grad.double(), plain.grad, atol=1e-5)
-
-
-def decode(decoder, prompts, steps=12):
-    """Greedy tokens of five rows, of which two leave and two others enter on the way."""
-    prefixes = decoder.prefill([prompt.ids for prompt in prompts])
-    decoder.admit(prefixes[:3])
-    logits = torch.stack([prefix.logits for prefix in prefixes[:3]])
-    rows, drawn = [0, 1, 2], {row: [] for row in range(5)}
-    for step in range(steps):
-        if step == 4:
-            decoder.keep(torch.tensor([2, 1]))
-            rows, logits = [2, 1], logits[[2, 1]]
-        if step == 7:
-            decoder.admit(prefixes[3:])
-            rows += [3, 4]
-            logits = torch.cat((logits, torch.stack([prefix.logits for prefix in prefixes[3:]])))
-        tokens = logits.argmax(-1)
-        for row, token in zip(rows, tokens.tolist(), strict=True):
-            drawn[row].append(token)
-        logits = decoder.step(tokens)
-    return drawn
 
 
 def test_the_decoders_agree_while_rows_leave_and_enter(make_policy, make_prompts):

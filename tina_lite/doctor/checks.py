@@ -134,7 +134,7 @@ def check_unsloth(requirements: Sequence[str] | None, version_of: Callable[[str]
 
 
 def check_engine(facts: Facts) -> Finding:
-    """What model.engine=auto comes to for a model that Unsloth accelerates, in a process that a run begins."""
+    """What model.engine=auto comes to for most models, in a process that a run begins."""
     engine = choose_engine("auto", replace(facts, imported=frozenset()), lambda: "qwen2")
     return Finding("engine", "note" if engine.warnings else "ok", "; ".join((str(engine), *engine.warnings)))
 

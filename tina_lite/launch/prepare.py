@@ -141,8 +141,9 @@ def prepare(
 def engine_of(recipe: Recipe) -> Engine:
     """The engine that the run would use in this process. BadInput where it cannot be had."""
     model, facts = recipe.model, find_facts()
-    engine = choose_engine(model.engine, facts, lambda: read_model_type(model.id), model.compute_dtype)
-    if recipe.rollout.engine == "vllm":
+    vllm = recipe.rollout.engine == "vllm"
+    engine = choose_engine(model.engine, facts, lambda: read_model_type(model.id), model.compute_dtype, vllm=vllm)
+    if vllm:
         refuse_vllm(engine, facts)
     return engine
 

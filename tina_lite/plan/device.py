@@ -22,8 +22,10 @@ CPU_RUNTIME = int(0.48 * GIB)
 """Interpreter and libraries; measured with torch 2.13."""
 CARD_RUNTIME = int(0.5 * GIB)
 """CUDA's context and libraries: an assumption."""
-CARD_CALL_S = 8e-6
-"""Starting one operation on a card from Python."""
+CARD_CALL_S = 15e-6
+"""Starting one operation on a card from Python; 14 to 18 on an H100."""
+REPLAYED_CALL_S = 1.7e-6
+"""One of a decode step's where they are replayed at once (policy/replays.py); on an H100."""
 
 ITEMSIZE: dict[DtypeName, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -46,7 +48,9 @@ class Device:
     bandwidth: float
     """Bytes a second."""
     call_s: float
-    """Seconds of one small operation, such as decoding is made of."""
+    """Seconds of one small operation."""
+    decode_call_s: float
+    """Of one that a decode step of the engine's own layers is made of."""
     priced_as: str | None = None
     """The card whose price is asked; None for a CPU."""
     watts: float | None = None
@@ -128,6 +132,7 @@ def on_card(card: Card, compute_dtype: str, vram_gib: float | None = None) -> De
         attention_flops=flops / 2,
         bandwidth=BANDWIDTH_SHARE * card.bandwidth_gb_s * 1e9,
         call_s=CARD_CALL_S,
+        decode_call_s=REPLAYED_CALL_S,
         priced_as=card.name,
         watts=card.watts,
         assumptions=(
@@ -151,6 +156,7 @@ def on_cpu(speed: CpuSpeed, compute_dtype: str, memory: int) -> Device:
         attention_flops=speed.float32 / 2,
         bandwidth=speed.bandwidth,
         call_s=speed.call_s,
+        decode_call_s=speed.call_s,
         assumptions=(speed.source.format(flops=flops / 1e9, dtype=dtype, bandwidth=speed.bandwidth / 1e9),),
     )
 

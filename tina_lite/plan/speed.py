@@ -1,7 +1,8 @@
 """Seconds of a step: products at the device's speed, memory at its bandwidth, and a call for every operation.
 
 Each term is what the engine does (policy/decoder.py, policy/forward.py); the counts of calls and passes were fitted to
-two models on a CPU. Where a run was measured, its ratio to this forecast corrects it (measured.py).
+two models on a CPU, what a card's calls take to one model on an H100. Where a run was measured, its ratio to this
+forecast corrects it (measured.py).
 """
 
 from collections.abc import Iterable
@@ -15,8 +16,9 @@ from tina_lite.policy.shape import ModelShape
 
 DECODE_CALLS = 50
 """Operations of a layer for one token, the cache's included."""
-STEP_CALLS = 350
-"""Operations of the sampler for one token of all rows, its Python included."""
+STEP_CALLS = {False: 350, True: 100}
+"""Operations of the sampler for one token of all rows, its Python included: of a CPU, of a card, which waits for the
+host less often than the host for it."""
 UPDATE_CALLS = 150
 """Operations of a layer, forward and backward."""
 DRAW_PASSES = 12
@@ -65,10 +67,11 @@ def rollout_s(shape: ModelShape, work: Work, device: Device, memory: MemoryLayou
     read = weights * device.itemsize
     if not memory.resident:
         read += round(shape.linear_weights * (0.5 + device.itemsize))  # dequantised anew: read in 4 bits, written
-    calls = shape.layers * DECODE_CALLS + STEP_CALLS
+    call_s = device.decode_call_s if shape.dense else device.call_s
     cached = (work.prompt + work.completion / 2) * shape.kv_bytes(device.itemsize)
     drawn = shape.vocabulary * 4 * DRAW_PASSES
-    per_step = calls * device.call_s + read / device.bandwidth
+    calls_s = shape.layers * DECODE_CALLS * call_s + STEP_CALLS[device.card] * device.call_s
+    per_step = calls_s + read / device.bandwidth
     per_token = 2 * weights / device.flops + (cached + drawn) / device.bandwidth
     prefill = work.demand.prompts * work.prompt * 2 * shape.linear_weights / device.flops
     return prefill + steps * per_step + tokens * per_token

@@ -16,6 +16,7 @@ from tina_lite.policy.attention import library_attention
 from tina_lite.policy.dense import DenseModel
 from tina_lite.policy.functions import normed, rotate
 from tina_lite.policy.interface import Prefix
+from tina_lite.policy.replays import Replays, replayed_shape
 from tina_lite.policy.shapes import SMALLEST_STEP, compiles_shapes, rounded
 
 
@@ -29,8 +30,10 @@ class DenseDecoder:
         self._few_shapes = compiles_shapes(model.device, model.dtype)
         self._keys = self._buffer(max_rows, heads, width, max_tokens)
         self._values = self._buffer(max_rows, heads, max_tokens, width)
-        self._lengths = torch.zeros(0, dtype=torch.int64, device=model.device)
+        self._tokens, self._lengths = torch.zeros(2, max_rows, dtype=torch.int64, device=model.device)
+        self._alive = 0  # rows; the others are idle, of length 0
         self._longest = 0  # no row is longer; known without a look at the device
+        self._replays = Replays() if model.device.type == "cuda" else None
 
     def _buffer(self, *shape: int) -> Tensor:
         """Zeros (layers, ...): what is not written yet must be finite, as its weight of 0 is multiplied with it."""
@@ -64,33 +67,43 @@ class DenseDecoder:
 
     @torch.no_grad()
     def admit(self, prefixes: Sequence[Prefix]) -> None:
-        for row, prefix in enumerate(prefixes, start=len(self._lengths)):
+        for row, prefix in enumerate(prefixes, start=self._alive):
             self._keys[:, row, :, :, : prefix.length], self._values[:, row, :, : prefix.length] = prefix.cache
-        added = torch.tensor([prefix.length for prefix in prefixes], device=self._lengths.device)
-        self._lengths = torch.cat((self._lengths, added))
+        lengths = torch.tensor([prefix.length for prefix in prefixes])
+        self._lengths[self._alive : self._alive + len(prefixes)] = lengths
+        self._alive += len(prefixes)
         self._longest = max(self._longest, *(prefix.length for prefix in prefixes))
 
     @torch.no_grad()
     def keep(self, rows: Tensor) -> None:
-        used = self._used()
+        used = self._shape()[1]
         moved = (rows != torch.arange(len(rows), device=rows.device)).nonzero()[:, 0]
         self._keys[:, moved, :, :, :used] = self._keys[:, rows[moved], :, :, :used]
         self._values[:, moved, :, :used] = self._values[:, rows[moved], :, :used]
-        self._lengths = self._lengths[rows]
+        self._lengths[: len(rows)] = self._lengths[rows]
+        self._lengths[len(rows) :] = 0
+        self._alive = len(rows)
 
     @torch.no_grad()
     def step(self, tokens: Tensor) -> Tensor:
-        alive, kv_heads = len(tokens), self._model.kv_heads
-        rows = min(self._max_rows, _round_up(alive, ROWS_MULTIPLE))
-        at, tokens = (F.pad(x, (0, rows - alive)) for x in (self._lengths, tokens))  # idle rows overwrite their own
+        self._tokens[: self._alive] = tokens
         self._longest += 1
-        used = self._used()
+        shape = self._shape()
+        hidden = self._decode(*shape) if self._replays is None else self._replays.run(self._decode, *shape)
+        self._lengths[: self._alive] += 1
+        return self._logits(hidden[: self._alive])
+
+    def _decode(self, rows: int, used: int) -> Tensor:
+        """Final hidden states (rows, H) after the next token of each, from the first `used` tokens of the cache.
+
+        Idle rows overwrite their own.
+        """
+        at, kv_heads = self._lengths[:rows], self._model.kv_heads
         everyone = torch.arange(rows, device=at.device)
         hidden_keys = torch.arange(used, device=at.device) > at[:, None]  # (N, used)
         mask = torch.zeros(hidden_keys.shape, dtype=self._model.dtype, device=at.device)
-        mask = mask.masked_fill_(hidden_keys, -torch.inf).repeat_interleave(kv_heads, 0)[
-            :, None
-        ]  # (N x kv heads, 1, used)
+        mask = mask.masked_fill_(hidden_keys, -torch.inf).repeat_interleave(kv_heads, 0)
+        mask = mask[:, None]  # (N x kv heads, 1, used)
 
         def attend(layer: int, query: Tensor, key_value: Tensor) -> Tensor:
             key, value = key_value.chunk(2, dim=1)  # (N, kv heads, d)
@@ -103,14 +116,16 @@ class DenseDecoder:
             scores = torch.baddbmm(mask, folded, keys, alpha=self._model.head_dim**-0.5)
             return torch.bmm(scores.softmax(-1), values).view(query.shape)
 
-        hidden = self._forward(tokens, at, attend)
-        self._lengths = self._lengths + 1
-        return self._logits(hidden)[:alive]
+        return self._forward(self._tokens[:rows], at, attend)
 
-    def _used(self) -> int:
-        """Tokens of the cache that are read: in steps, for fewer shapes."""
-        used = rounded(self._longest) if self._few_shapes else _round_up(self._longest, SMALLEST_STEP)
-        return min(self._max_tokens, used)
+    def _shape(self) -> tuple[int, int]:
+        """Rows that are decoded, and tokens of the cache that are read: both in steps, for fewer shapes."""
+        if self._replays is not None:
+            rows, used = replayed_shape(self._alive, self._longest)
+        else:
+            rows = _round_up(self._alive, ROWS_MULTIPLE)
+            used = rounded(self._longest) if self._few_shapes else _round_up(self._longest, SMALLEST_STEP)
+        return min(self._max_rows, rows), min(self._max_tokens, used)
 
     def _logits(self, hidden: Tensor) -> Tensor:
         return self._model.logits(hidden).float()

@@ -12,6 +12,7 @@ from typing import Literal
 
 from tina_lite.device import card_capability, installed_version, is_for_cpus
 from tina_lite.errors import BadInput
+from tina_lite.policy.shape import ARCHITECTURES
 
 EngineName = Literal["portable", "unsloth"]
 ACCELERATED = frozenset({"llama", "mistral", "gemma", "gemma2", "qwen2", "qwen3"})
@@ -66,7 +67,9 @@ def find_facts() -> Facts:
     )
 
 
-def choose_engine(wanted: str, facts: Facts, model_type: Callable[[], str], compute_dtype: str = "auto") -> Engine:
+def choose_engine(
+    wanted: str, facts: Facts, model_type: Callable[[], str], compute_dtype: str = "auto", *, vllm: bool = False
+) -> Engine:
     """The engine that `wanted` (auto, portable or unsloth) comes to.
 
     Args:
@@ -74,6 +77,7 @@ def choose_engine(wanted: str, facts: Facts, model_type: Callable[[], str], comp
         facts: from `find_facts`.
         model_type: gives that of the model's config.json; asked only where it matters.
         compute_dtype: model.compute_dtype of the recipe.
+        vllm: whether rollouts are to be vLLM's, which comes with Unsloth.
 
     Raises:
         BadInput: Unsloth or float16 is wanted and cannot be used, or this process is taken by the other engine.
@@ -86,7 +90,10 @@ def choose_engine(wanted: str, facts: Facts, model_type: Callable[[], str], comp
         return Engine("unsloth", "as the recipe says", (*_idle(facts, model_type), *_untested(facts)))
     reason = "as the recipe says"
     if wanted == "auto":
-        reason = _without_card(facts) or _unusable(facts, compute_dtype) or next(iter(_idle(facts, model_type)), "")
+        reason = _without_card(facts) or _unusable(facts, compute_dtype)
+        if not reason and vllm:
+            return Engine("unsloth", "rollouts by vLLM need it", tuple(_untested(facts)))
+        reason = reason or _replayed(model_type()) or next(iter(_idle(facts, model_type)), "")
         if not reason:
             why = f"a CUDA card, and {model_type()} is an architecture that Unsloth accelerates"
             return Engine("unsloth", why, tuple(_untested(facts)))
@@ -159,6 +166,11 @@ def _idle(facts: Facts, model_type: Callable[[], str]) -> list[str]:
         return [f"{reason}: Unsloth runs transformers' own code, without its kernels"]
     kind = model_type()
     return [] if kind in ACCELERATED else [f"Unsloth has no fast path for {kind or 'this architecture'}"]
+
+
+def _replayed(kind: str) -> str:
+    """Why the portable engine is the faster one: decoding is most of a step (bench/README.md has the figures)."""
+    return f"its decode steps of {kind} are replayed, which is faster than Unsloth's" if kind in ARCHITECTURES else ""
 
 
 def _untested(facts: Facts) -> list[str]:

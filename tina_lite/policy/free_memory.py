@@ -27,7 +27,7 @@ def lay_out(
     device: torch.device,
     dtype: torch.dtype,
     *,
-    own_layers: bool = True,
+    unsloth: bool = False,
     chosen: Chosen | None = None,
 ) -> MemoryLayout:
     """`layout_of` a model that transformers knows, before its base is loaded; NoRoom where it cannot fit.
@@ -35,7 +35,7 @@ def lay_out(
     What was chosen before is not refused: a run that is resumed tries.
     """
     room = Room(free_bytes(device), device.type == "cuda", dtype.itemsize)
-    layout = layout_of(shape_of(config), demand, room, own_layers=own_layers, chosen=chosen)
+    layout = layout_of(shape_of(config), demand, room, unsloth=unsloth, chosen=chosen)
     if chosen is None:
         refuse_too_large(layout)
     return layout

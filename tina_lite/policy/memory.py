@@ -119,15 +119,15 @@ class MemoryLayout:
 
 
 def layout_of(
-    shape: ModelShape, demand: Demand, room: Room, *, own_layers: bool = True, chosen: Chosen | None = None
+    shape: ModelShape, demand: Demand, room: Room, *, unsloth: bool = False, chosen: Chosen | None = None
 ) -> MemoryLayout:
     """The fastest layout that fits, or the smallest where none does; or one that was chosen before.
 
     Args:
-        own_layers: whether the engine computes this model's layers itself where it can (`shape.dense`), or they are
-            transformers' or Unsloth's.
+        unsloth: whether the layers are Unsloth's, which computes each twice and keeps what it starts from in main
+            memory; or the portable engine's own where it knows the model (`shape.dense`), else transformers'.
     """
-    own = shape.dense and own_layers
+    own = shape.dense and not unsloth
     if chosen is not None:
         tokens = max(demand.row, chosen.micro_batch_tokens)
         layout = _laid_out(shape, demand, room, own, chosen.resident, chosen.activations, tokens)
@@ -138,7 +138,7 @@ def layout_of(
             chunk_elements=chosen.chunk_elements,
             reason="as before",
         )
-    layouts = list(_layouts(shape, demand, room, own))
+    layouts = list(_layouts(shape, demand, room, own, unsloth))
     fitting = [layout for layout in layouts if layout.peak <= room.usable]
     layout = min(fitting, key=lambda one: _price(one, demand)) if fitting else min(layouts, key=lambda one: one.peak)
     return replace(layout, reason=_reason(layout, demand, own))
@@ -154,19 +154,21 @@ def refuse_too_large(layout: MemoryLayout) -> None:
         )
 
 
-def _layouts(shape: ModelShape, demand: Demand, room: Room, own: bool) -> Iterator[MemoryLayout]:
+def _layouts(shape: ModelShape, demand: Demand, room: Room, own: bool, unsloth: bool) -> Iterator[MemoryLayout]:
     for resident in (True, False) if own else (False,):
-        for activations, tokens in _ways_to_learn(demand, room, own):
+        for activations, tokens in _ways_to_learn(demand, room, own, unsloth):
             yield _laid_out(shape, demand, room, own, resident, activations, tokens)
 
 
-def _ways_to_learn(demand: Demand, room: Room, own: bool) -> Iterator[tuple[Activations, int]]:
+def _ways_to_learn(demand: Demand, room: Room, own: bool, unsloth: bool) -> Iterator[tuple[Activations, int]]:
     """What is kept, and the tokens of a micro-batch, the fastest first."""
     if not demand.micro_batch_tokens:
         yield "kept", 0
         return
     ways: list[Activations] = ["kept"]
-    if own:
+    if unsloth:
+        ways = ["offloaded"]
+    elif own:
         ways = ["kept", "recomputed", "offloaded"] if room.card else ["kept", "recomputed"]
     for way in ways:
         tokens = _most_tokens(demand, own)

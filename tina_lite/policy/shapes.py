@@ -16,11 +16,11 @@ def compiles_shapes(device: torch.device, dtype: torch.dtype) -> bool:
     return device.type == "cpu" and dtype == torch.bfloat16
 
 
-def rounded(size: int) -> int:
-    """Up to the next of few sizes.
+def rounded(size: int, smallest_step: int = SMALLEST_STEP, sizes: int = SIZES) -> int:
+    """Up to the next of few sizes, `sizes` of them an octave.
 
     >>> [rounded(size) for size in (1, 16, 17, 512, 513, 1023, 1025)]
     [16, 16, 32, 512, 544, 1024, 1088]
     """
-    step = max(SMALLEST_STEP, (1 << size.bit_length()) // (2 * SIZES))
+    step = max(smallest_step, (1 << size.bit_length()) // (2 * sizes))
     return -(-size // step) * step

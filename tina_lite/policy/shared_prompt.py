@@ -115,14 +115,18 @@ class _SharedPrompt(torch.autograd.Function):
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, *prompts: Any) -> Tensor:
         prompt_key, prompt_value, sharing = prompts
         groups = query.shape[1] // key.shape[1]
-        own, own_lse = _flash(query, _repeated(key, groups), _repeated(value, groups), causal=True)
+        own, own_lse, *others = _flash(query, _repeated(key, groups), _repeated(value, groups), causal=True)
+        ctx.others = [others]  # that the kernel wants back
         seen, seen_lse = torch.empty_like(own), torch.empty_like(own_lse)
         for rows, prompt, length in _spans(sharing):
             keys, values = prompt_key[prompt, :, :length], prompt_value[prompt, :, :length]
-            part, lse = _flash(_folded(query[rows], groups), keys, values, causal=False)
+            part, lse, *others = _flash(_folded(query[rows], groups), keys, values, causal=False)
+            ctx.others.append(others)
             seen[rows], seen_lse[rows] = _unfolded(part, query[rows].shape), _unfolded(lse, query[rows].shape[:-1])
         lse = torch.logaddexp(own_lse, seen_lse)
-        out = (own * (own_lse - lse).exp()[..., None] + seen * (seen_lse - lse).exp()[..., None]).to(query.dtype)
+        out: Tensor = (own * (own_lse - lse).exp()[..., None] + seen * (seen_lse - lse).exp()[..., None]).to(
+            query.dtype
+        )
         ctx.sharing = sharing
         ctx.save_for_backward(query, key, value, prompt_key, prompt_value, out, lse)
         return out
@@ -132,14 +136,14 @@ class _SharedPrompt(torch.autograd.Function):
         query, key, value, prompt_key, prompt_value, out, lse = ctx.saved_tensors
         groups, d_out = query.shape[1] // key.shape[1], grads[0].contiguous()
         own = _repeated(key, groups), _repeated(value, groups)
-        d_query, d_key, d_value = _flash_backward(d_out, query, *own, out, lse, causal=True)
+        d_query, d_key, d_value = _flash_backward((d_out, query, *own, out, lse), ctx.others[0], causal=True)
         d_prompt_key, d_prompt_value = torch.zeros_like(prompt_key), torch.zeros_like(prompt_value)
-        for rows, prompt, length in _spans(ctx.sharing):
+        for (rows, prompt, length), others in zip(_spans(ctx.sharing), ctx.others[1:], strict=True):
             keys, values = prompt_key[prompt, :, :length], prompt_value[prompt, :, :length]
             d_part_out, part_query, part_out = (_folded(x[rows], groups) for x in (d_out, query, out))
             part_lse = _folded(lse[rows][..., None], groups)[..., 0]
             d_part, d_keys, d_values = _flash_backward(
-                d_part_out, part_query, keys, values, part_out, part_lse, causal=False
+                (d_part_out, part_query, keys, values, part_out, part_lse), others, causal=False
             )
             d_query[rows] += _unfolded(d_part, query[rows].shape)
             d_prompt_key[prompt, :, :length], d_prompt_value[prompt, :, :length] = d_keys, d_values
@@ -178,23 +182,19 @@ def _unfolded(x: Tensor, shape: Sequence[int]) -> Tensor:
     return unfolded
 
 
-def _flash(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> tuple[Tensor, Tensor]:
-    """Output (N, heads, T, d) and log-sum-exp (N, heads, T) float32."""
+def _flash(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> tuple[Any, ...]:
+    """Output (N, heads, T, d), log-sum-exp (N, heads, T) float32, and what else the backward pass of a card takes."""
     if query.device.type == "cuda":
-        out, lse, *_ = torch.ops.aten._scaled_dot_product_flash_attention(query, key, value, 0.0, causal)
-    else:
-        out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value, 0.0, causal)
-    return out, lse
+        out, lse, *others = torch.ops.aten._scaled_dot_product_flash_attention(query, key, value, 0.0, causal)
+        return out, lse, *others[:6]  # lengths of packed rows, of which there are none; widths; the state of dropout
+    return tuple(torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value, 0.0, causal))
 
 
-def _flash_backward(
-    d_out: Tensor, query: Tensor, key: Tensor, value: Tensor, out: Tensor, lse: Tensor, causal: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    given = (d_out, query, key, value, out, lse)
-    if query.device.type == "cuda":
-        none = torch.empty(0, dtype=torch.int64, device=query.device)  # lengths and seeds, which only others need
-        lengths = (none, none, query.shape[2], key.shape[2])
-        found = torch.ops.aten._scaled_dot_product_flash_attention_backward(*given, *lengths, 0.0, causal, none, none)
+def _flash_backward(given: Sequence[Tensor], others: Sequence[Any], causal: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """`given`: d_out, query, key, value, out, log-sum-exp."""
+    if given[0].device.type == "cuda":
+        *lengths, seed, offset = others
+        found = torch.ops.aten._scaled_dot_product_flash_attention_backward(*given, *lengths, 0.0, causal, seed, offset)
     else:
         found = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(*given, 0.0, causal)
     d_query, d_key, d_value = found

@@ -65,7 +65,7 @@ class UnslothPolicy:
         refuse_changing_rope(config, max_tokens)
         self._dtype = compute_dtype(model.compute_dtype, self.device, config)
         self.dtype_name = NAMES[self._dtype]
-        self.layout = lay_out(config, demand, self.device, self._dtype, own_layers=False, chosen=chosen)
+        self.layout = lay_out(config, demand, self.device, self._dtype, unsloth=True, chosen=chosen)
         self.tokenizer = tokenizer
         self.base_name = model_folder(model.id)
         quiet_loading()

@@ -33,7 +33,7 @@ class ModelSection(Section):
     """Hub id, local folder, or builtin:tiny for the base that ships with the package."""
     quantization: Literal["nf4", "none"] = "nf4"
     engine: Literal["auto", "portable", "unsloth"] = "auto"
-    """auto: unsloth on a CUDA card where it is installed and accelerates the architecture, else portable."""
+    """auto: the faster one, which is portable but on a CUDA card for an architecture that Unsloth alone accelerates."""
     compute_dtype: Literal["auto", DtypeName] = "auto"
     """auto: bfloat16 on a card that has it, float16 on one that has that alone; on a CPU bfloat16 where it is measured
     to be clearly faster."""

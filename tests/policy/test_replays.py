@@ -1,0 +1,106 @@
+"""Decode steps that are recorded and replayed draw what they draw without; tests/card does the same on a card."""
+
+import gc
+import weakref
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from fakes import records_as_it_computes
+from hypothesis import given
+from hypothesis import strategies as st
+from sections import decode
+
+from tina_lite.policy.decoder import DenseDecoder
+from tina_lite.policy.replays import Replays, replayed_shape
+
+
+@given(st.integers(1, 4096), st.integers(1, 40_000))
+def test_shapes_are_few_and_idle_work_is_bounded(rows: int, tokens: int) -> None:
+    more_rows, more_tokens = replayed_shape(rows, tokens)
+    assert rows <= more_rows < max(rows + 8, 1.5 * rows + 1)
+    assert tokens <= more_tokens < max(tokens + 128, 1.125 * tokens + 1)
+
+
+def test_there_are_few_shapes() -> None:
+    assert len({replayed_shape(rows, 1)[0] for rows in range(1, 129)}) == 8
+    assert len({replayed_shape(1, tokens)[1] for tokens in range(1, 4097)}) == 24
+
+
+@pytest.fixture
+def replaying(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A decoder that replays, on the CPU; the shapes that it recorded."""
+    recorded: list[tuple[int, int]] = []
+
+    def record(replays: Replays, work: Any, shape: tuple[int, int]) -> Any:
+        recorded.append(shape)
+        return records_as_it_computes(replays, work, shape)
+
+    monkeypatch.setattr(Replays, "_recorded", record)
+
+    def make(decoder: DenseDecoder) -> DenseDecoder:
+        decoder._replays = Replays()
+        return decoder
+
+    return make, recorded
+
+
+def test_tokens_are_those_of_steps_that_are_not_replayed(make_policy: Any, make_prompts: Any, replaying: Any) -> None:
+    make, recorded = replaying
+    policy = make_policy(spread=0.05)
+    prompts = make_prompts(policy, 5)
+    assert decode(make(policy.decoder(5, 256)), prompts, 120) == decode(policy.decoder(5, 256), prompts, 120)
+    assert recorded == [(5, 128), (5, 256)]
+
+
+def test_a_graph_is_kept_as_long_as_its_shape_comes_back(make_policy: Any, make_prompts: Any, replaying: Any) -> None:
+    make, recorded = replaying
+    policy = make_policy()
+    decoder = make(policy.decoder(16, 512))
+    decoder.admit(decoder.prefill([prompt.ids for prompt in make_prompts(policy, 1)]) * 16)
+    tokens = torch.zeros(16, dtype=torch.int64)
+    for _ in range(300):
+        decoder.step(tokens)
+    assert recorded == [(16, 128), (16, 256), (16, 384)]
+    assert list(decoder._replays._graphs) == [(16, 384)]
+    decoder.keep(torch.arange(3))
+    for _ in range(5):
+        decoder.step(tokens[:3])
+    assert list(decoder._replays._graphs) == [(16, 384), (8, 384)]
+
+
+def test_where_nothing_can_be_recorded_it_says_so_once_and_goes_on(
+    make_policy: Any, make_prompts: Any, replaying: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    make, _ = replaying
+    monkeypatch.setattr(Replays, "_recorded", cannot)
+    policy = make_policy(spread=0.05)
+    prompts = make_prompts(policy, 5)
+    with pytest.warns(UserWarning, match="decoding is slower: CUDA graphs cannot be recorded") as said:
+        drawn = decode(make(policy.decoder(5, 128)), prompts)
+    assert len(said) == 1
+    assert drawn == decode(policy.decoder(5, 128), prompts)
+
+
+def test_a_decoder_that_nobody_holds_is_freed_at_once(
+    make_policy: Any, make_prompts: Any, replaying: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cache may be most of a card's memory."""
+    make, _ = replaying
+    monkeypatch.setattr(Replays, "_recorded", lambda _, work, shape: (SimpleNamespace(replay=lambda: 0), work(*shape)))
+    policy = make_policy()
+    decoder = make(policy.decoder(8, 256))
+    decoder.admit(decoder.prefill([prompt.ids for prompt in make_prompts(policy, 2)]))
+    for _ in range(3):
+        decoder.step(torch.zeros(2, dtype=torch.int64))
+    gone = weakref.ref(decoder)
+    gc.disable()
+    try:
+        del decoder
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -1,0 +1,70 @@
+"""A decode step's kernels launched as one, on a card.
+
+A step of one token is over a thousand small kernels. To launch each takes the host longer than the card needs for it,
+so that a card of any speed would decode at the host's: recorded as a CUDA graph they are launched together. A graph is
+of one shape and reads and writes the same memory each time; what it returns is overwritten by the next replay.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tina_lite.policy.shapes import rounded
+
+ROWS, ROWS_SIZES = 8, 2
+TOKENS, TOKENS_SIZES = 128, 8
+"""Steps of a shape and sizes an octave: to record one takes as long as several steps, idle rows and tokens little."""
+
+
+def replayed_shape(rows: int, tokens: int) -> tuple[int, int]:
+    """Rows and tokens of the cache, up to the next of few sizes.
+
+    >>> replayed_shape(3, 60), replayed_shape(25, 1025), replayed_shape(128, 1024)
+    ((8, 128), (32, 1152), (128, 1024))
+    """
+    return rounded(rows, ROWS, ROWS_SIZES), rounded(tokens, TOKENS, TOKENS_SIZES)
+
+
+Work = Callable[[int, int], Tensor]
+"""From (rows, tokens), on tensors that stay where they are."""
+
+
+class Replays:
+    """One work's graphs, by its shape; tokens never become fewer.
+
+    It does not hold the work, whose owner holds it: as a cycle the two would keep a cache from being freed.
+    """
+
+    def __init__(self) -> None:
+        self._met: set[tuple[int, int]] = set()
+        self._graphs: dict[tuple[int, int], tuple[Any, Tensor]] = {}
+        self._pool: Any = None  # of memory, the first graph's, which the others share
+        self._can_record = True
+
+    def run(self, work: Work, rows: int, tokens: int) -> Tensor:
+        shape = rows, tokens
+        if shape not in self._graphs:
+            if not self._can_record or shape not in self._met:
+                self._met.add(shape)
+                return work(*shape)  # kernels are loaded and chosen, which cannot be recorded
+            try:
+                self._graphs[shape] = self._recorded(work, shape)
+            except RuntimeError as error:  # a kernel that cannot be, or no memory left for it
+                self._can_record = False
+                warnings.warn(f"decoding is slower: CUDA graphs cannot be recorded ({error})", stacklevel=2)
+                return work(*shape)
+            self._graphs = {one: graph for one, graph in self._graphs.items() if one[1] == tokens}
+        graph, out = self._graphs[shape]
+        graph.replay()
+        return out
+
+    def _recorded(self, work: Work, shape: tuple[int, int]) -> tuple[Any, Tensor]:
+        graph = torch.cuda.CUDAGraph()
+        # Other threads, that of the console for one, may ask the card for something meanwhile.
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            out = work(*shape)
+        self._pool = graph.pool()
+        return graph, out
