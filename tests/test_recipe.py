@@ -108,9 +108,13 @@ def test_the_resolved_recipe_is_the_same_run(tmp_path):
 
 def test_local_files_are_found_from_any_folder(tmp_path, monkeypatch):
     (tmp_path / "mine.jsonl").write_text("{}")
-    recipe = load(tmp_path, "name: x\ndata: {source: mine.jsonl}\n")
+    measured = "eval: {benchmarks: [mine.jsonl, math500=mine.jsonl, math500=elsewhere.jsonl, gsm8k]}\n"
+    recipe = load(tmp_path, "name: x\ndata: {source: mine.jsonl}\n" + measured)
     monkeypatch.chdir("/")
-    assert recipe.with_local_paths().data.source == str(tmp_path / "mine.jsonl")
+    here = str(tmp_path / "mine.jsonl")
+    recipe = recipe.with_local_paths()
+    assert recipe.data.source == here
+    assert recipe.eval.benchmarks == (here, f"math500={here}", "math500=elsewhere.jsonl", "gsm8k")
 
 
 def test_an_unknown_shipped_recipe_gets_the_nearest_name():

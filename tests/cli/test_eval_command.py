@@ -56,6 +56,12 @@ def test_a_run_against_its_base_and_a_rescore_that_loads_nothing(
     assert sum(map(sum, (one["right"] for one in verdicts))) / 12 == report["results"][0]["pass_at_1"]["value"]
 
     monkeypatch.setattr("tina_lite.evaluate.session.open_target", lambda *_, **__: pytest.fail("a model was loaded"))
+    with pytest.raises(BadInput, match=r"--resume: .*nowhere holds no evaluation to go on with"):
+        evaluated(str(a_run), "--benchmark", "held_out", "--resume", "--out", str(tmp_path / "nowhere"), *FEW)
+    more = evaluated(
+        str(a_run), "--benchmark", "held_out", "--compare", "base", "--resume", "--out", out, "--json", *FEW
+    )
+    assert json.loads(more.stdout)["results"] == report["results"]
     again = json.loads(evaluated(out, "--rescore", "--json", "--rate", "0.2").stdout)
     assert (again["results"], again["stop_reason"]) == (report["results"], "finished")
     kept = tmp_path / "result" / "mine" / "held_out.jsonl"
@@ -115,9 +121,9 @@ def test_what_was_asked_of_another_version_is_one_line(tmp_path: Path, text: str
 def test_the_bar_shows_completions_and_the_dollars_to_come() -> None:
     screen = io.StringIO()
     with EvalBar(Console(file=screen, force_terminal=True, color_system=None, width=110)) as bar:
-        bar("mine", "math500", 10, 100, 0.10)
-        bar("mine", "math500", 60, 100, 0.20)
+        bar("mine", "math500", 10, 100, 0.10, None)
+        bar("mine", "math500", 60, 100, 0.20, 1234.5)
     last = screen.getvalue()[-600:]
     assert "math500, mine" in last
-    assert "60 of 100 completions" in last
+    assert "1,234 tok/s" in last
     assert "$0.2000, $0.0800 to come" in last

@@ -38,7 +38,7 @@ from tina_lite.problems.benchmarks import load_benchmark
 settled.MOST_ROWS = 4
 seen = set()
 
-def watch(model, benchmark, done, total, usd):
+def watch(model, benchmark, done, total, usd, speed):
     if done > 20:
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -117,6 +117,20 @@ def test_it_stops_at_its_budget_with_what_was_finished(tmp_path, sums):
     assert report.usd <= 60 / 3600 * 0.20
     more = evaluate(tmp_path, sums, max_usd=1.0, clock=FakeClock(20.0))
     assert (more.results[0].problems, more.stop_reason) == (14, "finished")
+
+
+def test_time_to_judge_is_kept_back_for_what_is_there_and_not_for_what_was_asked_for(tmp_path):
+    """2,000 completions would take longer to judge than the budget lasts."""
+    clock = FakeClock(20.0)
+
+    def watch(*_):
+        clock.now += 1.0
+
+    many = load_benchmark("arithmetic", limit=1000)
+    report = evaluate(tmp_path, many, max_usd=36 / 3600 * 0.20, clock=clock, watch=watch)
+    assert report.stop_reason == "max_usd"
+    assert report.results[0].problems > 0
+    assert 36 * 0.8 < report.usd / 0.20 * 3600 <= 36
 
 
 def test_a_budget_that_pays_for_nothing_is_refused(tmp_path, sums):

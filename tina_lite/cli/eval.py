@@ -57,6 +57,9 @@ LINE_EVERY_S = 10.0
     "--dtype", type=click.Choice(["bfloat16", "float16", "float32"]), help="To compute in; default: as the run did."
 )
 @click.option("--rescore", is_flag=True, help="Judge what RESULT, a folder of an evaluation, holds; loads no model.")
+@click.option(
+    "--resume", is_flag=True, help="Go on in DIR, as the same command does anyway; refused where it holds nothing."
+)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: RUN/eval, or evals/NAME.")
 @click.option("--plain", is_flag=True, help="Lines instead of a progress bar.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, and nothing else.")
@@ -75,6 +78,7 @@ def eval_command(
     quantization: str | None,
     dtype: str | None,
     rescore: bool,
+    resume: bool,
     out: Path | None,
     plain: bool,
     as_json: bool,
@@ -106,7 +110,7 @@ def eval_command(
     if not asked.benchmarks:
         raise BadInput("--benchmark: name what to measure on, such as --benchmark math500 or --benchmark held_out")
     with _progress(plain or as_json) as watch:
-        report = _measure(asked, folder, rate, max_usd, rescore=rescore, watch=watch)
+        report = _measure(asked, folder, rate, max_usd, rescore=rescore, resume=resume, watch=watch)
     if as_json:
         print(json.dumps(report.to_json()))
     else:
@@ -122,13 +126,24 @@ def eval_command(
 
 
 def _measure(
-    asked: "Asked", folder: Path | None, rate: str | None, max_usd: float | None, *, rescore: bool, watch: "Watch"
+    asked: "Asked",
+    folder: Path | None,
+    rate: str | None,
+    max_usd: float | None,
+    *,
+    rescore: bool,
+    resume: bool,
+    watch: "Watch",
 ) -> "Report":
+    from tina_lite.evaluate.asked import holds_one
     from tina_lite.evaluate.session import run_evaluation
     from tina_lite.evaluate.settled import Asking
     from tina_lite.recipe.schema import RolloutSection
 
     target, *others = _targets(asked)
+    folder = folder or (target.run / "eval" if target.run else EVALS / target.name)
+    if resume and not holds_one(folder):
+        raise BadInput(f"--resume: {folder} holds no evaluation to go on with; leave it out")
     benchmarks = [_benchmark(name, target, asked.limit) for name in asked.benchmarks]
     _refuse_twice([one.name for one in benchmarks], "--benchmark")
     rollout = target.recipe.rollout if target.recipe else RolloutSection()
@@ -141,7 +156,7 @@ def _measure(
         [target, *others],
         benchmarks,
         Asking(asked.samples, rollout.model_copy(update=sampled), system_prompt),
-        folder=folder or (target.run / "eval" if target.run else EVALS / target.name),
+        folder=folder,
         rate=_rate(target, rate, max_usd is not None),
         max_usd=max_usd,
         watch=watch,
@@ -221,10 +236,10 @@ class _Lines:
     def __init__(self) -> None:
         self._said_at = time.monotonic()
 
-    def __call__(self, model: str, benchmark: str, done: int, total: int, usd: float) -> None:
+    def __call__(self, model: str, benchmark: str, done: int, total: int, usd: float, speed: float | None) -> None:
         if done < total and time.monotonic() - self._said_at < LINE_EVERY_S:
             return
         self._said_at = time.monotonic()
-        print(
-            f"{benchmark}, {model}: {done:,} of {total:,} completions, {format_usd(usd)}", file=sys.stderr, flush=True
-        )
+        said = f"{done:,} of {total:,} completions, {format_usd(usd)}"
+        said += "" if speed is None else f", {speed:,.0f} tok/s"
+        print(f"{benchmark}, {model}: {said}", file=sys.stderr, flush=True)

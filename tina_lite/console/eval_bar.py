@@ -10,13 +10,14 @@ from tina_lite.console.text import clean
 
 
 class EvalBar:
-    """Told (model, benchmark, completions done, completions in all, dollars so far)."""
+    """Told (model, benchmark, completions done, completions in all, dollars so far, tokens a second)."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("{task.completed:,.0f} of {task.total:,.0f} completions"),
+            TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[money]}"),
             console=console,
@@ -34,13 +35,17 @@ class EvalBar:
     ) -> None:
         self._progress.stop()
 
-    def __call__(self, model: str, benchmark: str, done: int, total: int, usd: float) -> None:
+    def __call__(self, model: str, benchmark: str, done: int, total: int, usd: float, speed: float | None) -> None:
         key = model, benchmark
         if key not in self._tasks:
-            task = self._progress.add_task(clean(f"{benchmark}, {model}"), total=total, completed=done, money="")
+            task = self._progress.add_task(
+                clean(f"{benchmark}, {model}"), total=total, completed=done, money="", speed=""
+            )
             self._tasks[key] = task, done, usd
         task, first, before = self._tasks[key]
-        self._progress.update(task, completed=done, money=money(usd, usd - before, done - first, total - done))
+        said = "" if speed is None else f"{speed:,.0f} tok/s"
+        left = money(usd, usd - before, done - first, total - done)
+        self._progress.update(task, completed=done, money=left, speed=said)
 
 
 def money(usd: float, here: float, done: int, left: int) -> str:

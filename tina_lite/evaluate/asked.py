@@ -46,3 +46,8 @@ class Asked:
             raise BadInput(f"--rescore: {folder} holds no evaluation (no {ASKED} there); name its folder") from None
         except (OSError, ValueError, TypeError) as error:
             raise BadInput(f"{path}: cannot be read ({error}); run the same command again without --rescore") from None
+
+
+def holds_one(folder: Path) -> bool:
+    """Whether an evaluation was begun in this folder."""
+    return (folder / ASKED).is_file()

@@ -38,8 +38,8 @@ CLOSING_S = 5.0
 JUDGING_S = 0.02
 """Seconds kept back for judging, a completion."""
 
-Watch = Callable[[str, str, int, int, float], None]
-"""Told (model, benchmark, completions done, completions in all, dollars so far)."""
+Watch = Callable[[str, str, int, int, float, float | None], None]
+"""Told (model, benchmark, completions done, completions in all, dollars so far, tokens a second where known)."""
 
 
 class Evaluation:
@@ -67,6 +67,7 @@ class Evaluation:
         self._watch = watch
         self._rescore = rescore
         self._judged: dict[tuple[str, str], list[Judged]] = {}
+        self._unjudged = 0  # completions of the model at hand that are there, or are being sampled
         self.unfinished = False
         """Whether completions are missing still."""
 
@@ -75,6 +76,7 @@ class Evaluation:
         own = self._folder / target.name
         files = {one.name: SampleFile(own / f"{one.name}.jsonl") for one in self._benchmarks}
         missing = [one for one in self._benchmarks if files[one.name].missing(one.problems, self._asking.samples)]
+        self._unjudged = self._asking.samples * sum(len(file.groups) for file in files.values())
         if missing and not self._rescore and not self._out_of_time(LOADING_S):
             own.mkdir(parents=True, exist_ok=True)
             with self._meter.phase("load"):
@@ -109,6 +111,7 @@ class Evaluation:
 
     def _sample(self, model: "_Model", settings: "Settled", name: str, benchmark: Benchmark, file: SampleFile) -> None:
         total, samples = len(benchmark.problems) * self._asking.samples, self._asking.samples
+        speed: float | None = None
         for chunk in _chunks(benchmark.problems, settings.chunk_problems):
             prompts = []
             for problem in file.missing(chunk, samples):
@@ -117,17 +120,21 @@ class Evaluation:
                     file.skip(problem)
                 else:
                     prompts.append(prompt)
+            self._unjudged += samples * len(prompts)
             if self._out_of_time():
                 return
             if not prompts:
                 continue
             before, done = self._meter.usd(), samples * len(file.groups)
 
-            def tell(finished: int, _: int, done: int = done) -> None:
-                self._watch(name, benchmark.name, done + finished, total, self._meter.usd())
+            def tell(finished: int, _: int, done: int = done, speed: float | None = speed) -> None:
+                self._watch(name, benchmark.name, done + finished, total, self._meter.usd(), speed)
 
+            started = self._meter.elapsed_s()
             sampler = model.sampler(settings.kv_tokens)
             rollout = sampler.rollout(prompts, samples, EVAL_STEP, out_of_time=self._out_of_time, progress=tell)
+            seconds = self._meter.elapsed_s() - started
+            speed = rollout.decoded_tokens / seconds if seconds else None
             if rollout.groups:
                 file.keep(rollout.groups, self._meter.usd() - before)
 
@@ -145,8 +152,7 @@ class Evaluation:
         """Whether a signal came, or the budget does not hold so many seconds more and what closing takes."""
         if self._stop:
             return True
-        completions = self._asking.samples * sum(len(one.problems) for one in self._benchmarks)
-        deadline = self._rules.deadline_s(self._meter.read(), CLOSING_S + JUDGING_S * completions)
+        deadline = self._rules.deadline_s(self._meter.read(), CLOSING_S + JUDGING_S * self._unjudged)
         return deadline is not None and self._meter.elapsed_s() + ahead_s >= deadline
 
 
@@ -197,7 +203,7 @@ def run_evaluation(
     folder: Path,
     rate: Rate,
     max_usd: float | None = None,
-    watch: Watch = lambda model, benchmark, done, total, usd: None,
+    watch: Watch = lambda *_: None,
     rescore: bool = False,
     asked: Asked | None = None,
     clock: Clock | None = None,

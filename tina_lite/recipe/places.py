@@ -19,7 +19,7 @@ def with_local_paths(recipe: Recipe, folders: tuple[Path, ...]) -> Recipe:
         "rewards": tuple(
             one.model_copy(update={"name": places.function(one.name) or one.name}) for one in recipe.rewards
         ),
-        "eval": recipe.eval.model_copy(update={"benchmarks": tuple(map(places.absolute, recipe.eval.benchmarks))}),
+        "eval": recipe.eval.model_copy(update={"benchmarks": tuple(map(places.benchmark, recipe.eval.benchmarks))}),
     }
     return recipe.model_copy(update=sections)
 
@@ -42,6 +42,12 @@ class Places:
             if name and os.path.exists(path) and ("/" in name or "." in name or is_meant(path)):
                 return _named_as_given(path)
         return name
+
+    def benchmark(self, name: str) -> str:
+        """Of a file, or of NAME=FILE; any other as it stands."""
+        known, equals, path = name.partition("=")
+        found = self.absolute(name)
+        return f"{known}={self.absolute(path)}" if equals and found == name else found
 
     def function(self, name: str) -> str:
         """Of file.py:function; empty for anything else."""
