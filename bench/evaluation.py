@@ -48,7 +48,7 @@ def theirs(model: str, data: str, problems: int, samples: int, tokens: int) -> t
     rows = [json.loads(line) for line in Path(data).read_text().splitlines()[:problems]]
     tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left")
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16).eval()
+    network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
     torch.manual_seed(1)
     texts: list[str] = []
     chats = [[{"role": "user", "content": row["question"].strip()}] for row in rows for _ in range(samples)]

@@ -50,7 +50,7 @@ def model_sections(model_id: str, fields: dict[str, Any]) -> tuple[ModelSection,
 
 def load(source: str, **fields: Any) -> ProblemSet:
     """`load_problems` with fields of the data section, unchecked, and its own arguments."""
-    data = changed(DataSection(source=source), fields)
+    data = changed(DataSection.model_construct(source=source), fields)
     return load_problems(data, **fields)
 
 

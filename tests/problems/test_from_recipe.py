@@ -35,7 +35,7 @@ def recipe(tmp_path: Path) -> Callable[..., Recipe]:
 
 def test_where_and_limit_and_held_out(recipe) -> None:
     chosen = {"data.where": "level >= 3", "data.limit": 10, "data.held_out": 0.3, "eval.benchmarks": ["held_out"]}
-    train, benchmarks, warnings = problems_of(recipe(**chosen))
+    train, benchmarks, warnings, _ = problems_of(recipe(**chosen))
     everything = [*train, *benchmarks["held_out"]]
     assert len(everything) == 10
     assert all(problem.columns["level"] >= 3 for problem in everything)
@@ -45,8 +45,8 @@ def test_where_and_limit_and_held_out(recipe) -> None:
 
 def test_a_length_is_asked_for_and_told_to_the_rewards(recipe) -> None:
     settings = {"data.target_length": [100, 4000], "eval.benchmarks": ["held_out"], "data.held_out": 0.2}
-    train, benchmarks, _ = problems_of(recipe(**settings))
-    plain, same, _ = problems_of(recipe(**{**settings, "data.target_length": None}))
+    train, benchmarks, *_ = problems_of(recipe(**settings))
+    plain, same, *_ = problems_of(recipe(**{**settings, "data.target_length": None}))
     lengths = [problem.columns["target_length"] for problem in train]
     assert len(set(lengths)) > 20
     assert all(100 <= length <= 4000 for length in lengths)
@@ -68,7 +68,7 @@ def test_a_benchmarks_problem_in_the_training_set_is_named(recipe, tmp_path) -> 
     for name, questions in (("mine", trained), ("test", benchmark)):
         rows = (json.dumps({"question": question, "answer": "1"}) + "\n" for question in questions)
         (tmp_path / f"{name}.jsonl").write_text("".join(rows))
-    train, benchmarks, warnings = problems_of(recipe(**{"eval.benchmarks": ["./test.jsonl"]}))
+    train, benchmarks, warnings, _ = problems_of(recipe(**{"eval.benchmarks": ["./test.jsonl"]}))
     assert [len(problems) for problems in benchmarks.values()] == [3]
     assert LONG.format(3) not in [problem.question for problem in train]
     assert len(train) == 6
@@ -96,7 +96,7 @@ def test_sums_that_differ_in_their_signs_are_other_problems(recipe, tmp_path) ->
 
 def test_the_test_split_of_sums_is_not_trained_on_and_held_out_too(quick_recipe) -> None:
     loaded = Recipe.load(quick_recipe, {"data.split": "test", "eval.benchmarks": ["held_out"]})
-    train, benchmarks, _ = problems_of(loaded)
+    train, benchmarks, *_ = problems_of(loaded)
     assert not set(train.keys()) & set(benchmarks["held_out"].keys())
     assert len(train) > 1000
 
@@ -134,7 +134,7 @@ def test_a_hub_out_of_reach_may_be_left_out(recipe) -> None:
     far = recipe(**{"data.source": "nobody/nothing"})
     with pytest.raises(Unreachable, match="could not load the data set 'nobody/nothing', split 'train'"):
         problems_of(far)
-    train, benchmarks, warnings = problems_of(far, without_data=True)
+    train, benchmarks, warnings, _ = problems_of(far, without_data=True)
     assert (len(train), train.name, benchmarks) == (0, "nobody/nothing", {})
     assert "no network" in warnings[0]
 

@@ -62,7 +62,8 @@ def _lines(found: "Survey", longest: int) -> Iterator[str]:
     from tina_lite.problems.rows import name_rows
 
     yield f"data:      {clean(found.name)}, {found.rows} rows"
-    yield f"train:     {found.train} problems" + (f"; held out: {found.held_out}" if found.held_out else "")
+    again = f", {found.epoch:,} prompts an epoch by their weights" if found.epoch > found.train else ""
+    yield f"train:     {found.train} problems{again}" + (f"; held out: {found.held_out}" if found.held_out else "")
     yield f"skipped:   {sum(map(len, found.skipped.values())) or 'none'}"
     for reason, rows in found.skipped.items():
         text = f"  {len(rows)} {reason}: {name_rows(rows, MOST_NAMED)}"

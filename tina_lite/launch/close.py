@@ -44,7 +44,7 @@ def close(p: Prepared, trainer: "Trainer", base_name: str) -> dict[str, Any]:
         card = model_card(
             kept,
             base=base_name,
-            data=recipe.data.source,
+            data=recipe.data.named,
             quantization=recipe.model.quantization,
             rewards=[f"{section.weight:g} x {section.name}" for section in recipe.rewards],
             device=p.device_name,

@@ -104,7 +104,7 @@ def prepare(
         _rules(recipe, None).refuse_if_hopeless(Meter.in_memory(hourly).read(), QUICKEST_START_S, 0.0)
     rewards = weighted_rewards(recipe.rewards, recipe.folder)
     _refuse_unknown_metric(_rules(recipe, None).condition, rewards)
-    train, benchmarks, warnings = problems_of(recipe, without_data=without_data)
+    train, benchmarks, warnings, _ = problems_of(recipe, without_data=without_data)
     if len(train):
         try_rewards(rewards, train[0])
     max_steps = recipe.stop.max_steps or ceil(len(train) / recipe.rollout.prompts_per_step)

@@ -82,7 +82,7 @@ def load_benchmark(
     `like` names the columns of the training set, which a file of the user's may have too.
     """
     name, source = known_name(word)
-    data = DataSection(source=source).model_copy(update={"limit": limit})
+    data = DataSection.model_construct(source=source, limit=limit)  # an empty name is refused below
     columns = {} if like is None else {"prompt": like.prompt, "answer": like.answer}
     if name is None:
         if source == "arithmetic":

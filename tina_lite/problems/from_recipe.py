@@ -7,6 +7,7 @@ from tina_lite.errors import BadInput
 from tina_lite.problems import ProblemSet, PromptSource, Tokenizer, Unreachable, hold_out, load_problems
 from tina_lite.problems.benchmarks import load_benchmark
 from tina_lite.problems.lengths import ask_for_length
+from tina_lite.problems.mixture import Mixture
 from tina_lite.problems.overlap import Overlap
 from tina_lite.problems.problem_set import no_problems
 from tina_lite.recipe import Recipe
@@ -22,6 +23,8 @@ class RecipeProblems(NamedTuple):
     train: ProblemSet
     benchmarks: dict[str, ProblemSet]
     warnings: tuple[str, ...]
+    repeats: int = 0
+    """Of the training set, those that are there again for the weight of their part of a mixture."""
 
 
 def problems_of(recipe: Recipe, *, without_data: bool = False) -> RecipeProblems:
@@ -31,7 +34,7 @@ def problems_of(recipe: Recipe, *, without_data: bool = False) -> RecipeProblems
     except Unreachable as error:
         if not without_data:
             raise
-        return RecipeProblems(no_problems(recipe.data.source), {}, (str(error),))
+        return RecipeProblems(no_problems(recipe.data.named), {}, (str(error),))
 
 
 def _read(recipe: Recipe) -> RecipeProblems:
@@ -42,16 +45,20 @@ def _read(recipe: Recipe) -> RecipeProblems:
         for name in names
     }
     overlap = Overlap({one.name: [problem.question for problem in one] for one in benchmarks.values()})
-    train = _source(recipe, recipe.data.split, recipe.seed, recipe.data.limit, overlap)
+    train, mixture = _training_set(recipe, overlap)
     train, left_out = _without_benchmarks(train, overlap, [one.name for one in benchmarks.values()])
     if HELD_OUT in recipe.eval.benchmarks:
         train, benchmarks[HELD_OUT] = _held_out(recipe, train)
+    distinct = len(train)
+    if mixture is not None:
+        train = mixture.weighted(train)
+    repeats = len(train) - distinct
     if recipe.data.target_length is not None:
         shortest, longest = recipe.data.target_length
         train = ask_for_length(train, shortest, longest, recipe.seed)
     ordered = {name: benchmarks[name] for name in recipe.eval.benchmarks}
     notes = [f"{one.name}: {note}" for one in (train, *ordered.values()) for note in one.notes]
-    return RecipeProblems(train, ordered, (*dict.fromkeys(notes), *left_out, *overlap.warnings()))
+    return RecipeProblems(train, ordered, (*dict.fromkeys(notes), *left_out, *overlap.warnings()), repeats)
 
 
 def _without_benchmarks(train: ProblemSet, overlap: Overlap, names: Sequence[str]) -> tuple[ProblemSet, list[str]]:
@@ -70,8 +77,7 @@ def _without_benchmarks(train: ProblemSet, overlap: Overlap, names: Sequence[str
 
 def held_out_of(recipe: Recipe) -> ProblemSet:
     """The problems that a run keeps from training."""
-    train = _source(recipe, recipe.data.split, recipe.seed, recipe.data.limit, Overlap({}))
-    return _held_out(recipe, train)[1]
+    return _held_out(recipe, _training_set(recipe, Overlap({}))[0])[1]
 
 
 def _held_out(recipe: Recipe, train: ProblemSet) -> tuple[ProblemSet, ProblemSet]:
@@ -89,6 +95,13 @@ def _held_out(recipe: Recipe, train: ProblemSet) -> tuple[ProblemSet, ProblemSet
             "give more data or another share"
         )
     return rest, held
+
+
+def _training_set(recipe: Recipe, overlap: Overlap) -> tuple[ProblemSet, Mixture | None]:
+    if recipe.data.mixture:
+        mixture = Mixture(recipe.data, seed=recipe.seed, base_folder=recipe.folder, watch=overlap.see)
+        return mixture.problems, mixture
+    return _source(recipe, recipe.data.split, recipe.seed, recipe.data.limit, overlap), None
 
 
 def _source(recipe: Recipe, split: str | None, seed: int, limit: int | None, overlap: Overlap) -> ProblemSet:

@@ -4,6 +4,7 @@ import json
 import unicodedata
 from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from itertools import compress
 from typing import overload
@@ -58,6 +59,11 @@ class ProblemSet(Sequence[Problem]):
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def rows(self) -> Sequence[int]:
+        """The source's row of each problem, which is its index."""
+        return self._rows
+
     @overload
     def __getitem__(self, index: int) -> Problem: ...
     @overload
@@ -67,6 +73,10 @@ class ProblemSet(Sequence[Problem]):
             keys = None if self._keys is None else self._keys[index]
             return self._of(self._rows[index], keys)
         return self._fetch(self._rows[index])
+
+    def in_row(self, row: int) -> Problem:
+        """The problem that stands in this row of the source."""
+        return self._fetch(row)
 
     def keys(self) -> "array[int]":
         """The question key of each problem."""
@@ -91,6 +101,14 @@ class ProblemSet(Sequence[Problem]):
             problem = self[place]
             found.update(json.dumps([problem.question, problem.gold], default=str).encode())
         return found.hexdigest()
+
+    def repeated(self, rows: Sequence[int], distinct: int) -> "ProblemSet":
+        """These rows; r + k x `distinct` is row r asked for the k-th time again, with random numbers of its own."""
+
+        def fetch(row: int) -> Problem:
+            return replace(self._fetch(row % distinct), index=row)
+
+        return self._of(rows, None, fetch)
 
     def map(self, change: Callable[[Problem], Problem]) -> "ProblemSet":
         """The same problems, each changed when it is asked for."""

@@ -47,6 +47,8 @@ class Survey:
     skipped: Mapping[str, Sequence[int]]
     """Reason -> rows; too long prompts are among those that were measured."""
     train: int
+    epoch: int
+    """Prompts of one pass: more than `train` where parts of a mixture are asked again for their weight."""
     held_out: int
     warnings: tuple[str, ...]
     answers: Mapping[str, int]
@@ -63,6 +65,7 @@ class Survey:
             "name": self.name,
             "rows": self.rows,
             "train": self.train,
+            "epoch": self.epoch,
             "held_out": self.held_out,
             "skipped": {reason: {"count": len(rows), "rows": list(rows)} for reason, rows in self.skipped.items()},
             "answers": dict(self.answers),
@@ -77,11 +80,11 @@ class Survey:
 
 def survey(recipe: Recipe, problems: RecipeProblems, tokenizer: Tokenizer | None, head: int) -> Survey:
     """Counts and measures the recipe's problems; `head` prompts are shown."""
-    train, benchmarks, warnings = problems
+    train, benchmarks, warnings, repeats = problems
     held_out = len(benchmarks.get(HELD_OUT, ()))
     held_apart = 0 if recipe.data.source == "arithmetic" else held_out  # whose test problems are no rows of training
     skipped = dict(train.skipped_rows)
-    rows = len(train) + held_apart + sum(map(len, skipped.values()))
+    rows = len(train) - repeats + held_apart + sum(map(len, skipped.values()))
     tokens = {} if tokenizer is None else _tokens_by_row(recipe, train, tokenizer)
     notes = [] if tokenizer is None else template_notes(train, tokenizer, recipe.data.system_prompt)
     too_long = [row for row, count in tokens.items() if count > recipe.rollout.max_prompt_length]
@@ -91,7 +94,8 @@ def survey(recipe: Recipe, problems: RecipeProblems, tokenizer: Tokenizer | None
         name=train.name,
         rows=rows,
         skipped=skipped,
-        train=len(train) - len(too_long),
+        train=len(train) - repeats - len(too_long),
+        epoch=len(train) - len(too_long),
         held_out=held_out,
         warnings=(*warnings, *notes),
         answers=dict(Counter(answer_kind(problem.answer) for problem in train[:: _stride(train)]).most_common()),

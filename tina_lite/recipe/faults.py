@@ -4,7 +4,7 @@ recipes/x.yaml:7: optim.learning_rte: unknown field; did you mean learning_rate?
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -92,8 +92,10 @@ def _hint(word: str, parents: list[str | int]) -> str:
         return f"; did you mean {SYNONYMS[word]}?"
     section: Any = Recipe
     for name in parents:
-        field = section.model_fields.get(name) if isinstance(name, str) else None
-        section = getattr(field, "annotation", section)
+        if isinstance(name, int):  # of a list: what it is a list of
+            section = next(iter(get_args(section)), section)
+        else:
+            section = getattr(section.model_fields.get(name), "annotation", section)
     fields = list(getattr(section, "model_fields", {}))
     return nearest(word, fields) or nearest(word, _dotted_fields()) or f"; allowed: {', '.join(fields)}"
 

@@ -17,6 +17,11 @@ from tina_lite.errors import BadInput, nearest
 from tina_lite.shipped import shipped_recipes
 
 EXTENDS = "extends"
+INSTEAD = {
+    "mixture": ("source", "split", "config", "prompt", "answer", "where", "limit", "streaming", "params"),
+    "source": ("mixture",),
+}
+"""Of `data`: what a field takes the place of, where the recipe that is extended has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,8 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
         key: _merged(below[key], value) if isinstance(below.get(key), dict) and isinstance(value, dict) else value
         for key, value in above.items()
     }
-    return {**below, **both}
+    gone = [name for key in above for name in INSTEAD.get(key, ()) if name not in above]
+    return {**{key: value for key, value in below.items() if key not in gone}, **both}
 
 
 def _depth(document: Any, parts: list[str | int]) -> int:

@@ -10,11 +10,9 @@ from tina_lite.recipe.schema import Recipe
 def with_local_paths(recipe: Recipe, folders: tuple[Path, ...]) -> Recipe:
     """Looked for from the working directory, then from `folders`, where the recipe and what it extends stand."""
     places = Places((Path.cwd(), *folders))
-    source = recipe.data.source
-    if source != "arithmetic":
-        source = places.function(source) or places.absolute(source, os.path.exists)
+    parts = tuple(part.model_copy(update={"source": places.data(part.source)}) for part in recipe.data.mixture)
     sections = {
-        "data": recipe.data.model_copy(update={"source": source}),
+        "data": recipe.data.model_copy(update={"source": places.data(recipe.data.source), "mixture": parts}),
         "model": recipe.model.model_copy(update={"id": places.absolute(recipe.model.id, _holds_a_model)}),
         "rewards": tuple(
             one.model_copy(update={"name": places.function(one.name) or one.name}) for one in recipe.rewards
@@ -42,6 +40,10 @@ class Places:
             if name and os.path.exists(path) and ("/" in name or "." in name or is_meant(path)):
                 return _named_as_given(path)
         return name
+
+    def data(self, source: str) -> str:
+        """Of a file, a folder, or a function in a file; any other as it stands."""
+        return source if source == "arithmetic" else self.function(source) or self.absolute(source, os.path.exists)
 
     def benchmark(self, name: str) -> str:
         """Of a file, or of NAME=FILE; any other as it stands."""

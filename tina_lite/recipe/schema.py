@@ -49,7 +49,9 @@ class LoraSection(Section):
     """Or all-linear: every linear layer but embedding and head."""
 
 
-class DataSection(Section):
+class SourceSection(Section):
+    """Where problems come from, alone or as a part of a mixture."""
+
     source: str
     """Hub id, a .jsonl, .json, .csv, .tsv or .parquet file, .gz or .zst of one, a folder of them, reasoning_gym:TASK
     (or a mixture such as reasoning_gym:chain_sum=2,gcd), module:function, or arithmetic."""
@@ -61,22 +63,47 @@ class DataSection(Section):
     answer: str | None = None
     where: Rows | None = None
     """Which rows are taken, such as level >= 3 and source != "synthetic"."""
+    limit: Count | None = Field(None, ge=1)
+    """The first usable problems."""
+    streaming: bool = False
+    """Fetch no more of a hub data set than limit needs."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """Parameters of a generated task, or arguments of a function."""
+
+
+class PartSection(SourceSection):
+    weight: Number = Field(1.0, gt=0)
+    """Share of the prompts, beside the weights of the other parts."""
+
+
+class DataSection(SourceSection):
+    source: str = ""
+    mixture: tuple[PartSection, ...] = ()
+    """Several sources with weights, in the place of one."""
     system_prompt: str | None = None
     """In the place of one that the data holds."""
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Switches of the model's chat template, such as {enable_thinking: false}."""
-    limit: Count | None = Field(None, ge=1)
-    """The first usable problems."""
     shuffle: bool = True
     """False: each epoch goes through the problems in the order of the data, such as a curriculum's."""
-    streaming: bool = False
-    """Fetch no more of a hub data set than limit needs."""
     held_out: Number = Field(0.05, gt=0, lt=1)
     """Share of the problems kept from training for eval, by a hash of the question."""
-    params: dict[str, Any] = Field(default_factory=dict)
-    """Parameters of a generated task, or arguments of a function."""
     target_length: Lengths | None = None
     """Shortest and longest: each prompt asks for a length in tokens drawn between them (L1, arXiv 2503.04697)."""
+
+    @model_validator(mode="after")
+    def _one_source_or_several(self) -> "DataSection":
+        if bool(self.source) == bool(self.mixture):
+            raise ValueError("give either source or mixture: [{source: FILE, weight: 2}, {source: HUB_ID, weight: 1}]")
+        for name, field in SourceSection.model_fields.items() if self.mixture else ():
+            if name != "source" and getattr(self, name) != field.get_default(call_default_factory=True):
+                raise ValueError(f"{name} is of one source; write it into the parts of mixture that it is for")
+        return self
+
+    @property
+    def named(self) -> str:
+        """The source, or those of a mixture."""
+        return self.source or " + ".join(part.source for part in self.mixture)
 
 
 class RolloutSection(Section):
