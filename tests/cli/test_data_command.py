@@ -53,6 +53,15 @@ def test_what_a_person_sees(folder: Path) -> None:
     assert "\x1b" not in done.stdout
 
 
+def test_where_every_prompt_is_too_long_the_rest_is_shown_all_the_same(folder: Path) -> None:
+    done = data("mine.yaml", "--set", "rollout.max_prompt_length=4", cwd=folder, columns=200)
+    assert done.returncode == 2
+    assert done.stderr == "mine: no prompt is short enough for rollout.max_prompt_length; a run would not start\n"
+    assert "train:     0 problems" in done.stdout
+    assert "21 prompt too long: rows 0, 1" in done.stdout
+    assert "all 21 prompts are longer than rollout.max_prompt_length, 4 tokens; raise it" in done.stdout
+
+
 def test_json_is_one_object_with_every_row_named(folder: Path) -> None:
     done = data("mine.yaml", "--json", cwd=folder)
     (line,) = done.stdout.splitlines()
@@ -74,7 +83,6 @@ def test_json_is_one_object_with_every_row_named(folder: Path) -> None:
         (["mine.yaml", "--set", "data.where=levl > 3"], "data.where: no column 'levl'"),
         (["mine.yaml", "--set", "data.where=answer >"], "--set: data.where: got 'answer >'; cannot read"),
         (["mine.yaml", "--set", "data.target_length=[5, 1]"], "needs [shortest, longest]"),
-        (["mine.yaml", "--set", "rollout.max_prompt_length=2"], "rollout.max_prompt_length"),
         (["paper/limr", *TINY], "could not load the data set 'GAIR/LIMR'"),
         (["mine.yaml", "--head", "-1"], "--head"),
     ],

@@ -41,9 +41,11 @@ def data(recipe: Path, settings: tuple[str, ...], model: str | None, head: int, 
     found = survey(loaded, problems, _tokenizer(loaded), head)
     if as_json:
         click.echo(json.dumps(found.as_dict()))
-        return
-    for line in _lines(found, loaded.rollout.max_prompt_length):
-        click.echo(line)
+    else:
+        for line in _lines(found, loaded.rollout.max_prompt_length):
+            click.echo(line)
+    if not found.train:
+        raise BadInput(f"{found.name}: no prompt is short enough for rollout.max_prompt_length; a run would not start")
 
 
 def _tokenizer(recipe: "Recipe") -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tina_lite.errors import BadInput
 from tina_lite.problems.from_recipe import HELD_OUT, RecipeProblems, prompts_of
 from tina_lite.problems.problem_set import ProblemSet
 from tina_lite.problems.prompts import Tokenizer, make_prompt, template_notes
@@ -87,6 +88,11 @@ def survey(recipe: Recipe, problems: RecipeProblems, tokenizer: Tokenizer | None
     rows = len(train) - repeats + held_apart + sum(map(len, skipped.values()))
     tokens = {} if tokenizer is None else _tokens_by_row(recipe, train, tokenizer)
     notes = [] if tokenizer is None else template_notes(train, tokenizer, recipe.data.system_prompt)
+    prompts: tuple[Prompt, ...] = ()
+    try:
+        prompts = () if tokenizer is None else tuple(prompts_of(recipe, train, tokenizer).next(head))
+    except BadInput as error:  # none is short enough: what is known of them is shown all the same
+        notes.append(str(error))
     too_long = [row for row, count in tokens.items() if count > recipe.rollout.max_prompt_length]
     if too_long:
         skipped["prompt too long"] = too_long
@@ -100,7 +106,7 @@ def survey(recipe: Recipe, problems: RecipeProblems, tokenizer: Tokenizer | None
         warnings=(*warnings, *notes),
         answers=dict(Counter(answer_kind(problem.answer) for problem in train[:: _stride(train)]).most_common()),
         lengths=_lengths(tokens) if tokens else None,
-        prompts=() if tokenizer is None else tuple(prompts_of(recipe, train, tokenizer).next(head)),
+        prompts=prompts,
         problems=tuple(train[:head]) if tokenizer is None else (),
     )
 
