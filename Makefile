@@ -10,6 +10,7 @@ TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://do
 .PHONY: install install-unsloth quickstart browser test test-unsloth lint base clean
 .PHONY: bench bench-quickstart bench-step bench-rollout bench-memory bench-busy bench-plan bench-learning
 .PHONY: bench-rewards bench-data bench-growth bench-eval bench-coverage
+.PHONY: recipe-table
 .PHONY: soak-budget soak-caps soak-crash soak-bill
 
 install: $(INSTALLED)
@@ -91,6 +92,9 @@ bench-plan: $(INSTALLED)  ## 4 to 6 min, MODEL DATA: what plan foretells against
 
 bench-eval: $(INSTALLED)  ## 5 to 10 min, MODEL DATA: Pass@1 of tina-lite eval, and of transformers' generate with math-verify
 	@$(BIN)/python bench/evaluation.py $(MODEL) $(DATA)
+
+recipe-table: $(INSTALLED)  ## README's table of recipes, made from them
+	@$(BIN)/python tests/recipe_table.py
 
 bench-coverage: $(INSTALLED)  ## 3 to 5 min: how often the 95% intervals of an evaluation hold the truth
 	@$(BIN)/python bench/coverage.py

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+from recipe_table import with_table
 
 from tina_lite.cli.main import COMMANDS, cli
 from tina_lite.recipe import Recipe
@@ -45,6 +46,12 @@ def test_most_commands_are_shown():
 def test_the_recipe_that_is_shown_is_one(text, tmp_path):
     (tmp_path / "mine.yaml").write_text(text)
     assert Recipe.load(tmp_path / "mine.yaml").name == "mine"
+
+
+def test_the_table_of_recipes_is_made_from_them():
+    text = README.read_text(encoding="utf-8")
+    assert "`quickstart`" in text
+    assert with_table(text) == text, "make recipe-table"
 
 
 def test_modules_that_are_named_exist():

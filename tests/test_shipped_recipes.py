@@ -94,7 +94,8 @@ def test_its_dry_run_works_without_a_network(name, tmp_path, monkeypatch):
     (tmp_path / "mine.jsonl").write_text('{"question": "What is 1+1?", "answer": "2"}\n')
     settings = {"model.id": "builtin:tiny", "data.source": "mine.jsonl", "rollout.max_prompt_length": 999}
     unset = {"data.params": {}, **dict.fromkeys(("data.prompt", "data.answer", "data.config"))}
-    lines = dry_run(Recipe.load(RECIPES[name], {**settings, **unset, "eval.benchmarks": []}), rate=0.01)
+    unmeasured = {"eval.benchmarks": [], "eval.best": False}
+    lines = dry_run(Recipe.load(RECIPES[name], {**settings, **unset, **unmeasured}), rate=0.01)
     assert "What is 1+1?" in "\n".join(lines)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.jsonl"]
 
@@ -113,3 +114,8 @@ def test_a_copied_recipe_still_extends_what_ships(tmp_path):
     copy = tmp_path / "mine.yaml"
     copy.write_text(Path(RECIPES["cards/8gb"]).read_text())
     assert Recipe.load(copy).model_dump() == Recipe.load(RECIPES["cards/8gb"]).model_dump()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_it_is_short(name):
+    assert len(RECIPES[name].read_text().splitlines()) <= 25

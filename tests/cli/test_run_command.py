@@ -172,7 +172,9 @@ assert not loaded, loaded
 
 
 def test_recipes_can_be_listed_shown_and_copied(tmp_path):
-    assert "quickstart" in tina("recipes", cwd=tmp_path).stdout
+    listed = tina("recipes", cwd=tmp_path).stdout
+    assert "quickstart" in listed
+    assert "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B, GAIR/LIMR, at most $4.00" in " ".join(listed.split())
     assert "builtin:tiny" in tina("recipes", "show", "quickstart", cwd=tmp_path).stdout
     assert tina("recipes", "copy", "quickstart", cwd=tmp_path).stdout == "quickstart.yaml\n"
     assert "exists already" in tina("recipes", "copy", "quickstart", cwd=tmp_path).stderr

@@ -164,6 +164,7 @@ def test_shapes_shipped_have_the_sizes_that_their_makers_print():
         "Qwen/Qwen2.5-1.5B-Instruct": 1.544,
         "Qwen/Qwen2.5-3B-Instruct": 3.086,
         "Qwen/Qwen3-0.6B": 0.596,
+        "Qwen/Qwen3-0.6B-Base": 0.596,
         "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B": 1.777,
         "meta-llama/Llama-3.2-1B-Instruct": 1.236,
         "HuggingFaceTB/SmolLM2-135M-Instruct": 0.1345,

@@ -17,6 +17,7 @@ WIDEST = 120
 @click.pass_context
 def recipes(ctx: click.Context) -> None:
     """List the recipes that ship with the package; show one, or copy one to edit."""
+    from tina_lite.recipe import Recipe
     from tina_lite.shipped import headline, shipped_recipes
 
     if ctx.invoked_subcommand is not None:
@@ -28,8 +29,13 @@ def recipes(ctx: click.Context) -> None:
         if group:
             click.echo()
         for name in names:
-            text = f"{name:{len(indent)}}{headline(known[name])}"
-            click.echo(textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False))
+            recipe = Recipe.load(known[name])
+            most = "no limit" if recipe.budget.max_usd is None else f"at most ${recipe.budget.max_usd:.2f}"
+            for text in (
+                f"{name:{len(indent)}}{headline(known[name])}",
+                f"{indent}{recipe.model.id}, {recipe.data.named}, {most}",
+            ):
+                click.echo(textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False))
 
 
 def _by_group(name: str) -> tuple[str, list[tuple[str, int]]]:
