@@ -1,4 +1,4 @@
-"""tina-lite recipes [show NAME | copy NAME]"""
+"""tina-lite recipes [show NAME | copy NAME | import FILE]"""
 
 import re
 import shutil
@@ -69,4 +69,22 @@ def copy(name: str, target: Path | None) -> None:
     if target.exists():
         raise BadInput(f"{target}: exists already; name another file")
     shutil.copyfile(source, target)
+    click.echo(target)
+
+
+@recipes.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path), required=False)
+@click.option("--gpus", type=click.IntRange(min=1), metavar="N", help="Processes that it ran on; default: the file's.")
+def import_recipe(file: Path, target: Path | None, gpus: int | None) -> None:
+    """Write a TRL, open-r1 or Axolotl GRPO configuration as a recipe, TARGET or ./NAME.yaml."""
+    from tina_lite.recipe.elsewhere import read_elsewhere
+
+    text, lost = read_elsewhere(file, gpus)
+    target = target or Path(f"{file.stem}-recipe.yaml")
+    if target.exists():
+        raise BadInput(f"{target}: exists already; name another file")
+    target.write_text(text, encoding="utf-8")
+    for line in lost:
+        click.echo(f"not carried over: {line}", err=True)
     click.echo(target)

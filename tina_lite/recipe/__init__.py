@@ -7,6 +7,7 @@ The room:
     reading.py  from YAML and overrides to a recipe, and back
     faults.py   what is wrong, in a line
     places.py   files that a recipe names, from any folder
+    elsewhere.py  a recipe from TRL's, open-r1's or Axolotl's YAML, by the names in names.py
 """
 
 from tina_lite.recipe.reading import parse_override

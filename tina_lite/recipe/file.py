@@ -36,7 +36,7 @@ class RecipeFile:
         layers: list[tuple[Path, CommentedMap]] = []
         following: Path | None = path
         while following is not None:
-            document = _read(following)
+            document = read_yaml(following)
             layers.append((following, document))
             following = _extended(following, document)
             if following is not None and following.resolve() in [layer.resolve() for layer, _ in layers]:
@@ -77,7 +77,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _read(path: Path) -> CommentedMap:
+def read_yaml(path: Path) -> CommentedMap:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -1,0 +1,216 @@
+"""A recipe from the configuration of another trainer: TRL's and open-r1's YAML for GRPO, Axolotl's with `rl: grpo`.
+
+What a file does not say has TRL's default, not ours, so that the hyper-parameters are the same. What cannot be carried
+over is named with the reason.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from io import StringIO
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from tina_lite.errors import BadInput
+from tina_lite.recipe.file import plain, read_yaml
+from tina_lite.recipe.names import (
+    AXOLOTL_NAMES,
+    COPIED,
+    PREFIXES,
+    REWARD_PARAMS,
+    REWARDS,
+    TRACKERS,
+    TRL_DEFAULTS,
+    WITHOUT_PLACE,
+)
+from tina_lite.recipe.schema import Recipe
+
+
+@dataclass
+class Imported:
+    """The fields of a recipe, nested, and what could not be carried over."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+
+    def put(self, dotted: str, value: Any) -> None:
+        *sections, last = dotted.split(".")
+        node = self.fields
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[last] = value
+
+
+def imported(document: Mapping[str, Any], gpus: int | None = None) -> Imported:
+    """Read another trainer's configuration.
+
+    Args:
+        document: its YAML.
+        gpus: processes that it ran on, each with a batch of its own; default: num_processes of the file, else 1.
+
+    Raises:
+        BadInput: it is none of GRPO's, or its batch holds no whole group.
+    """
+    found = Imported()
+    if "base_model" in document:
+        document = _as_trl(document, found)
+    elif not {"model_name_or_path", "num_generations", "reward_funcs"} & set(document):
+        raise BadInput("it names neither a model nor rewards, as GRPO's files of TRL, open-r1 and Axolotl do")
+    given = {name: value for name, value in document.items() if value is not None}
+    rest = {**TRL_DEFAULTS, **given}
+    for name, place in COPIED.items():
+        if name in rest:
+            found.put(place, rest.pop(name))
+    for take in (_model, _sampling, _schedule, _rewards, _ends):
+        take(rest, found)
+    _batch(rest, found, gpus)
+    found.lost += [f"{name}: {_why(name)}" for name in rest if name in given]
+    return found
+
+
+def _as_trl(document: Mapping[str, Any], found: Imported) -> dict[str, Any]:
+    """Axolotl's names as TRL's; its block `trl` holds TRL's own."""
+    if document.get("rl") != "grpo":
+        raise BadInput(f"rl: {document.get('rl')}: only grpo can be carried over")
+    flat = {AXOLOTL_NAMES.get(name, name): value for name, value in document.items() if name not in ("trl", "rl")}
+    flat |= document.get("trl") or {}
+    flat["use_peft"] = flat.pop("adapter", None) is not None
+    if flat.pop("lora_target_linear", False):
+        flat["lora_target_modules"] = "all-linear"
+    share = flat.pop("val_set_size", None) or 0
+    if 0 < share < 1:
+        found.put("data.held_out", share)
+    _data_sets(flat.pop("datasets", None) or [], found)
+    return flat
+
+
+def _data_sets(sets: list[dict[str, Any]], found: Imported) -> None:
+    names = {"path": "source", "name": "config", "split": "split"}
+    parts = [{ours: one[theirs] for theirs, ours in names.items() if one.get(theirs)} for one in sets]
+    if len(parts) > 1:
+        found.put("data.mixture", parts)
+    for name, value in parts[0].items() if len(parts) == 1 else ():
+        found.put(f"data.{name}", value)
+    found.lost += [
+        f"datasets.{number}.type: {one['type']} is code of its own; name the columns with data.prompt and data.answer"
+        for number, one in enumerate(sets)
+        if "type" in one
+    ]
+
+
+def _model(rest: dict[str, Any], found: Imported) -> None:
+    if "lora_target_modules" in rest:
+        found.put("lora.target_modules", rest.pop("lora_target_modules"))
+    if not rest.pop("use_peft", False):
+        found.lost.append("use_peft: all parameters were trained there; an adapter bears a ten times higher rate")
+    if not rest.pop("load_in_4bit", False):
+        found.put("model.quantization", "none")
+
+
+def _sampling(rest: dict[str, Any], found: Imported) -> None:
+    top_k = rest.pop("top_k", 0)
+    if top_k > 0:
+        found.put("rollout.top_k", top_k)
+    scale = rest.pop("scale_rewards", "group")
+    found.put("grpo.scale_rewards", {True: "group", False: "none"}.get(scale, scale))
+
+
+def _schedule(rest: dict[str, Any], found: Imported) -> None:
+    kind, settings = str(rest.pop("lr_scheduler_type")), rest.pop("lr_scheduler_kwargs", None) or {}
+    lowest = rest.pop("min_lr_rate", settings.get("min_lr_rate", 0.0))
+    if "min_lr" in settings:
+        lowest = float(settings["min_lr"]) / float(found.fields["optim"]["learning_rate"])
+    known = {"cosine_with_min_lr": "cosine", "constant_with_warmup": "constant"}.get(kind, kind)
+    if known not in ("cosine", "linear", "constant"):
+        found.lost.append(f"lr_scheduler_type: {kind} is not known here; cosine takes its place")
+        known = "cosine"
+    found.put("optim.lr_scheduler_type", known)
+    found.put("optim.min_lr_ratio", lowest)
+    steps, warmup = rest.get("max_steps") or 0, rest.pop("warmup_steps", 0)
+    if warmup and steps > 0:
+        found.put("optim.warmup_ratio", round(warmup / steps, 4))
+    elif warmup:
+        found.lost.append(
+            f"warmup_steps: set optim.warmup_ratio to the share that {warmup} steps are of stop.max_steps"
+        )
+
+
+def _rewards(rest: dict[str, Any], found: Imported) -> None:
+    names = rest.pop("reward_funcs", [])
+    names = [names] if isinstance(names, str) else names
+    weights = rest.pop("reward_weights", [1.0] * len(names))
+    rewards = []
+    for name, weight in zip(names, weights, strict=False):
+        module, _, function = name.rpartition(".")
+        own = REWARDS.get(function) or (f"{module}:{function}" if module else None)
+        if own is None:
+            found.lost.append(f"reward_funcs: {name} is not known here; name its function as module:{name}")
+            continue
+        params = {ours: rest.pop(theirs) for theirs, ours in REWARD_PARAMS.get(own, {}).items() if theirs in rest}
+        rewards.append({"name": own, "weight": weight, **params})
+    if rewards:
+        found.put("rewards", rewards)
+    else:
+        found.lost.append("reward_funcs: none of them is known here; accuracy and format take their place")
+
+
+def _ends(rest: dict[str, Any], found: Imported) -> None:
+    steps = rest.pop("max_steps", None) or 0
+    if steps > 0:
+        found.put("stop.max_steps", steps)
+    trackers = rest.pop("report_to", [])
+    trackers = [trackers] if isinstance(trackers, str) else trackers
+    if known := [name for name in trackers if name in TRACKERS]:
+        found.put("track", known)
+
+
+def _batch(rest: dict[str, Any], found: Imported, gpus: int | None) -> None:
+    """Completions of an optimiser step: a device's batch x accumulated x devices; prompts are that over the group."""
+    devices = rest.pop("num_processes", 1)
+    sizes = [rest.pop("per_device_train_batch_size", 8), rest.pop("gradient_accumulation_steps", 1), gpus or devices]
+    group = found.fields["rollout"]["num_generations"]
+    prompts, over = divmod(prod(map(int, sizes)), int(group))
+    if over:
+        raise BadInput(
+            f"a step of {' x '.join(map(str, sizes))} completions (per_device_train_batch_size x "
+            f"gradient_accumulation_steps x devices) holds no whole groups of {group}; say how many --gpus it ran on"
+        )
+    found.put("rollout.prompts_per_step", prompts)
+
+
+def _why(name: str) -> str:
+    known = (reason for reason, names in WITHOUT_PLACE.items() if name in names.split())
+    begun = (reason for start, reason in PREFIXES.items() if name.startswith(start))
+    return next(known, None) or next(begun, "has no place in a recipe")
+
+
+def read_elsewhere(file: Path, gpus: int | None = None) -> tuple[str, list[str]]:
+    """A recipe's YAML from a file of another trainer, and what was lost. BadInput in one line where there is none."""
+    document = plain(read_yaml(file))
+    try:
+        found = imported(document, gpus)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise BadInput(f"{file}: cannot be read as a configuration of GRPO ({error})") from None
+    except BadInput as error:
+        raise BadInput(f"{file}: {error}") from None
+    found.fields.setdefault("name", file.stem)
+    try:
+        Recipe.model_validate(found.fields)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise BadInput(f"{file}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
+    return _as_yaml(found, file.name), found.lost
+
+
+def _as_yaml(found: Imported, source: str) -> str:
+    order = [name for name in Recipe.model_fields if name in found.fields]
+    yaml, out = YAML(), StringIO()
+    yaml.width = 110
+    yaml.dump({name: found.fields[name] for name in order}, out)
+    head = [f"# From {source}."]
+    if found.lost:
+        head += ["#", "# Not carried over:", *(f"#   {line}" for line in found.lost)]
+    return "\n".join(head) + "\n" + out.getvalue()
