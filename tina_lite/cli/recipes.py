@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from tina_lite.budget.money import format_usd
 from tina_lite.errors import BadInput
 
 WIDEST = 120
@@ -30,7 +31,7 @@ def recipes(ctx: click.Context) -> None:
             click.echo()
         for name in names:
             recipe = Recipe.load(known[name])
-            most = "no limit" if recipe.budget.max_usd is None else f"at most ${recipe.budget.max_usd:.2f}"
+            most = "no limit" if recipe.budget.max_usd is None else f"at most {format_usd(recipe.budget.max_usd)}"
             for text in (
                 f"{name:{len(indent)}}{headline(known[name])}",
                 f"{indent}{recipe.model.id}, {recipe.data.named}, {most}",
