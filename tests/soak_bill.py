@@ -3,7 +3,8 @@
 Usage:
     python tests/soak_bill.py [KILLS] [SEED]        default: 20 kills, seed 1
 
-The bill must never be below the seconds that the processes lived, and at most one heartbeat a kill above. One line a
+The bill must never be below the seconds that the processes lived, and at most one heartbeat a kill above. A process is
+on it from its first line in the ledger on, which has the time since its start: none is killed before. One line a
 session goes to stderr, one JSON object to stdout; the exit code is 1 if the bill broke a rule.
 """
 
@@ -63,7 +64,6 @@ def killed_run(seed: int, folder: Path, kills: int) -> Bill:
     recipe.write_text(RECIPE)
     lived_s, killed = 0.0, 0
     while killed < kills:
-        # Before there is a folder there is no run to resume: the first session is let live until it has one.
         seconds, status = session(recipe, out, dice.uniform(0.0, LONGEST_S))
         lived_s, killed = lived_s + seconds, killed + 1
         print(f"session {killed}: {seconds:.2f} s, {status}", file=sys.stderr, flush=True)
@@ -74,21 +74,30 @@ def killed_run(seed: int, folder: Path, kills: int) -> Bill:
 
 
 def session(recipe: Path, out: Path, lifetime_s: float | None) -> tuple[float, int]:
-    """Seconds that a process lived, and how it ended; killed after `lifetime_s`, though not before it has a ledger."""
-    resume = ["--resume"] if (out / "ledger.jsonl").exists() else []
-    command = [sys.executable, "-m", "tina_lite.cli.main", "run", str(recipe), "--plain", "--out", str(out), *resume]
+    """Seconds that a process lived and how it ended; killed after `lifetime_s`, though not before it is on the bill."""
+    ledger = out / "ledger.jsonl"
+    earlier = lines(ledger)
+    command = [sys.executable, "-m", "tina_lite.cli.main", "run", str(recipe), "--plain", "--out", str(out)]
     started = time.monotonic()
     with (out.parent / "log.txt").open("a") as log:
         process = subprocess.Popen(
-            command, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+            [*command, *(["--resume"] if earlier else [])],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
         )
         if lifetime_s is not None:
-            while not resume and not (out / "ledger.jsonl").exists() and process.poll() is None:
+            while lines(ledger) == earlier and process.poll() is None:
                 time.sleep(0.01)
             time.sleep(max(0.0, lifetime_s - (time.monotonic() - started)))
             process.kill()
         status = process.wait()
     return time.monotonic() - started, status
+
+
+def lines(ledger: Path) -> int:
+    """Whole ones."""
+    return ledger.read_bytes().count(b"\n") if ledger.exists() else 0
 
 
 def main() -> None:

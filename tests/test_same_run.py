@@ -1,6 +1,7 @@
 """What a resumed run must have in common with the one that it goes on with, beside the recipe."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -68,13 +69,23 @@ def test_a_schedule_stays_as_it_was_laid_out_and_a_resume_that_would_change_it_s
     seen: list = []
     run(more, out=tmp_path / "out", resume=True, force_recipe=True, listeners=[seen.append])
     assert (
-        "the learning rate was laid out over 3 steps when the run began, and stays so: stop.max_steps is 6 now"
+        "the learning rate was laid out over 3 steps when the run began, and stays so, though the recipe says 6 now"
         in notices(seen)
     )
     rates = [
         json.loads(line)["learning_rate"] for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
     ]
     assert rates[3:] == [rates[2]] * 3, "at its floor, and no higher"
+
+
+def test_it_may_be_laid_out_over_more_steps_than_are_run(quick_recipe, tmp_path):
+    """As the paper's were, which stopped in the middle of their cosine."""
+    changes = {"optim.warmup_ratio": 0.0, "optim.min_lr_ratio": 0.0, "optim.schedule_steps": 6}
+    run(Recipe.load(quick_recipe, changes), out=tmp_path / "out")
+    lines = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
+    peak = Recipe.load(quick_recipe).optim.learning_rate
+    shares = [json.loads(line)["learning_rate"] / peak for line in lines]
+    assert shares == pytest.approx([(1 + math.cos(math.pi * step / 6)) / 2 for step in (1, 2, 3)])
 
 
 def test_without_max_steps_it_is_laid_out_over_what_the_budget_pays_for(quick_recipe, tmp_path):

@@ -16,7 +16,8 @@ class Schedule:
 
     session: Session
     optim: OptimSection
-    max_steps: int
+    steps: int
+    """That the recipe lays it out over."""
     one_epoch: bool
     """Whether that is one epoch, as the recipe names no number; the budget may pay for less."""
 
@@ -37,10 +38,10 @@ class Schedule:
     def say_if_changed(self) -> None:
         """Of a resumed run: where the recipe asks for other steps now, it stays laid out as it was."""
         laid_out = self.session.state.schedule_steps
-        if laid_out is not None and not self.one_epoch and laid_out != self.max_steps:
+        if laid_out is not None and not self.one_epoch and laid_out != self.steps:
             self.session.notice(
-                f"the learning rate was laid out over {laid_out} steps when the run began, and stays so: "
-                f"stop.max_steps is {self.max_steps} now"
+                f"the learning rate was laid out over {laid_out} steps when the run began, and stays so, though the "
+                f"recipe says {self.steps} now"
             )
 
     def _steps(self, step: int) -> int:
@@ -53,12 +54,12 @@ class Schedule:
         if state.schedule_steps is None:
             ahead = pace.outlook(step - 1) if self.one_epoch and step > OUTLOOK_AFTER else None
             if not self.one_epoch:
-                state.schedule_steps = self.max_steps
+                state.schedule_steps = self.steps
             elif ahead is not None:
-                steps = state.schedule_steps = max(step, min(self.max_steps, step - 1 + ahead.steps))
-                if steps < self.max_steps:
+                steps = state.schedule_steps = max(step, min(self.steps, step - 1 + ahead.steps))
+                if steps < self.steps:
                     self.session.notice(
                         f"the learning rate is laid out over {steps} steps, which {pace.limit()} pays for; one "
-                        f"epoch would be {self.max_steps}. stop.max_steps sets it"
+                        f"epoch would be {self.steps}. stop.max_steps sets it"
                     )
-        return state.schedule_steps or self.max_steps
+        return state.schedule_steps or self.steps

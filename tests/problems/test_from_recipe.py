@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from tina_lite.errors import BadInput
 from tina_lite.problems import Unreachable
+from tina_lite.problems.files import ROWS_TO_TELL
 from tina_lite.problems.from_recipe import problems_of, prompts_of
 from tina_lite.problems.overlap import GRAM, STRIDE, Overlap, runs
-from tina_lite.problems.survey import survey
+from tina_lite.problems.survey import solution_of, survey
 from tina_lite.recipe import Recipe
+from tina_lite.records import Problem
 
 LONG = "Ann has {} pears and gives Ben half of them, then buys as many as Ben has now; how many pears has she?"
 
@@ -31,6 +33,27 @@ def recipe(tmp_path: Path) -> Callable[..., Recipe]:
         return Recipe.load(tmp_path / "x.yaml", overrides).with_local_paths()
 
     return load
+
+
+@pytest.mark.parametrize("name", ["long.jsonl", "long.json", "long.csv", "long.parquet", "folder"])
+def test_who_waits_is_told_how_much_was_read(tmp_path, monkeypatch, name) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    rows = [{"question": f"What is {10_000 + n}+1?", "answer": str(10_001 + n)} for n in range(2 * ROWS_TO_TELL)]
+    table = datasets.Dataset.from_list(rows)
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "1.jsonl").write_text(lines)
+    (tmp_path / "folder" / "2.jsonl").write_text(lines.replace("What is", "Say"))
+    (tmp_path / "long.jsonl").write_text(lines)
+    (tmp_path / "long.json").write_text(json.dumps(rows))
+    table.to_csv(tmp_path / "long.csv", index=False)
+    table.to_parquet(tmp_path / "long.parquet")
+    told: list[float] = []
+    (tmp_path / "x.yaml").write_text(f"data: {{source: {name}}}\n")
+    problems_of(Recipe.load(tmp_path / "x.yaml").with_local_paths(), progress=told.append)
+    assert told == pytest.approx([0.0, 0.25, 0.5, 0.75] if name == "folder" else [0.0, 0.5], abs=0.01)
 
 
 def test_where_and_limit_and_held_out(recipe) -> None:
@@ -158,3 +181,28 @@ def test_a_survey_without_a_tokenizer(recipe) -> None:
     assert (found.rows, found.train, found.lengths, found.prompts) == (40, 38, None, ())
     assert [problem.question for problem in found.problems] == ["What is 0+1?", "What is 1+1?"]
     json.dumps(found.as_dict())
+
+
+@pytest.mark.parametrize(
+    ("columns", "solution"),
+    [
+        ({"solution": "We add 1 and 2, so 3.", "generations": ["so it goes on and on"]}, "We add 1 and 2, so 3."),
+        ({"solution": "3", "generations": ["We add one and two.", "other"]}, "We add one and two."),
+        ({"solution": "3", "generations": []}, ""),
+        ({"solution": None, "rationale": "We add one and two."}, "We add one and two."),
+        ({"level": 3}, ""),
+    ],
+)
+def test_the_worked_solution_of_a_row(columns, solution) -> None:
+    assert solution_of(Problem(0, "1+2?", "3", columns)) == solution
+
+
+def test_solutions_are_measured_where_the_data_has_them(tmp_path) -> None:
+    rows = [{"question": f"{n}?", "answer": "one two three four" + " x" * n + f"\n#### {n}"} for n in range(9)]
+    (tmp_path / "gsm.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "x.yaml").write_text("data: {source: gsm.jsonl}\n")
+    loaded = Recipe.load(tmp_path / "x.yaml").with_local_paths()
+    found = survey(loaded, problems_of(loaded), CharacterTokenizer(), head=0)
+    assert found.solutions is not None
+    assert found.solutions.as_dict() == {"measured": 9, "p5": 25, "p50": 33, "p95": 41, "p99": 41, "max": 41}
+    assert survey(loaded, problems_of(loaded), None, head=0).solutions is None

@@ -13,8 +13,9 @@ import click
 from tina_lite.errors import BadInput
 
 if TYPE_CHECKING:
-    from tina_lite.problems.survey import PromptLengths, Survey
+    from tina_lite.problems.survey import Lengths, Survey
     from tina_lite.recipe import Recipe
+    from tina_lite.recipe.schema import RolloutSection
 
 MOST_NAMED = 100
 WIDEST = 120
@@ -27,7 +28,8 @@ WIDEST = 120
 @click.option("--head", type=click.IntRange(min=0), default=3, metavar="N", help="Prompts to show; default 3.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def data(recipe: Path, settings: tuple[str, ...], model: str | None, head: int, as_json: bool) -> None:
-    """Show what RECIPE's data holds: rows, what is skipped and why, prompt lengths, the first prompts."""
+    """Show what RECIPE's data holds: rows, what is skipped and why, lengths, the first prompts."""
+    from tina_lite.console.progress import progress_bar
     from tina_lite.problems.from_recipe import problems_of
     from tina_lite.problems.survey import survey
     from tina_lite.recipe import Recipe, parse_override
@@ -37,12 +39,13 @@ def data(recipe: Path, settings: tuple[str, ...], model: str | None, head: int, 
     if model is not None:
         overrides["model.id"] = model
     loaded = Recipe.load(find_recipe(recipe), overrides).with_local_paths()
-    problems = problems_of(loaded)
+    with progress_bar("reading the data") as progress:
+        problems = problems_of(loaded, progress=progress)
     found = survey(loaded, problems, _tokenizer(loaded), head)
     if as_json:
         click.echo(json.dumps(found.as_dict()))
     else:
-        for line in _lines(found, loaded.rollout.max_prompt_length):
+        for line in _lines(found, loaded.rollout):
             click.echo(line)
     if not found.train:
         raise BadInput(f"{found.name}: no prompt is short enough for rollout.max_prompt_length; a run would not start")
@@ -59,7 +62,7 @@ def _tokenizer(recipe: "Recipe") -> Any:
         return None
 
 
-def _lines(found: "Survey", longest: int) -> Iterator[str]:
+def _lines(found: "Survey", rollout: "RolloutSection") -> Iterator[str]:
     from tina_lite.console.text import clean
     from tina_lite.problems.rows import name_rows
 
@@ -73,7 +76,9 @@ def _lines(found: "Survey", longest: int) -> Iterator[str]:
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in found.answers.items())
     yield f"answers:   {kinds}; of {sum(found.answers.values()):,} problems"
     if found.lengths is not None:
-        yield f"tokens:    {_percentiles(found.lengths)}; at most {longest} are asked"
+        yield f"tokens:    {_percentiles(found.lengths)} prompts; at most {rollout.max_prompt_length} are asked"
+    if found.solutions is not None:
+        yield f"           {_percentiles(found.solutions)} solutions; completions have {rollout.max_completion_length}"
     for warning in found.warnings:
         yield f"warning:   {clean(warning)}"
     for prompt in found.prompts:
@@ -84,6 +89,6 @@ def _lines(found: "Survey", longest: int) -> Iterator[str]:
         yield clean(problem.question)
 
 
-def _percentiles(lengths: "PromptLengths") -> str:
+def _percentiles(lengths: "Lengths") -> str:
     values = [f"{percent}% {tokens}" for percent, tokens in lengths.percentiles.items() if percent < 100]
-    return f"{', '.join(values)}, longest {lengths.percentiles[100]}, of {lengths.measured} prompts"
+    return f"{', '.join(values)}, longest {lengths.percentiles[100]}, of {lengths.measured:,}"

@@ -91,7 +91,8 @@ def assemble(
     for note in template_notes(p.train, tokenizer, recipe.data.system_prompt):
         session.notice(note)
     scale = recipe.grpo.scale_rewards
-    schedule = Schedule(session, recipe.optim, p.max_steps, one_epoch=recipe.stop.max_steps is None)
+    given = recipe.optim.schedule_steps or recipe.stop.max_steps
+    schedule = Schedule(session, recipe.optim, given or p.max_steps, one_epoch=given is None)
     trainer = Trainer(
         session,
         Collector(session, sampler, source, p.rewards, recipe.rollout, scale, p.max_steps),

@@ -34,13 +34,8 @@ def spare_s(session: Session) -> float:
 def close(p: Prepared, trainer: "Trainer", base_name: str) -> dict[str, Any]:
     """The summary; card and summary.json are written, the last event is told."""
     session, recipe = trainer.session, p.recipe
-    folder = session.folder
-    summary = summary_of(recipe, p.rate, session, trainer.examiner.results, trainer.stop_reason)
-    summary["per_dollar"] = per_dollar(summary)
-    summary["other_cards"] = _other_cards(p, summary)
-    earlier = folder.summary()
-    kept = earlier if earlier is not None and _says_more(earlier, summary) else summary
-    if folder.adapter.exists():
+    summary, kept = _write_summary(p, trainer)
+    if session.folder.adapter.exists():
         card = model_card(
             kept,
             base=base_name,
@@ -49,11 +44,23 @@ def close(p: Prepared, trainer: "Trainer", base_name: str) -> dict[str, Any]:
             rewards=[f"{section.weight:g} x {section.name}" for section in recipe.rewards],
             device=p.device_name,
         )
-        write_atomically(folder.adapter / "README.md", card)
-    folder.write_summary(kept)
+        write_atomically(session.folder.adapter / "README.md", card)
     _write_report(summary, session)
+    summary, _ = _write_summary(p, trainer)  # card and report are on the bill
     session.events.emit(RunFinished(summary))
     return summary
+
+
+def _write_summary(p: Prepared, trainer: "Trainer") -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """This session's summary as of now, and the one that the folder keeps as summary.json."""
+    folder = trainer.session.folder
+    summary = summary_of(p.recipe, p.rate, trainer.session, trainer.examiner.results, trainer.stop_reason)
+    summary["per_dollar"] = per_dollar(summary)
+    summary["other_cards"] = _other_cards(p, summary)
+    earlier = folder.summary()
+    kept = earlier if earlier is not None and _says_more(earlier, summary) else summary
+    folder.write_summary(kept)
+    return summary, kept
 
 
 def _write_report(summary: Mapping[str, Any], session: Session) -> None:

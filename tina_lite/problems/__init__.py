@@ -14,7 +14,7 @@ from tina_lite.problems.files import READERS, find_file, is_local, load_file
 from tina_lite.problems.hub import HUB_ID, Unreachable, load_hub
 from tina_lite.problems.problem_set import ProblemSet, hold_out
 from tina_lite.problems.prompts import PromptSource, Tokenizer, first_prompts, make_prompt, render
-from tina_lite.problems.rows import Selection
+from tina_lite.problems.rows import Progress, Selection
 from tina_lite.problems.tasks import GYM_PREFIX, load_arithmetic, load_function_rows, load_gym, refuse_unknown
 from tina_lite.recipe.schema import DataSection
 
@@ -43,10 +43,11 @@ def load_problems(
     gold_parses: Callable[[str], bool] = comparable,
     watch: Callable[[int, str], None] | None = None,
     once: bool = False,
+    progress: Progress | None = None,
 ) -> ProblemSet:
     """The problems of a source; `base_folder` is where it is looked for beside the working directory.
 
-    `or_usual`, `gold_parses`, `watch` and `once` are of rows that are read, as `Selection` has them.
+    `or_usual`, `gold_parses`, `watch`, `once` and `progress` are of rows that are read, as `Selection` has them.
     """
     source, limit = data.source, data.limit
     if limit is not None and limit < 1:
@@ -59,7 +60,7 @@ def load_problems(
             return load_arithmetic(data, seed)
         _refuse_split(data)
         return load_gym(data, seed)
-    selection = Selection(data, or_usual=or_usual, gold_parses=gold_parses, watch=watch, once=once)
+    selection = Selection(data, or_usual=or_usual, gold_parses=gold_parses, watch=watch, once=once, progress=progress)
     if is_local(source, base_folder):
         refuse_unknown(data.params, [], source)
         _refuse_split(data)

@@ -30,6 +30,8 @@ FOREIGN = {
 OPENINGS = {b"{": ".jsonl", b"[": ".json", b"PAR1": ".parquet"}
 """Of files whose name says nothing, such as those in the cache of the hub."""
 ROWS_TO_FIND_COLUMNS = 100
+ROWS_TO_TELL = 2000
+"""After so many a progress is told."""
 SNIFFED = 4096
 """Bytes from which the kind of a file is told whose name says none."""
 
@@ -103,6 +105,8 @@ def load_rows(reader: Reader, name: str, source: str, selection: Selection) -> P
     usable, keys = array("Q"), array("Q")
     looked_at = [*columns.questions, *columns.answers, *(selection.where.columns if selection.where else ())]
     for index, row in enumerate(reader.rows(looked_at)):
+        if selection.progress is not None and index % ROWS_TO_TELL == 0:
+            selection.progress(reader.share)
         key = sieve.key(index, row)
         if key is not None:
             usable.append(index)

@@ -10,6 +10,7 @@ from tina_lite.problems.lengths import ask_for_length
 from tina_lite.problems.mixture import Mixture
 from tina_lite.problems.overlap import Overlap
 from tina_lite.problems.problem_set import no_problems
+from tina_lite.problems.rows import Progress
 from tina_lite.recipe import Recipe
 
 HELD_OUT = "held_out"
@@ -27,17 +28,20 @@ class RecipeProblems(NamedTuple):
     """Of the training set, those that are there again for the weight of their part of a mixture."""
 
 
-def problems_of(recipe: Recipe, *, without_data: bool = False) -> RecipeProblems:
-    """All problems of a recipe; with `without_data`, none at all and a warning where the hub is out of reach."""
+def problems_of(recipe: Recipe, *, without_data: bool = False, progress: Progress | None = None) -> RecipeProblems:
+    """All problems of a recipe; with `without_data`, none at all and a warning where the hub is out of reach.
+
+    `progress` is told now and then how much of a source of the training set was read.
+    """
     try:
-        return _read(recipe)
+        return _read(recipe, progress)
     except Unreachable as error:
         if not without_data:
             raise
         return RecipeProblems(no_problems(recipe.data.named), {}, (str(error),))
 
 
-def _read(recipe: Recipe) -> RecipeProblems:
+def _read(recipe: Recipe, progress: Progress | None) -> RecipeProblems:
     """Benchmarks first: while the training set is read, each question is compared with theirs."""
     names = [name for name in recipe.eval.benchmarks if name != HELD_OUT]
     benchmarks = {
@@ -45,7 +49,7 @@ def _read(recipe: Recipe) -> RecipeProblems:
         for name in names
     }
     overlap = Overlap({one.name: [problem.question for problem in one] for one in benchmarks.values()})
-    train, mixture = _training_set(recipe, overlap)
+    train, mixture = _training_set(recipe, overlap, progress)
     train, left_out = _without_benchmarks(train, overlap, [one.name for one in benchmarks.values()])
     if HELD_OUT in recipe.eval.benchmarks:
         train, benchmarks[HELD_OUT] = _held_out(recipe, train)
@@ -82,7 +86,7 @@ def held_out_of(recipe: Recipe) -> ProblemSet:
 
 def _held_out(recipe: Recipe, train: ProblemSet) -> tuple[ProblemSet, ProblemSet]:
     if recipe.data.source == "arithmetic":
-        held = _source(recipe, "test", EVAL_SEED, None, Overlap({}))
+        held = load_problems(recipe.data.model_copy(update={"split": "test", "limit": None}), seed=EVAL_SEED)
         if recipe.data.split == "test":  # the training split has none of them
             asked = set(held.keys())
             train = train.where([key not in asked for key in train.keys()])  # noqa: SIM118 (no dictionary)
@@ -97,16 +101,15 @@ def _held_out(recipe: Recipe, train: ProblemSet) -> tuple[ProblemSet, ProblemSet
     return rest, held
 
 
-def _training_set(recipe: Recipe, overlap: Overlap) -> tuple[ProblemSet, Mixture | None]:
-    if recipe.data.mixture:
-        mixture = Mixture(recipe.data, seed=recipe.seed, base_folder=recipe.folder, watch=overlap.see)
+def _training_set(
+    recipe: Recipe, overlap: Overlap, progress: Progress | None = None
+) -> tuple[ProblemSet, Mixture | None]:
+    data, seed, folder = recipe.data, recipe.seed, recipe.folder
+    if data.mixture:
+        mixture = Mixture(data, seed=seed, base_folder=folder, watch=overlap.see, progress=progress)
         return mixture.problems, mixture
-    return _source(recipe, recipe.data.split, recipe.seed, recipe.data.limit, overlap), None
-
-
-def _source(recipe: Recipe, split: str | None, seed: int, limit: int | None, overlap: Overlap) -> ProblemSet:
-    data = recipe.data.model_copy(update={"split": split, "limit": limit})
-    return load_problems(data, seed=seed, base_folder=recipe.folder, watch=overlap.see, once=True)
+    train = load_problems(data, seed=seed, base_folder=folder, watch=overlap.see, once=True, progress=progress)
+    return train, None
 
 
 def prompts_of(recipe: Recipe, train: ProblemSet, tokenizer: Tokenizer) -> PromptSource:

@@ -33,6 +33,8 @@ def load_hub(selection: Selection) -> ProblemSet:
 class Stream:
     """Rows as they come from the hub; those that have passed are kept."""
 
+    share = 0.0
+
     def __init__(self, dataset: Iterable[Row]) -> None:
         self._coming = iter(dataset)
         self._passed: list[Row] = []

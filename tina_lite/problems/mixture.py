@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from tina_lite.problems import ProblemSet, load_problems
+from tina_lite.problems.rows import Progress
 from tina_lite.recipe.schema import DataSection, SourceSection
 from tina_lite.records import Problem
 
@@ -18,9 +19,15 @@ class Mixture:
     """The parts of `data.mixture`, read in order."""
 
     def __init__(
-        self, data: DataSection, *, seed: int, base_folder: Path | None, watch: Callable[[int, str], None]
+        self,
+        data: DataSection,
+        *,
+        seed: int,
+        base_folder: Path | None,
+        watch: Callable[[int, str], None],
+        progress: Progress | None = None,
     ) -> None:
-        """`watch` is told the row and the question of every problem that is taken, as a Selection's is."""
+        """`watch` and `progress` are told what a Selection's are: rows of the whole, shares of part after part."""
         self._weights = [part.weight for part in data.mixture]
         self._starts = [0]
         """The first row of each part, and the number of all rows."""
@@ -34,6 +41,7 @@ class Mixture:
                 base_folder=base_folder,
                 watch=lambda row, question, start=start: watch(start + row, question),  # type: ignore[misc]
                 once=True,
+                progress=progress,
             )
             parts.append(found)
             last = max(chain(found.rows, *found.skipped_rows.values()), default=-1)

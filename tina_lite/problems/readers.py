@@ -23,6 +23,11 @@ CHANGED = "(did the file change since the start?)"
 class Reader(Protocol):
     """Rows of a source, numbered from 0."""
 
+    @property
+    def share(self) -> float:
+        """How much of the source `rows` has passed, from 0 to 1; 0 throughout where its size is not known."""
+        ...
+
     def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
         """All rows in order; `columns` are those that will be looked at, others may be left out."""
         ...
@@ -39,6 +44,10 @@ class JsonLines:
         self._path = path
         self._place = place.absolute()  # a program may change its working directory during the run
         self._offsets = array("Q")
+
+    @property
+    def share(self) -> float:
+        return self._offsets[-1] / self._place.stat().st_size if self._offsets else 0.0
 
     def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
         self._offsets = array("Q")
@@ -70,9 +79,16 @@ class Listed:
     def __init__(self, rows: Sequence[Any], source: str) -> None:
         self._rows = rows
         self._source = source
+        self._passed = 0
+
+    @property
+    def share(self) -> float:
+        return self._passed / len(self._rows)
 
     def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
-        return (self.row(index) for index in range(len(self._rows)))
+        for index in range(len(self._rows)):
+            self._passed = index
+            yield self.row(index)
 
     def row(self, index: int) -> Row:
         return _as_row(self._rows[index], f"{self._source}, row {index}")
@@ -101,6 +117,10 @@ class Csv:
         self._header: list[str] = []
         self._offsets = array("Q")
         csv.field_size_limit(sys.maxsize)  # a worked solution may be long
+
+    @property
+    def share(self) -> float:
+        return self._offsets[-1] / self._place.stat().st_size if self._offsets else 0.0
 
     def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
         self._offsets = array("Q")
@@ -168,11 +188,18 @@ class Table:
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
+        self._passed = 0
+
+    @property
+    def share(self) -> float:
+        return self._passed / len(self._dataset)
 
     def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
         outer = {name.partition(".")[0] for name in columns}.union(columns)
         wanted = [name for name in self._dataset.column_names if name in outer]
-        return iter(self._dataset.select_columns(wanted) if wanted else self._dataset)
+        for index, row in enumerate(self._dataset.select_columns(wanted) if wanted else self._dataset):
+            self._passed = index
+            yield row
 
     def row(self, index: int) -> Row:
         row: Row = self._dataset[index]
@@ -202,6 +229,10 @@ class Joined:
     def __init__(self, readers: Sequence[Reader]) -> None:
         self._readers = readers
         self._starts = [0]
+
+    @property
+    def share(self) -> float:
+        return sum(reader.share for reader in self._readers[: len(self._starts) - 1]) / len(self._readers)
 
     def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
         self._starts = [0]

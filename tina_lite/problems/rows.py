@@ -9,7 +9,16 @@ from tina_lite.answers import comparable
 from tina_lite.answers.gym_gold import gym_gold
 from tina_lite.errors import BadInput, nearest
 from tina_lite.problems.problem_set import question_key
-from tina_lite.problems.values import Question, answers_of, is_empty, read_question, why_no_answer, why_no_question
+from tina_lite.problems.values import (
+    Question,
+    answers_of,
+    ends_open,
+    is_empty,
+    marks_answer,
+    read_question,
+    why_no_answer,
+    why_no_question,
+)
 from tina_lite.recipe.schema import DataSection
 from tina_lite.records import Problem
 from tina_lite.where import Where, look_up
@@ -24,10 +33,15 @@ ANSWER_NAMES = (
     "verification_info.answer.value",
 )
 """In order of preference; a dot leads into an object, as in verl's files, or into JSON text, as in II-Thought's."""
+WORKED = "solution"
+"""The answer's column that is taken for want of another: its texts are more than an answer, and may mark none."""
 NOT_CHOSEN = "not chosen by where"
+NONE_MARKED = f"{WORKED} marks no answer (box it, or write #### before it)"
 REPEATED = "the same question and answer as an earlier row"
 
 Row = Mapping[str, Any]
+Progress = Callable[[float], None]
+"""Told a share, from 0 to 1."""
 
 
 class Selection:
@@ -41,6 +55,7 @@ class Selection:
         gold_parses: Callable[[str], bool] = comparable,
         watch: Callable[[int, str], None] | None = None,
         once: bool = False,
+        progress: Progress | None = None,
     ) -> None:
         """
         Args:
@@ -48,6 +63,7 @@ class Selection:
             gold_parses: rows without question or answer, or whose answer it refuses, are skipped and counted.
             watch: told the row and the question of every problem that is taken.
             once: a row that asks what an earlier one did, with the same answer, is skipped and counted.
+            progress: told now and then how much of the source was read.
         """
         self.data = data
         self.where = Where(data.where) if data.where else None
@@ -55,6 +71,7 @@ class Selection:
         self.gold_parses = gold_parses
         self.watch = watch
         self.once = once
+        self.progress = progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +80,12 @@ class Columns:
 
     questions: tuple[str, ...]
     answers: tuple[str, ...]
+    as_named: bool = False
+    """Whether the answer's column was named: whatever it holds is meant."""
+
+    def holds_none(self, name: str, value: object) -> bool:
+        """Whether a value in a column that may hold answers is a worked solution that marks none."""
+        return name == WORKED and not self.as_named and ends_open(value)
 
 
 def find_columns(first_rows: Iterable[Row], source: str, selection: Selection) -> Columns:
@@ -72,6 +95,7 @@ def find_columns(first_rows: Iterable[Row], source: str, selection: Selection) -
     columns = Columns(
         _present(selection.data.prompt, [*QUESTION_NAMES, *chats], rows, source, "prompt", selection.or_usual),
         _present(selection.data.answer, ANSWER_NAMES, rows, source, "answer", selection.or_usual),
+        as_named=selection.data.answer == WORKED,
     )
     for name in selection.where.columns if selection.where else ():
         _present(name, (), rows, source, "where")
@@ -94,10 +118,16 @@ def _present(
 
 
 def problem_of(row: Row, index: int, columns: Columns, gold_parses: Callable[[str], bool] = comparable) -> Problem:
-    """All columns but the question's and "answer" stay with the problem, as rewards may ask for them by name."""
+    """All columns but the question's and "answer" stay with the problem, as rewards may ask for them by name.
+
+    An "answer" that is a worked solution, as GSM8K's are, stays as "solution" where there is no other.
+    """
     column, _, asked = _asked(row, columns)
     others = {name: value for name, value in row.items() if name not in (column, "answer")}
     first, *also = golds_of(row, columns, gold_parses) or ("",)
+    whole = row.get("answer")
+    if isinstance(whole, str) and marks_answer(whole):
+        others.setdefault(WORKED, whole)
     return Problem(index, asked.text, first, others, asked.turns, tuple(also))
 
 
@@ -114,7 +144,9 @@ def golds_of(row: Row, columns: Columns, gold_parses: Callable[[str], bool]) -> 
     if gold is not None:
         return (gold,)
     for name in columns.answers:
-        if golds := tuple(filter(gold_parses, answers_of(look_up(row, name)))):
+        value = look_up(row, name)
+        golds = () if columns.holds_none(name, value) else tuple(filter(gold_parses, answers_of(value)))
+        if golds:
             return golds
     return ()
 
@@ -169,7 +201,10 @@ class Sieve:
             return why_no_question(value, asked)
         if golds_of(row, self._columns, self._selection.gold_parses):
             return None
-        answers = [look_up(row, name) for name in self._columns.answers]
+        named = [(name, look_up(row, name)) for name in self._columns.answers]
+        if any(self._columns.holds_none(name, answer) for name, answer in named):
+            return NONE_MARKED
+        answers = [answer for _, answer in named]
         if any(map(answers_of, answers)):
             return "gold does not parse"
         return why_no_answer(next((answer for answer in answers if not is_empty(answer)), None))

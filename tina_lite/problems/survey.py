@@ -1,8 +1,8 @@
-"""What a recipe's data holds, counted before a run: rows, what is skipped, prompt lengths, the first prompts."""
+"""What a recipe's data holds, counted before a run: rows, what is skipped, lengths, the first prompts."""
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,12 @@ from tina_lite.records import Problem, Prompt
 
 MOST_MEASURED = 10_000
 """Prompts that are tokenised; of more problems an even sample."""
+MOST_SOLUTIONS = 2_000
+"""The same of solutions, which are longer."""
+SOLUTION_NAMES = ("solution", "generations", "generation", "deepseek_reasoning", "rationale", "reasoning")
+"""Columns that hold worked solutions, the first of which is measured; of several in a row its first."""
+SHORTEST_SOLUTION = 5
+"""Words; fewer are an answer."""
 PERCENTILES = (5, 50, 95, 99, 100)
 ANSWER_KINDS = {
     "integer": re.compile(r"[-+]?\d+"),
@@ -27,8 +33,8 @@ ANSWER_KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class PromptLengths:
-    """Tokens in the prompts of the training set."""
+class Lengths:
+    """Tokens in the prompts of the training set, or in its worked solutions."""
 
     measured: int
     percentiles: Mapping[int, int]
@@ -54,8 +60,10 @@ class Survey:
     warnings: tuple[str, ...]
     answers: Mapping[str, int]
     """Kind -> problems of those that were looked at: integer, decimal, fraction, choice, expression, text."""
-    lengths: PromptLengths | None
+    lengths: Lengths | None
     """None without a tokenizer."""
+    solutions: Lengths | None
+    """None without a tokenizer, or where the data holds no worked solutions."""
     prompts: tuple[Prompt, ...]
     """The first of training, in its order; without a tokenizer there are `problems` instead."""
     problems: tuple[Problem, ...]
@@ -71,6 +79,7 @@ class Survey:
             "skipped": {reason: {"count": len(rows), "rows": list(rows)} for reason, rows in self.skipped.items()},
             "answers": dict(self.answers),
             "prompt_tokens": None if self.lengths is None else self.lengths.as_dict(),
+            "solution_tokens": None if self.solutions is None else self.solutions.as_dict(),
             "warnings": list(self.warnings),
             "head": [
                 {"row": one.problem.index, "prompt": one.text, "tokens": len(one.ids), "answer": one.problem.answer}
@@ -104,20 +113,37 @@ def survey(recipe: Recipe, problems: RecipeProblems, tokenizer: Tokenizer | None
         epoch=len(train) - len(too_long),
         held_out=held_out,
         warnings=(*warnings, *notes),
-        answers=dict(Counter(answer_kind(problem.answer) for problem in train[:: _stride(train)]).most_common()),
-        lengths=_lengths(tokens) if tokens else None,
+        answers=dict(Counter(answer_kind(problem.answer) for problem in _sample(train)).most_common()),
+        lengths=_lengths(tokens.values()),
+        solutions=None if tokenizer is None else _lengths(_solution_tokens(train, tokenizer)),
         prompts=prompts,
         problems=tuple(train[:head]) if tokenizer is None else (),
     )
 
 
 def _tokens_by_row(recipe: Recipe, train: ProblemSet, tokenizer: Tokenizer) -> dict[int, int]:
-    prompts = (make_prompt(problem, tokenizer, recipe.data.system_prompt) for problem in train[:: _stride(train)])
+    prompts = (make_prompt(problem, tokenizer, recipe.data.system_prompt) for problem in _sample(train))
     return {prompt.problem.index: len(prompt.ids) for prompt in prompts}
 
 
-def _stride(train: ProblemSet) -> int:
-    return max(1, -(-len(train) // MOST_MEASURED))
+def _solution_tokens(train: ProblemSet, tokenizer: Tokenizer) -> list[int]:
+    texts = [text for problem in _sample(train, MOST_SOLUTIONS) if (text := solution_of(problem))]
+    return [len(tokenizer.encode(text, add_special_tokens=False)) for text in texts]
+
+
+def solution_of(problem: Problem) -> str:
+    """The worked solution that the data has of a problem; empty where it has none."""
+    for name in SOLUTION_NAMES:
+        value = problem.columns.get(name)
+        text = next(iter(value), "") if isinstance(value, list) else value
+        if isinstance(text, str) and len(text.split()) >= SHORTEST_SOLUTION:
+            return text
+    return ""
+
+
+def _sample(train: ProblemSet, most: int = MOST_MEASURED) -> ProblemSet:
+    """Evenly spaced."""
+    return train[:: max(1, -(-len(train) // most))]
 
 
 def answer_kind(answer: str) -> str:
@@ -129,9 +155,11 @@ def answer_kind(answer: str) -> str:
     return next((kind for kind, form in ANSWER_KINDS.items() if form.fullmatch(text)), "text")
 
 
-def _lengths(tokens: Mapping[int, int]) -> PromptLengths:
-    ordered = sorted(tokens.values())
-    return PromptLengths(len(ordered), {percent: nearest_rank(ordered, percent) for percent in PERCENTILES})
+def _lengths(tokens: Iterable[int]) -> Lengths | None:
+    ordered = sorted(tokens)
+    if not ordered:
+        return None
+    return Lengths(len(ordered), {percent: nearest_rank(ordered, percent) for percent in PERCENTILES})
 
 
 def nearest_rank(ordered: Sequence[int], percent: int) -> int:

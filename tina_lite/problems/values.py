@@ -5,14 +5,19 @@ A value that is there is read, or the reason names what it is: nothing that is t
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tina_lite.answers import final_answer
+from tina_lite.answers import boxed_answer, final_answer
 
 ROLES = {"human": "user", "gpt": "assistant"}
 """ShareGPT's names for them."""
+MATH = re.compile(r"\$[^$]*\$|\\\(.*?\\\)|\\\[.*?\\\]|\\[A-Za-z]+", re.DOTALL)
+WORD = re.compile(r"[^\W\d_]{2,}")
+PROSE = 5
+"""Words outside of formulas that make a text more than an answer."""
 TRUTH = {True: ("True", "Yes"), False: ("False", "No")}
 """Truth has no spelling of its own: either is right."""
 
@@ -125,6 +130,22 @@ def answers_of(value: object) -> tuple[str, ...]:
         return (_digits(value),) if math.isfinite(value) else ()
     text = clean(value) if isinstance(value, str) else ""
     return (final_answer(text),) if text and text.casefold() != "nan" else ()
+
+
+def marks_answer(text: str) -> bool:
+    """Whether a text says which of it is the answer, as worked solutions do: in a box, or after ####."""
+    return "####" in text or boxed_answer(text) is not None
+
+
+def ends_open(solution: object) -> bool:
+    r"""Whether a worked solution says nowhere which of it is the answer: no box, no ####, and more than an answer.
+
+    >>> ends_open("We add them and get 5 apples."), ends_open(r"We add them and get \boxed{5}."), ends_open("$x = 5$")
+    (True, False, False)
+    """
+    if not isinstance(solution, str) or marks_answer(solution):
+        return False
+    return len(WORD.findall(MATH.sub(" ", solution))) >= PROSE
 
 
 def why_no_answer(value: object) -> str:

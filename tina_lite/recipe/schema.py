@@ -187,7 +187,9 @@ class OptimSection(Section):
     lr_scheduler_type: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_ratio: Number = Field(0.1, ge=0, le=1)
     lr_horizon: Literal["steps", "budget"] = "steps"
-    """Over what warm-up and decay run: stop.max_steps, or the share of the nearest limit that is used up."""
+    """Over what warm-up and decay run: schedule_steps, or the share of the nearest limit that is used up."""
+    schedule_steps: Count | None = Field(None, ge=1)
+    """Default: stop.max_steps. The paper laid the rate out over about twice the steps that it ran."""
     min_lr_ratio: Number = Field(0.1, ge=0, le=1)
     max_grad_norm: Number = Field(1.0, gt=0)
     adam_beta1: Number = Field(0.9, ge=0, lt=1)
@@ -253,6 +255,12 @@ class Recipe(Section):
         for field, wanted in (("eval.best", self.eval.best), ("stop.eval_patience", self.stop.eval_patience)):
             if wanted and not (self.eval.every and self.eval.benchmarks):
                 raise ValueError(f"{field}: needs eval.every and eval.benchmarks, which measure while training")
+        return self
+
+    @model_validator(mode="after")
+    def _one_horizon(self) -> "Recipe":
+        if self.optim.lr_horizon == "budget" and self.optim.schedule_steps is not None:
+            raise ValueError("optim.schedule_steps: lr_horizon: budget follows the limits instead; leave one out")
         return self
 
     @model_validator(mode="after")
