@@ -1,5 +1,8 @@
 """Conditions on rows: what they choose, and that nothing in them is ever run."""
 
+import random
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,3 +85,55 @@ def test_numbers_compare_as_numbers_however_they_are_written(left, right):
 
 def test_the_columns_it_asks_for():
     assert Where("a.b > 1 and c == 'd' and a.b < 3").columns == ("a.b", "c")
+
+
+FUZZ = 10_000
+PIECES = (
+    *"level source meta.kind x _ __import__ __class__ __builtins__ lambda eval exec open os system print self".split(),
+    *"import yield await f'{level}' 'a' \"\"\" ' b'x' \\ # 3 -1 1e999 1_000 0x10 3j None True ... 10**10**10 é".split(),
+    *"( ) [ ] { } , : := . = * ** @ % ~ - + if else for < <= > >= == != is in not and or".split(),
+    *("\n", "\x00", "\ud800", "'a'*10**9", "not in"),
+)
+DANGER = ("exec", "import", "open", "os.", "subprocess.", "socket.", "ctypes.", "builtins.", "code.__new__", "sys.")
+
+
+class Watch:
+    """Sees what Python does on behalf of its tests, by its audit events (PEP 578)."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.seen: list[str] = []
+        sys.addaudithook(self)
+
+    def __call__(self, event: str, _: object) -> None:
+        if self.on and event.startswith(DANGER):
+            self.seen.append(event)
+
+
+def test_no_string_executes_anything_and_each_bad_one_is_one_line():
+    dice, watch = random.Random(0), Watch()
+    found: list[bool] = []
+    said: list[str] = []
+    rows = [{"level": 3, "source": "a", "meta": {"kind": "x"}, "x": [1]}, {"level": None, "source": "2"}]
+    for _ in range(FUZZ):
+        text = dice.choice((" ", "")).join(dice.choices(PIECES, k=dice.randint(1, 9)))
+        watch.on = True
+        try:
+            chosen = Where(text)
+            found += [chosen(row) for row in rows]
+        except BadInput as error:
+            said.append(str(error))
+        finally:
+            watch.on = False
+    assert watch.seen == []
+    assert not any("\n" in line for line in said)
+    assert {type(one) for one in found} == {bool}
+    assert FUZZ / 50 < len(found) / len(rows) < FUZZ / 2, "of the strings some can be read, and some cannot"
+
+
+def test_the_watch_sees_what_is_executed():
+    watch = Watch()
+    watch.on = True
+    eval("__import__('os').getcwd()")
+    watch.on = False
+    assert "exec" in watch.seen

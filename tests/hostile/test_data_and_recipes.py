@@ -26,8 +26,16 @@ BAD_DATA: dict[str, tuple[str, bytes, str]] = {
     "a number": ("x.json", b"5", r"x\.json: a \.json file holds one list of objects, this is"),
     "an object": ("x.json", b'{"rows": []}', r"x\.json: a \.json file holds one list of objects"),
     "a list of words": ("x.json", b'["a"]', r"x\.json, row 0"),
-    "a cut line": ("x.jsonl", b'{"question": "a?", "answer": "1"}\n{"question": "b', r"x\.jsonl:2: not JSON"),
-    "latin-1": ("x.jsonl", b'{"question": "\xe9?", "answer": "1"}\n', r"x\.jsonl:1: not UTF-8"),
+    "a cut line": (
+        "x.jsonl",
+        b'{"question": "a?", "answer": "1"}\n{"question": "b',
+        r"x\.jsonl:2: not JSON .*at column 14\); mend",
+    ),
+    "latin-1": (
+        "x.jsonl",
+        b'{"question": "\xe9?", "answer": "1"}\n',
+        r"x\.jsonl:1: not UTF-8 .*; save the file as UTF-8",
+    ),
     "UTF-16": ("x.jsonl", '{"question": "a?", "answer": "1"}\n'.encode("utf-16"), r"x\.jsonl:1: not "),
     "deep": ("x.jsonl", b"[" * 100_000, r"x\.jsonl:1: not JSON"),
     "a huge number": (
@@ -58,7 +66,18 @@ BAD_DATA: dict[str, tuple[str, bytes, str]] = {
     ),
     "a header alone": ("x.csv", b"question,answer\n", r"x\.csv: no problem in it"),
     "too many cells": ("x.csv", b"question,answer\na,b,c\n", r"x\.csv:2: 3 cells under a header of 2; quote"),
-    "no table": ("x.parquet", b"nothing", r"x\.parquet: not a \.parquet file"),
+    "a quote that is left open": (
+        "x.csv",
+        b'question,answer\n1+1?,2\n"2+1?,3\n3+1?,4\n',
+        r"x\.csv:3: not CSV \(unexpected end of data\); is a quote",
+    ),
+    "a quote in a quote": ("x.csv", b'question,answer\n"say "a" now",2\n', r"x\.csv:2: not CSV .* is a quote"),
+    "two columns of a name": (
+        "x.csv",
+        b"question,answer,answer\na?,1,2\n",
+        r"x\.csv:1: two columns are named 'answer'",
+    ),
+    "no table": ("x.parquet", b"nothing", r"x\.parquet: not a \.parquet file .*; copy or download"),
 }
 
 
@@ -69,6 +88,29 @@ def test_data_that_cannot_be_read(
     name, content, wanted = BAD_DATA[case]
     (place / name).write_bytes(content)
     matches(refused(f"data.source={name}"), wanted)
+
+
+def test_half_a_table(
+    place: Path, recipe: Path, refused: Callable[..., str], matches: Callable[[str, str], None]
+) -> None:
+    import datasets
+
+    datasets.Dataset.from_list([{"question": f"{n}?", "answer": str(n)} for n in range(99)]).to_parquet(
+        place / "x.parquet"
+    )
+    whole = (place / "x.parquet").read_bytes()
+    (place / "x.parquet").write_bytes(whole[: len(whole) // 2])
+    matches(refused("data.source=x.parquet"), r"x\.parquet: not a \.parquet file .*; copy or download it again")
+
+
+def test_links_that_lead_nowhere(
+    place: Path, recipe: Path, refused: Callable[..., str], matches: Callable[[str, str], None]
+) -> None:
+    (place / "gone.jsonl").symlink_to("nowhere.jsonl")
+    matches(refused("data.source=gone.jsonl"), r"gone\.jsonl is a link to nowhere\.jsonl, which is no file")
+    (place / "folder").mkdir()
+    (place / "folder" / "me.jsonl").symlink_to("me.jsonl")
+    matches(refused("data.source=folder"), r"folder/me\.jsonl: cannot be read \(Too many levels of symbolic links\)$")
 
 
 @pytest.mark.parametrize("case", BAD_DATA)

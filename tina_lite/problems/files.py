@@ -42,6 +42,10 @@ def find_file(source: str, base_folder: Path | None) -> Path:
     for folder in folders:
         if os.path.exists(folder / source):
             return folder / source
+        if os.path.islink(folder / source):
+            raise BadInput(
+                f"data.source: {folder / source} is a link to {os.readlink(folder / source)}, which is no file"
+            )
     searched = dict.fromkeys(str(folder.absolute()) for folder in folders)
     raise BadInput(f"data.source: no file {source} in {' or '.join(searched)}")
 
@@ -59,7 +63,8 @@ def load_file(path: Path, selection: Selection) -> ProblemSet:
         reader = _folder(path) if path.is_dir() else _reader(path)
         return load_rows(reader, plain_name(path).stem, str(path), selection)
     except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror}); let this user read it") from error
+        advice = "; let this user read it" if isinstance(error, PermissionError) else ""
+        raise BadInput(f"{error.filename or path}: cannot be read ({error.strerror}){advice}") from error
 
 
 def _folder(path: Path) -> Reader:

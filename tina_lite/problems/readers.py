@@ -66,11 +66,13 @@ class JsonLines:
 
     def _parsed(self, line: bytes, where: str) -> Row:
         try:
-            return _as_row(json.loads(line.removeprefix(BYTE_ORDER_MARK).decode()), where)
+            return _as_row(json.loads(line.removeprefix(BYTE_ORDER_MARK).decode().rstrip()), where)
         except UnicodeDecodeError as error:
-            raise BadInput(f"{where}: not UTF-8 ({error.reason} at byte {error.start} of the line)") from error
+            raise _not_utf8(error, where) from error
+        except json.JSONDecodeError as error:
+            raise BadInput(f"{where}: not JSON ({error.msg} at column {error.pos + 1}); mend this line") from error
         except (ValueError, RecursionError) as error:
-            raise BadInput(f"{where}: not JSON ({error})") from error
+            raise BadInput(f"{where}: not JSON ({error}); mend this line") from error
 
 
 class Listed:
@@ -126,8 +128,11 @@ class Csv:
         self._offsets = array("Q")
         with self._place.open("rb") as file:
             lines = _Lines(file, self._path)
-            cells = csv.reader(lines, delimiter=self._delimiter)
+            cells = self._cells(lines)
             self._header = self._next(cells, lines) or []
+            twice = next((name for name in self._header if self._header.count(name) > 1), None)
+            if twice is not None:
+                raise BadInput(f"{self._path}:1: two columns are named {twice!r}; rename one")
             while True:
                 start = lines.offset
                 row = self._next(cells, lines)
@@ -142,13 +147,19 @@ class Csv:
         with self._place.open("rb") as file:
             file.seek(self._offsets[index])
             lines = _Lines(file, self._path)
-            return self._as_row(self._next(csv.reader(lines, delimiter=self._delimiter), lines) or [], where)
+            return self._as_row(self._next(self._cells(lines), lines) or [], where)
+
+    def _cells(self, lines: "_Lines") -> Iterator[list[str]]:
+        return csv.reader(lines, delimiter=self._delimiter, strict=True)
 
     def _next(self, cells: Iterator[list[str]], lines: "_Lines") -> list[str] | None:
+        first = lines.number + 1
         try:
             return next(cells, None)
         except csv.Error as error:
-            raise BadInput(f"{self._path}:{lines.number}: not CSV ({error})") from error
+            raise BadInput(
+                f"{self._path}:{first}: not CSV ({error}); is a quote in the row of this line left open, or single?"
+            ) from error
 
     def _as_row(self, cells: Sequence[str], where: str) -> Row:
         if len(cells) > len(self._header):
@@ -178,9 +189,7 @@ class _Lines:
         try:
             return line.removeprefix(BYTE_ORDER_MARK).decode()
         except UnicodeDecodeError as error:
-            raise BadInput(
-                f"{self._path}:{self.number}: not UTF-8 ({error.reason} at byte {error.start} of the line)"
-            ) from error
+            raise _not_utf8(error, f"{self._path}:{self.number}") from error
 
 
 class Table:
@@ -220,7 +229,8 @@ def parquet(path: Path, place: Path) -> Table:
     try:
         return Table(datasets.Dataset.from_parquet(str(place)))
     except Exception as error:  # pyarrow's kinds have none in common
-        raise BadInput(f"{path}: not a .parquet file that can be read ({' '.join(str(error).split()):.200})") from error
+        reason = f"{' '.join(str(error).split()):.200}"
+        raise BadInput(f"{path}: not a .parquet file that can be read ({reason}); copy or download it again") from error
 
 
 class Joined:
@@ -246,6 +256,10 @@ class Joined:
     def row(self, index: int) -> Row:
         which = bisect_right(self._starts, index) - 1
         return self._readers[which].row(index - self._starts[which])
+
+
+def _not_utf8(error: UnicodeDecodeError, where: str) -> BadInput:
+    return BadInput(f"{where}: not UTF-8 ({error.reason} at byte {error.start} of the line); save the file as UTF-8")
 
 
 def _as_row(value: Any, where: str) -> Row:
