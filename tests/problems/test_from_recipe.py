@@ -176,6 +176,13 @@ def test_a_survey_counts_all_rows(recipe) -> None:
     assert all(len(prompt.ids) == 37 for prompt in found.prompts)
 
 
+def test_a_survey_that_measures_a_sample_says_so(recipe, monkeypatch) -> None:
+    monkeypatch.setattr("tina_lite.problems.survey.MOST_MEASURED", 10)
+    loaded = recipe(**{"rollout.max_prompt_length": 37})
+    found = survey(loaded, problems_of(loaded), CharacterTokenizer(), head=0)
+    assert len(found.skipped["prompt too long, of the 10 that were measured"]) == 8
+
+
 def test_a_survey_without_a_tokenizer(recipe) -> None:
     found = survey(recipe(), problems_of(recipe()), None, head=2)
     assert (found.rows, found.train, found.lengths, found.prompts) == (40, 38, None, ())

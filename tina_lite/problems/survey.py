@@ -104,7 +104,8 @@ def survey(recipe: Recipe, problems: RecipeProblems, tokenizer: Tokenizer | None
         notes.append(str(error))
     too_long = [row for row, count in tokens.items() if count > recipe.rollout.max_prompt_length]
     if too_long:
-        skipped["prompt too long"] = too_long
+        of = "" if len(tokens) == len(train) else f", of the {len(tokens):,} that were measured"
+        skipped[f"prompt too long{of}"] = too_long
     return Survey(
         name=train.name,
         rows=rows,
@@ -113,7 +114,7 @@ def survey(recipe: Recipe, problems: RecipeProblems, tokenizer: Tokenizer | None
         epoch=len(train) - len(too_long),
         held_out=held_out,
         warnings=(*warnings, *notes),
-        answers=dict(Counter(answer_kind(problem.answer) for problem in _sample(train)).most_common()),
+        answers=dict(Counter(answer_kind(problem.answer) for problem in _sample(train, MOST_MEASURED)).most_common()),
         lengths=_lengths(tokens.values()),
         solutions=None if tokenizer is None else _lengths(_solution_tokens(train, tokenizer)),
         prompts=prompts,
@@ -122,7 +123,7 @@ def survey(recipe: Recipe, problems: RecipeProblems, tokenizer: Tokenizer | None
 
 
 def _tokens_by_row(recipe: Recipe, train: ProblemSet, tokenizer: Tokenizer) -> dict[int, int]:
-    prompts = (make_prompt(problem, tokenizer, recipe.data.system_prompt) for problem in _sample(train))
+    prompts = (make_prompt(problem, tokenizer, recipe.data.system_prompt) for problem in _sample(train, MOST_MEASURED))
     return {prompt.problem.index: len(prompt.ids) for prompt in prompts}
 
 
@@ -141,7 +142,7 @@ def solution_of(problem: Problem) -> str:
     return ""
 
 
-def _sample(train: ProblemSet, most: int = MOST_MEASURED) -> ProblemSet:
+def _sample(train: ProblemSet, most: int) -> ProblemSet:
     """Evenly spaced."""
     return train[:: max(1, -(-len(train) // most))]
 
