@@ -131,4 +131,4 @@ def test_quotes_for_people_name_what_fits_first(tmp_path: Path, monkeypatch: pyt
     fits = [line.split(" GiB")[1].split()[0] for line in lines[1:-2]]
     assert fits == sorted(fits, reverse=True)
     assert "yes" in fits
-    assert lines[-1].startswith("tina-limr: 360 steps")
+    assert lines[-1].startswith("tina-limr: 180 steps")
