@@ -201,12 +201,12 @@ class Sieve:
             return why_no_question(value, asked)
         if golds_of(row, self._columns, self._selection.gold_parses):
             return None
-        named = [(name, look_up(row, name)) for name in self._columns.answers]
-        if any(self._columns.holds_none(name, answer) for name, answer in named):
-            return NONE_MARKED
-        answers = [answer for _, answer in named]
+        held = [(name, look_up(row, name)) for name in self._columns.answers]
+        answers = [value for name, value in held if not self._columns.holds_none(name, value)]
         if any(map(answers_of, answers)):
             return "gold does not parse"
+        if len(answers) < len(held):
+            return NONE_MARKED
         return why_no_answer(next((answer for answer in answers if not is_empty(answer)), None))
 
 
