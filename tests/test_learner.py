@@ -152,10 +152,10 @@ def test_200_small_steps_move_bf16_adapters_as_far_as_fp32_ones(make_policy, sco
     Without masters, each step lost in the rounding, it would stay where it was.
     """
 
-    def train(fp32, masters=True, steps=200):
+    def train(fp32, masters=True):
         learner = make_learner(make_policy(spread=0.05, fp32=fp32))
         start = torch.cat([master.flatten().clone() for master in learner._masters.values()])
-        for step in range(1, 1 + steps):
+        for step in range(1, 201):
             learner.update(scored, learning_rate=1e-6, step=step)
             if not masters:
                 for name, master in learner._masters.items():
@@ -169,7 +169,7 @@ def test_200_small_steps_move_bf16_adapters_as_far_as_fp32_ones(make_policy, sco
     assert float(moved @ exact) > 0.95 * float(moved.norm() * exact.norm())
     assert adapter.dtype == torch.bfloat16
     assert torch.equal(adapter, master.bfloat16())
-    naive, _, _ = train(fp32=False, masters=False, steps=20)
+    naive, _, _ = train(fp32=False, masters=False)
     assert float((naive == 0).float().mean()) > 0.99  # but for a few that are nearly 0 themselves
 
 

@@ -253,10 +253,31 @@ def test_a_solution_that_marks_no_answer_is_no_gold_unless_its_column_is_named(f
     assert pairs(load(source, answer="solution"))[0] == ("a?", "We add them all and get 5")
 
 
-def test_limr_as_its_authors_trained_on_it(folder: Path) -> None:
-    chat = [{"role": "system", "content": "s"}, {"role": "user", "content": "a?"}]
-    row = {"context": "a?", "context_messages": chat, "answer": "9"}
-    assert pairs(load(write(folder / "x.jsonl", row))) == [("a?", "9")]
+PAPER = {
+    "still": {"question": "a?", "answer": "9"},
+    "deepscaler": {"problem": "a?", "answer": "9", "solution": "so \\boxed{8}"},
+    "ii-thought": {
+        "messages": [{"role": "user", "content": "a?"}],
+        "verification_info": json.dumps({"answer": {"value": "9", "type": "math"}}),
+    },
+    "fastcurl": {"prompt": [{"role": "user", "content": "a?"}], "reward_model": {"ground_truth": "9"}},
+    "open-s1": {"problem": "a?", "solution": "thus $\\boxed{9}$"},
+    "open-rs": {"problem": "a?", "solution": "thus 8", "answer": "$9$", "level": "Hard"},
+    "limr": {"prompt": "a?", "answer": "9"},
+    "limr-train": {
+        "context": "a?",
+        "context_messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "a?"}],
+        "answer": "9",
+    },
+    "open-r1": {"problem": "a?", "solution": "so 8", "answer": "9", "messages": [{"role": "user", "content": "b?"}]},
+    "open-thoughts": {"problem": "a?", "solution": "\\boxed{9}", "conversations": [{"from": "human", "value": "b?"}]},
+}
+"""A row as each of the paper's data sets has it: its columns are those that the paper's code reads (commit c6274cd)."""
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_papers_data_sets_by_their_own_columns(folder: Path, name: str) -> None:
+    assert pairs(load(write(folder / "x.jsonl", PAPER[name]))) == [("a?", "9")]
 
 
 def test_sharegpt_chats(folder: Path) -> None:

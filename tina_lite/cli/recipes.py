@@ -67,8 +67,7 @@ def copy(name: str, target: Path | None) -> None:
 
     source = find_recipe(Path(name))
     target = target or Path(source.name)
-    if target.exists():
-        raise BadInput(f"{target}: exists already; name another file")
+    _refuse_existing(target)
     shutil.copyfile(source, target)
     click.echo(target)
 
@@ -83,9 +82,13 @@ def import_recipe(file: Path, target: Path | None, gpus: int | None) -> None:
 
     text, lost = read_elsewhere(file, gpus)
     target = target or Path(f"{file.stem}-recipe.yaml")
-    if target.exists():
-        raise BadInput(f"{target}: exists already; name another file")
+    _refuse_existing(target)
     target.write_text(text, encoding="utf-8")
     for line in lost:
         click.echo(f"not carried over: {line}", err=True)
     click.echo(target)
+
+
+def _refuse_existing(target: Path) -> None:
+    if target.exists():
+        raise BadInput(f"{target}: exists already; name another file")

@@ -111,7 +111,7 @@ def load_rows(reader: Reader, name: str, source: str, selection: Selection) -> P
     looked_at = [*columns.questions, *columns.answers, *(selection.where.columns if selection.where else ())]
     for index, row in enumerate(reader.rows(looked_at)):
         if selection.progress is not None and index % ROWS_TO_TELL == 0:
-            selection.progress(reader.share)
+            selection.progress(reader.share(index))
         key = sieve.key(index, row)
         if key is not None:
             usable.append(index)

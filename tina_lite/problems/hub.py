@@ -33,8 +33,6 @@ def load_hub(selection: Selection) -> ProblemSet:
 class Stream:
     """Rows as they come from the hub; those that have passed are kept."""
 
-    share = 0.0
-
     def __init__(self, dataset: Iterable[Row]) -> None:
         self._coming = iter(dataset)
         self._passed: list[Row] = []
@@ -47,6 +45,9 @@ class Stream:
 
     def row(self, index: int) -> Row:
         return self._passed[index]
+
+    def share(self, index: int) -> float:
+        return 0.0
 
 
 def download(source: str, config: str | None, split: str, streaming: bool) -> Any:

@@ -23,9 +23,8 @@ CHANGED = "(did the file change since the start?)"
 class Reader(Protocol):
     """Rows of a source, numbered from 0."""
 
-    @property
-    def share(self) -> float:
-        """How much of the source `rows` has passed, from 0 to 1; 0 throughout where its size is not known."""
+    def share(self, index: int) -> float:
+        """How much of the source lies before a row that `rows` has passed, from 0 to 1; 0 where that is not known."""
         ...
 
     def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
@@ -45,9 +44,8 @@ class JsonLines:
         self._place = place.absolute()  # a program may change its working directory during the run
         self._offsets = array("Q")
 
-    @property
-    def share(self) -> float:
-        return self._offsets[-1] / self._place.stat().st_size if self._offsets else 0.0
+    def share(self, index: int) -> float:
+        return self._offsets[index] / self._place.stat().st_size
 
     def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
         self._offsets = array("Q")
@@ -81,16 +79,12 @@ class Listed:
     def __init__(self, rows: Sequence[Any], source: str) -> None:
         self._rows = rows
         self._source = source
-        self._passed = 0
 
-    @property
-    def share(self) -> float:
-        return self._passed / len(self._rows)
+    def share(self, index: int) -> float:
+        return index / len(self._rows)
 
     def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
-        for index in range(len(self._rows)):
-            self._passed = index
-            yield self.row(index)
+        return (self.row(index) for index in range(len(self._rows)))
 
     def row(self, index: int) -> Row:
         return _as_row(self._rows[index], f"{self._source}, row {index}")
@@ -120,9 +114,8 @@ class Csv:
         self._offsets = array("Q")
         csv.field_size_limit(sys.maxsize)  # a worked solution may be long
 
-    @property
-    def share(self) -> float:
-        return self._offsets[-1] / self._place.stat().st_size if self._offsets else 0.0
+    def share(self, index: int) -> float:
+        return self._offsets[index] / self._place.stat().st_size
 
     def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
         self._offsets = array("Q")
@@ -197,18 +190,14 @@ class Table:
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
-        self._passed = 0
 
-    @property
-    def share(self) -> float:
-        return self._passed / len(self._dataset)
+    def share(self, index: int) -> float:
+        return index / len(self._dataset)
 
     def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
         outer = {name.partition(".")[0] for name in columns}.union(columns)
         wanted = [name for name in self._dataset.column_names if name in outer]
-        for index, row in enumerate(self._dataset.select_columns(wanted) if wanted else self._dataset):
-            self._passed = index
-            yield row
+        return iter(self._dataset.select_columns(wanted) if wanted else self._dataset)
 
     def row(self, index: int) -> Row:
         row: Row = self._dataset[index]
@@ -240,9 +229,9 @@ class Joined:
         self._readers = readers
         self._starts = [0]
 
-    @property
-    def share(self) -> float:
-        return sum(reader.share for reader in self._readers[: len(self._starts) - 1]) / len(self._readers)
+    def share(self, index: int) -> float:
+        which, inside = self._place_of(index)
+        return (which + self._readers[which].share(inside)) / len(self._readers)
 
     def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
         self._starts = [0]
@@ -254,8 +243,13 @@ class Joined:
                 yield row
 
     def row(self, index: int) -> Row:
+        which, inside = self._place_of(index)
+        return self._readers[which].row(inside)
+
+    def _place_of(self, index: int) -> tuple[int, int]:
+        """The reader of a row, and the row's number in it."""
         which = bisect_right(self._starts, index) - 1
-        return self._readers[which].row(index - self._starts[which])
+        return which, index - self._starts[which]
 
 
 def _not_utf8(error: UnicodeDecodeError, where: str) -> BadInput:

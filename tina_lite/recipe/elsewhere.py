@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from tina_lite.as_typed import as_list
 from tina_lite.errors import BadInput
 from tina_lite.recipe.file import plain, read_yaml
 from tina_lite.recipe.names import (
@@ -90,10 +91,10 @@ def _as_trl(document: Mapping[str, Any], found: Imported) -> dict[str, Any]:
 def _data_sets(sets: list[dict[str, Any]], found: Imported) -> None:
     names = {"path": "source", "name": "config", "split": "split"}
     parts = [{ours: one[theirs] for theirs, ours in names.items() if one.get(theirs)} for one in sets]
-    if len(parts) > 1:
+    if len(parts) == 1:
+        found.fields.setdefault("data", {}).update(parts[0])
+    elif parts:
         found.put("data.mixture", parts)
-    for name, value in parts[0].items() if len(parts) == 1 else ():
-        found.put(f"data.{name}", value)
     found.lost += [
         f"datasets.{number}.type: {one['type']} is code of its own; name the columns with data.prompt and data.answer"
         for number, one in enumerate(sets)
@@ -139,8 +140,7 @@ def _schedule(rest: dict[str, Any], found: Imported) -> None:
 
 
 def _rewards(rest: dict[str, Any], found: Imported) -> None:
-    names = rest.pop("reward_funcs", [])
-    names = [names] if isinstance(names, str) else names
+    names = as_list(rest.pop("reward_funcs", []))
     weights = rest.pop("reward_weights", [1.0] * len(names))
     rewards = []
     for name, weight in zip(names, weights, strict=False):
@@ -161,9 +161,7 @@ def _ends(rest: dict[str, Any], found: Imported) -> None:
     steps = rest.pop("max_steps", None) or 0
     if steps > 0:
         found.put("stop.max_steps", steps)
-    trackers = rest.pop("report_to", [])
-    trackers = [trackers] if isinstance(trackers, str) else trackers
-    if known := [name for name in trackers if name in TRACKERS]:
+    if known := [name for name in as_list(rest.pop("report_to", [])) if name in TRACKERS]:
         found.put("track", known)
 
 
