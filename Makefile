@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # A machine without an NVIDIA card gets the CPU build of torch, some hundred megabytes instead of several thousand.
 TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://download.pytorch.org/whl/cpu)
 
-.PHONY: install install-unsloth quickstart browser test test-unsloth lint base clean
+.PHONY: install install-unsloth quickstart browser test test-all test-unsloth lint base clean
 .PHONY: bench bench-quickstart bench-step bench-rollout bench-memory bench-busy bench-plan bench-learning
 .PHONY: bench-rewards bench-data bench-growth bench-eval bench-coverage
 .PHONY: recipe-table
@@ -29,8 +29,14 @@ browser:  ## Debian's Chromium for the tests of the report, which are skipped wi
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null; } || \
 		echo "no Chromium, so the tests that need one are skipped"
 
-test: $(INSTALLED)
-	$(BIN)/python -m pytest $(ARGS)
+# A worker for each core, each with a thread; ARGS='-n 0 FILE' runs a file in one process, with a debugger if wished.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8
+test: $(INSTALLED)  ## the core, for whoever changes something: two minutes or three on two cores
+	$(PYTEST) --dist worksteal -m "not slow" $(ARGS)
+
+test-all: $(INSTALLED)  ## the core and all the rest, last both engines; Chromium's part needs make browser
+	$(PYTEST) --dist worksteal -m "not unsloth" $(ARGS)
+	$(MAKE) test-unsloth
 
 UNSLOTH := $(VENV)/.installed-unsloth
 install-unsloth: $(UNSLOTH)  ## the engine for a CUDA card, beside the pinned set, which its own pins would move
@@ -39,7 +45,7 @@ $(UNSLOTH): $(INSTALLED)
 	touch $@
 
 test-unsloth: $(UNSLOTH)  ## both engines compared, and whole runs under either; MODEL=folder adds a real model
-	$(if $(MODEL),TINA_LITE_TEST_MODEL=$(MODEL)) $(BIN)/python -m pytest -m unsloth tests/policy/test_unsloth.py tests/policy/test_unsloth_runs.py $(ARGS)
+	$(if $(MODEL),TINA_LITE_TEST_MODEL=$(MODEL)) $(PYTEST) --dist loadfile -m unsloth tests/policy $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

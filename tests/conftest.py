@@ -1,13 +1,16 @@
-"""What several rooms need: the shipped tiny base as a policy, prompts for it, recipes on disk."""
+"""What several rooms need: the tiny base as a policy, prompts for it, a recipe, a finished run, the command."""
 
 import os
+import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
+pytest.register_assert_rewrite("whole_runs")
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
@@ -16,27 +19,61 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 for name in ("TINA_LITE_RATE", "NO_COLOR"):
     os.environ.pop(name, None)
 
-QUICK_RECIPE = """\
-name: quick
-seed: 1
-model: {id: builtin:tiny, compute_dtype: float32}
-lora: {r: 8, alpha: 32, dropout: 0.0}
-data: {source: arithmetic}
-rollout: {prompts_per_step: 4, num_generations: 4, max_prompt_length: 64, max_completion_length: 24,
-          temperature: 1.0, kv_tokens: 4096}
-grpo: {loss_type: dapo}
-optim: {learning_rate: 1.0e-3, micro_batch_tokens: 512}
-budget: {max_usd: 1.0, rate: 0.20}
-stop: {max_steps: 3}
-"""
+if "PYTEST_XDIST_WORKER" in os.environ:  # read when torch is loaded: workers are as many as cores
+    os.environ["OMP_NUM_THREADS"] = "1"
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # by `nohup ... &`: what a test starts would ignore Ctrl-C too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
 def quick_recipe(tmp_path: Path) -> Path:
     """A recipe of three small steps on the tiny base, in a folder of its own."""
-    path = tmp_path / "quick.yaml"
-    path.write_text(QUICK_RECIPE)
-    return path
+    from whole_runs import quick_recipe_in
+
+    return quick_recipe_in(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of `whole_runs.stateful` to which nothing happened; to be read, or copied."""
+    from whole_runs import quick_recipe_in, stateful
+
+    from tina_lite import run
+
+    folder = tmp_path_factory.mktemp("straight")
+    run(stateful(quick_recipe_in(folder)), out=folder / "out")
+    return folder / "out"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def tina(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
+    """The command, in this process: `tina("run", "case.yaml", "--plain")`."""
+    from tina_lite.cli.main import outcome
+
+    def leave(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr("tina_lite.cli.leave.leave", leave)
+
+    def tina(*arguments: str) -> Said:
+        capfd.readouterr()
+        try:
+            code = outcome(arguments)
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        out, err = capfd.readouterr()
+        return Said(code, out, err)
+
+    return tina
 
 
 @pytest.fixture(autouse=True)
@@ -86,3 +123,17 @@ def make_prompts() -> Callable[..., list[Any]]:
         return first_prompts(problems, policy.tokenizer, count, max_prompt_length=128, system_prompt=None)
 
     return make
+
+
+@pytest.fixture
+def known_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No card, and a CPU whose speed need not be measured, which takes seconds."""
+    from tina_lite.launch import foretold
+    from tina_lite.plan import device
+    from tina_lite.plan.cpu import CpuSpeed
+
+    speed = CpuSpeed(float32=1e11, bfloat16=1e11, bandwidth=1e10, call_s=1e-5, dtype="float32")
+    for module in (foretold, device):
+        monkeypatch.setattr(module, "usable_card", lambda: None)
+    monkeypatch.setattr(foretold, "known_cpu_speed", lambda hidden, intermediate: speed)
+    monkeypatch.setattr(device, "cpu_speed", lambda hidden, intermediate: speed)

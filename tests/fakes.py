@@ -1,6 +1,6 @@
 """A policy with known logits: the one seam at which the sampler and the learner meet an engine."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,3 +73,19 @@ def records_as_it_computes(replays: Any, work: Any, shape: tuple[int, int]) -> t
     """Replays._recorded where no card is: each replay does the work again, into the tensor that it gave out."""
     out = work(*shape)
     return SimpleNamespace(replay=lambda: out.copy_(work(*shape))), out
+
+
+def wound_clock(monkeypatch: Any, age_s: float = 0.0) -> Callable[[float], None]:
+    """Runs in this process, which is so old, go by a clock that stands; what winds it on by some seconds."""
+    from tina_lite.budget import clock
+
+    moment = [1000.0]
+    monkeypatch.setattr(clock, "_boottime", lambda: moment[0])
+    monkeypatch.setattr(clock, "process_age_s", lambda: moment[0] - 1000.0 + age_s)
+    monkeypatch.setattr(clock, "_origin", None)
+    monkeypatch.setattr(clock, "_ended_at", None)
+
+    def wind(seconds: float) -> None:
+        moment[0] += seconds
+
+    return wind

@@ -33,6 +33,8 @@ checkpoint: {{every_steps: 20}}
 eval: {{benchmarks: [{benchmarks}], problems: 20, samples: 1}}
 """
 USED_WELL = 0.8
+STOPWATCH_S = 0.3
+"""What the outside clock may be off."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Outcome:
             found.append(f"exit code {self.exit_code}")
         if self.wall_s > self.worth_s:
             found.append(f"{self.wall_s:.2f} s of {self.worth_s:.2f} s paid for")
-        if abs(self.billed_s - self.wall_s) > max(0.3, 0.01 * self.wall_s):
+        if abs(self.billed_s - self.wall_s) > max(STOPWATCH_S, 0.01 * self.wall_s):
             found.append(f"billed {self.billed_s:.2f} s, took {self.wall_s:.2f} s")
         if self.wall_s < USED_WELL * self.worth_s and not self.said_why:
             found.append(f"used {self.wall_s / self.worth_s:.0%} and did not say why")

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -41,6 +40,7 @@ def test_what_a_probe_shows_to_be_much_slower_is_named_and_left_out(sides):
     assert all(limit < 10 for limit in limits[1:])
 
 
+@pytest.mark.slow
 def test_who_passes_a_limit_is_ended_with_all_that_it_started(sides, tmp_path):
     child = "import time; open('up', 'w').close(); time.sleep(1e6)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
@@ -58,12 +58,11 @@ def read(file: Path) -> str:
         return ""
 
 
+@pytest.mark.slow
 def test_a_benchmark_ends_with_what_it_has():
     environment = {**os.environ, "BENCH_MINUTES": "0.05"}
-    started = time.monotonic()
     command = [sys.executable, str(ROOT / "bench" / "quickstart.py")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert time.monotonic() - started < 60
     assert json.loads(done.stdout) == {"runs": []}
     assert "the 0.05 minutes are over (BENCH_MINUTES)" in done.stderr
 

@@ -12,20 +12,12 @@ from tina_lite.errors import NoRoom
 from tina_lite.launch import foretold
 from tina_lite.launch.foretold import plan_at_once, refuse_first_step
 from tina_lite.plan import Plan, device, newest_measured
-from tina_lite.plan.cpu import CpuSpeed
 
-SPEED = CpuSpeed(float32=1e11, bfloat16=1e11, bandwidth=1e10, call_s=1e-5, dtype="float32")
 RATE = Rate(3600.0, "test")
 """A second costs a dollar."""
 
 
-@pytest.fixture(autouse=True)
-def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CPU of a known speed."""
-    for module in (foretold, device):
-        monkeypatch.setattr(module, "usable_card", lambda: None)
-    monkeypatch.setattr(foretold, "known_cpu_speed", lambda hidden, intermediate: SPEED)
-    monkeypatch.setattr(device, "cpu_speed", lambda hidden, intermediate: SPEED)
+pytestmark = pytest.mark.usefixtures("known_cpu")
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from tina_lite.loss_scale import LARGEST, LossScale
 from tina_lite.policy import engine
 from tina_lite.records import Completion, Group, ScoredGroup
 
-pytestmark = pytest.mark.slow
 A_REAL_STEP = {"loss_type": "dr_grpo", "max_completion_length": 8192}
 """Divides by rows x 8192 tokens: each token weighs as little as in a step of long completions."""
 
@@ -53,6 +52,7 @@ def test_small_gradients_are_not_lost(make_policy, scored):
     assert apart(unscaled, exact) > 3 * apart(scaled, exact), "or nothing was at stake"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fields", [{}, {"num_iterations": 2, "dropout": 0.1, "tis_cap": 2.0}], ids=["plain", "more"])
 def test_a_pass_that_overflows_is_done_again_with_less(make_policy, scored, fields):
     large = [replace(group, advantages=tuple(1e4 * a for a in group.advantages)) for group in scored]
@@ -87,6 +87,7 @@ def test_it_grows_again_and_float16_alone_has_one():
     assert LossScale("float32", 8.0).value == 1.0
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_with_the_scale_that_it_had(quick_recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(engine, "refuse_float16", lambda compute_dtype: None)
     monkeypatch.setattr(LossScale, "grow", lambda self, step: self.lower())

@@ -3,20 +3,29 @@
 import fcntl
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from fakes import FakeClock
-from from_outside import COMMAND, call
-from test_run import adapter, lines, same
+from fakes import FakeClock, wound_clock
+from whole_runs import STEPS, adapter, lines, same, stateful, summary_of
 
 from tina_lite import Recipe, run
 from tina_lite.budget import Limits, Meter, Rate, clock, read_bills
 from tina_lite.errors import BadInput, Interrupted, NothingLeft
 from tina_lite.launch.resuming import refuse_used_up
+from tina_lite.runs.checkpoint import newest
 from tina_lite.runs.events import Evaluated, PhaseChanged
 from tina_lite.runs.folder import RunFolder
+
+
+@pytest.fixture
+def finished(straight, tmp_path, monkeypatch) -> Path:
+    """A run that has ended, in the folder `out` of the working directory."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(straight, tmp_path / "out")
+    return tmp_path / "out"
 
 
 def bill(path: Path, *seconds: float, rate: float = 3600.0) -> Path:
@@ -53,106 +62,87 @@ def test_a_budget_that_does_not_pay_for_going_on_is_one_line(tmp_path, limits, s
     refuse_used_up(tmp_path, Limits(), reading, bills)
 
 
-@pytest.mark.slow
-def test_until_it_works_ends_at_its_first_try_on_a_used_up_budget(quick_recipe, tmp_path):
+def test_until_it_works_ends_at_its_first_try_on_a_used_up_budget(finished, tina):
     """Killed just before its end: no summary, and a bill that leaves a second."""
-    out = tmp_path / "out"
-    recipe = Recipe.load(quick_recipe, {"budget.max_usd": 123456.0, "budget.rate": 3600.0, "stop.max_steps": 2})
-    run(recipe, out=out)
+    out = finished
     (out / "summary.json").unlink()
     kept = out / "recipe.yaml"
-    kept.write_text(kept.read_text().replace("123456.0", "30.0"))
+    kept.write_text(kept.read_text().replace("max_usd: 1.0", "max_usd: 30.0").replace("rate: 0.2", "rate: 3600.0"))
     bill(out / "ledger.jsonl", 29.0)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != ".lock"}
-    loop = f"until {' '.join(COMMAND)} run out/recipe.yaml --resume --out out --plain; do echo again; done"
-    done, _ = call(loop, cwd=tmp_path, command=("timeout", "300", "bash", "-c"))
-    assert done.returncode == 0
-    assert "again" not in done.stdout
-    (line,) = done.stderr.splitlines()
+    done = tina("run", "out/recipe.yaml", "--resume", "--out", "out", "--plain")
+    assert done.code == 0, "`until tina-lite run ...; do :; done` has its end"
+    (line,) = done.err.splitlines()
     assert line.startswith(
         "out: nothing is left to do: $29.00 of max_usd $30.00 are spent, and going on would take 9 s"
     )
     assert {path: path.read_bytes() for path in before} == before
 
 
-@pytest.mark.slow
-def test_a_finished_run_is_not_made_poorer_by_a_session_that_came_no_further(quick_recipe, tmp_path):
-    changes = {"eval.benchmarks": ["held_out"], "eval.problems": 8, "eval.samples": 1}
-    out = tmp_path / "out"
-    first = run(Recipe.load(quick_recipe, changes), out=out)
-    kept = {name: (out / name).read_bytes() for name in ("summary.json", "adapter/README.md")}
-    weights = adapter(out)
+def test_a_finished_run_is_not_made_poorer_by_a_session_that_came_no_further(quick_recipe, finished):
+    kept = {name: (finished / name).read_bytes() for name in ("summary.json", "adapter/README.md")}
+    weights = adapter(finished)
 
     def leave(stamped) -> None:
         if isinstance(stamped.event, PhaseChanged) and stamped.event.phase == "rollout":
             os.kill(os.getpid(), 15)
 
-    more = Recipe.load(quick_recipe, {**changes, "stop.max_steps": 5})
+    more = stateful(quick_recipe, **{"stop.max_steps": STEPS + 1})
     with pytest.raises(Interrupted):
-        run(more, out=out, resume=True, force_recipe=True, listeners=[leave])
-    assert {name: (out / name).read_bytes() for name in kept} == kept
-    assert same(adapter(out), weights)
+        run(more, out=finished, resume=True, force_recipe=True, listeners=[leave])
+    assert {name: (finished / name).read_bytes() for name in kept} == kept
+    assert same(adapter(finished), weights)
     seen = []
-    second = run(more, out=out, resume=True, listeners=[lambda stamped: seen.append(stamped.event)])
-    assert (first["steps"], second["steps"]) == (3, 5), "it goes on, though a summary of an ended run stands there"
-    assert json.loads((out / "summary.json").read_text())["eval"]["after"] is not None
+    summary = run(more, out=finished, resume=True, listeners=[lambda stamped: seen.append(stamped.event)])
+    assert summary["steps"] == STEPS + 1, "it goes on, though a summary of an ended run stands there"
+    assert summary_of(finished)["eval"]["after"] is not None
     assert [event.when for event in seen if isinstance(event, Evaluated)] == ["after"]
 
 
-@pytest.mark.slow
-def test_a_finished_run_costs_nothing_more(quick_recipe, tmp_path):
-    out = tmp_path / "out"
-    run(Recipe.load(quick_recipe), out=out)
-    before = (out / "ledger.jsonl").read_bytes()
-    done, _ = call("resume", "out", "--plain", cwd=tmp_path)
-    assert done.returncode == 0
-    assert done.stderr == "out: has ended (max steps); there is nothing left to do\n"
-    assert (out / "ledger.jsonl").read_bytes() == before
+def test_a_finished_run_costs_nothing_more(finished, tina):
+    before = (finished / "ledger.jsonl").read_bytes()
+    done = tina("resume", "out", "--plain")
+    assert (done.code, done.err) == (0, "out: has ended (max steps); there is nothing left to do\n")
+    assert (finished / "ledger.jsonl").read_bytes() == before
 
 
-@pytest.mark.slow
-def test_a_limit_that_is_passed_costs_nothing_and_a_flag_raises_one(quick_recipe, tmp_path):
-    out = tmp_path / "out"
-    tokens = run(Recipe.load(quick_recipe), out=out)["tokens"]
+def test_a_limit_that_is_passed_costs_nothing_and_a_flag_raises_one(finished, tina):
+    out, tokens = finished, summary_of(finished)["tokens"]
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != ".lock"}
     used = tokens["prompt"] + tokens["completion"]
     for flags, said in (
-        (("--max-steps", "2"), "3 of max_steps 2 are used; for more of it: --max-steps N"),
+        (("--max-steps", "2"), "4 of max_steps 2 are used; for more of it: --max-steps N"),
         (
             ("--max-steps", "9", "--max-tokens", str(used)),
             f"{used:,} of max_tokens {used:,} are used; for more of it: --max-tokens N",
         ),
     ):
-        done, _ = call("resume", "out", "--plain", *flags, cwd=tmp_path)
-        assert (done.returncode, done.stderr) == (0, f"out: nothing is left to do: {said}\n")
-    done, _ = call("resume", "out", "--plain", "--set", "stop.max_steps=4", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "stop.max_steps 3 -> 4; add --force-recipe" in done.stderr, "of a field, as of an edited file, it is asked"
-    done, _ = call("resume", "out", "--plain", "--max-steps", "4", "--set", "seed=7", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "the recipe has changed: seed 1 -> 7" in done.stderr
+        done = tina("resume", "out", "--plain", *flags)
+        assert (done.code, done.err) == (0, f"out: nothing is left to do: {said}\n")
+    done = tina("resume", "out", "--plain", "--set", "stop.max_steps=5")
+    assert done.code == 2
+    assert "stop.max_steps 4 -> 5; add --force-recipe" in done.err, "of a field, as of an edited file, it is asked"
+    done = tina("resume", "out", "--plain", "--max-steps", "5", "--set", "seed=7")
+    assert done.code == 2
+    assert "the recipe has changed: seed 1 -> 7" in done.err
     assert {path: path.read_bytes() for path in before} == before
-    assert call("resume", "out", "--plain", "--max-steps", "4", "--max-usd", "2", cwd=tmp_path)[0].returncode == 0
-    assert json.loads((out / "summary.json").read_text())["steps"] == 4
+    assert tina("resume", "out", "--plain", "--max-steps", "5", "--max-usd", "2").code == 0
+    assert summary_of(out)["steps"] == 5
 
 
-@pytest.mark.slow
-def test_the_first_step_after_a_resume_is_forecast(quick_recipe, tmp_path):
-    from tina_lite.runs.checkpoint import newest
-
-    out = tmp_path / "out"
-    run(Recipe.load(quick_recipe), out=out)
+def test_the_first_step_after_a_resume_is_forecast(quick_recipe, finished):
+    out = finished
     saved, _ = newest(out / "checkpoints")
     timings = saved.state["timings"]
-    assert len(timings["steps"]) == 3
+    assert len(timings["steps"]) == STEPS
     assert timings["update"] > 0
-    recipe = Recipe.load(quick_recipe, {"stop.max_steps": 9, "budget.max_usd": 3600.0, "budget.rate": 3600.0})
-    path = out / "checkpoints" / "step-000003"
+    recipe = stateful(quick_recipe, **{"stop.max_steps": 9, "budget.max_usd": 3600.0, "budget.rate": 3600.0})
+    path = out / "checkpoints" / f"step-{STEPS:06}"
     state = json.loads((path / "state.json").read_text())
     state["timings"]["steps"] = [4000.0]
     rewrite(path, state)
     summary = run(recipe, out=out, resume=True, force_recipe=True)
-    assert (summary["steps"], summary["stop_reason"]) == (3, "max_usd"), "a step of 4000 s does not fit"
+    assert (summary["steps"], summary["stop_reason"]) == (STEPS, "max_usd"), "a step of 4000 s does not fit"
 
 
 def rewrite(path: Path, state: object) -> None:
@@ -163,7 +153,6 @@ def rewrite(path: Path, state: object) -> None:
     (path / "manifest.json").write_text(json.dumps(sums))
 
 
-@pytest.mark.slow
 def test_two_runs_of_a_name_that_start_together_get_a_folder_each(quick_recipe, tmp_path, monkeypatch):
     """Both find runs/quick free while they check their input; one makes it first."""
     monkeypatch.chdir(tmp_path)
@@ -180,17 +169,13 @@ def test_two_runs_of_a_name_that_start_together_get_a_folder_each(quick_recipe, 
 
 
 def test_several_runs_of_a_process_bill_each_its_own_time(monkeypatch):
-    moment = [1000.0]
-    monkeypatch.setattr(clock, "_boottime", lambda: moment[0])
-    monkeypatch.setattr(clock, "process_age_s", lambda: moment[0] - 900.0)
-    monkeypatch.setattr(clock, "_origin", None)
-    monkeypatch.setattr(clock, "_ended_at", None)
+    wind = wound_clock(monkeypatch, age_s=100.0)
     clock.begin_run()
     first = clock.ProcessClock()
     assert first.elapsed_s() == 100.0, "from the start of the process"
-    moment[0] = 1050.0
+    wind(50.0)
     clock.end_run()
-    moment[0] = 1060.0
+    wind(10.0)
     clock.begin_run()
     assert clock.ProcessClock().elapsed_s() == 10.0, "from the end of the one before"
     assert first.elapsed_s() == 160.0

@@ -15,8 +15,6 @@ from tina_lite.policy.portable import PortablePolicy
 from tina_lite.recipe.schema import LoraSection, ModelSection
 from tina_lite.records import Completion, Group, Problem, Prompt, ScoredGroup
 
-pytestmark = pytest.mark.slow
-
 GOLDEN = Path(__file__).parent / "golden"
 FACTS = json.loads((GOLDEN / "cases.json").read_text(encoding="utf-8"))
 CASES = FACTS["cases"]

@@ -10,8 +10,6 @@ from sections import make_learner
 from tina_lite.records import Completion, Group, ScoredGroup
 from tina_lite.wall_clock import OutOfTime
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def scored(make_policy, make_prompts):
@@ -146,6 +144,7 @@ def test_small_steps_reach_bf16_adapters_through_fp32_masters(make_policy, score
     assert (naive != one).float().mean() < 0.2  # only entries that are themselves near 0 can move
 
 
+@pytest.mark.slow
 def test_200_small_steps_move_bf16_adapters_as_far_as_fp32_ones(make_policy, scored):
     """lr 1e-6: the masters go as far as those of fp32 training and the adapter is never more than a rounding away.
 

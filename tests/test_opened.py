@@ -103,7 +103,6 @@ def greedy(policy, prompts):
     return [group.completions[0].ids for group in sampler.rollout(prompts, 1, 1).groups]
 
 
-@pytest.mark.slow
 def test_a_saved_adapter_opens_as_the_policy_that_saved_it(make_policy, make_prompts, tmp_path):
     policy = make_policy(spread=0.05)
     policy.save_adapter(tmp_path / "mine")
@@ -114,7 +113,6 @@ def test_a_saved_adapter_opens_as_the_policy_that_saved_it(make_policy, make_pro
     assert all(saved[name].equal(loaded[name]) and saved[name].dtype == loaded[name].dtype for name in saved)
 
 
-@pytest.mark.slow
 def test_a_model_opens_as_the_base_alone(make_policy, make_prompts):
     moved, base = make_policy(spread=0.2), make_policy()
     alone = opened_in_float32("builtin:tiny", "nf4")
@@ -124,7 +122,6 @@ def test_a_model_opens_as_the_base_alone(make_policy, make_prompts):
     assert alone.trainable() == {}
 
 
-@pytest.mark.slow
 def test_an_adapter_that_does_not_fit_its_base_is_refused(make_policy, tmp_path):
     make_policy().save_adapter(tmp_path)
     config = json.loads((tmp_path / "adapter_config.json").read_text())

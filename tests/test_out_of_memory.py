@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_run import adapter, lines, same
+from whole_runs import adapter, lines, quick_recipe_in, same
 
 from tina_lite import Recipe, run
 from tina_lite.errors import NoRoom
@@ -17,8 +17,6 @@ from tina_lite.policy.dense import DenseModel
 from tina_lite.policy.portable import PortablePolicy
 from tina_lite.runs.checkpoint import newest
 from tina_lite.runs.events import Notice, StepDone
-
-pytestmark = pytest.mark.slow
 
 SETTINGS = {
     "stop.max_steps": 2,
@@ -41,6 +39,8 @@ PHASES: dict[str, tuple[type, str, int]] = {
     "the sampling copy": (DenseModel, "refresh", 2),
 }
 """What fails, and from which of its calls: the first ones are those of opening the policy."""
+CORE = {"decoding", "forward and backward"}
+"""What `make test` tries."""
 INSISTED = {"clipping", "the sampling copy"}
 """Needs little, and is done again as it is."""
 
@@ -52,11 +52,8 @@ def small(path: Path, **changes: Any) -> Recipe:
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same run with memory enough."""
-    from conftest import QUICK_RECIPE
-
     folder = tmp_path_factory.mktemp("straight")
-    (folder / "quick.yaml").write_text(QUICK_RECIPE)
-    run(small(folder / "quick.yaml"), out=folder / "out")
+    run(small(quick_recipe_in(folder)), out=folder / "out")
     return folder / "out"
 
 
@@ -99,7 +96,9 @@ def apart(one: Path, other: Path) -> float:
 
 
 @pytest.mark.parametrize(("times", "after"), [(1, True), (2, False)], ids=["once, after", "in a row, before"])
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(
+    "phase", [pytest.param(phase, marks=() if phase in CORE else pytest.mark.slow) for phase in PHASES]
+)
 def test_the_run_comes_to_the_same(quick_recipe, tmp_path, straight, monkeypatch, phase, times, after):
     owner, name, start = PHASES[phase]
     full_at(monkeypatch, owner, name, range(start, start + times), after=after)
@@ -113,6 +112,7 @@ def test_the_run_comes_to_the_same(quick_recipe, tmp_path, straight, monkeypatch
     assert rewards[0] == rewards[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["decoding", "forward and backward"])
 def test_what_was_learnt_of_memory_is_kept_across_a_resume(quick_recipe, tmp_path, monkeypatch, phase):
     owner, name, _ = PHASES[phase]
@@ -133,9 +133,11 @@ def test_what_was_learnt_of_memory_is_kept_across_a_resume(quick_recipe, tmp_pat
 @pytest.mark.parametrize(
     ("phase", "said"),
     [
-        ("decoding", "not even one completion of .* lower rollout.max_completion_length"),
+        pytest.param(
+            "decoding", "not even one completion of .* lower rollout.max_completion_length", marks=pytest.mark.slow
+        ),
         ("forward and backward", "one completion of .* does not fit into memory; lower rollout.max_completion_length"),
-        ("the sampling copy", "out of memory"),
+        pytest.param("the sampling copy", "out of memory", marks=pytest.mark.slow),
     ],
 )
 def test_below_one_row_it_stops_with_the_last_checkpoint_and_the_setting(

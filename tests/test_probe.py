@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_run import adapter, lines, metrics, same
+from whole_runs import adapter, lines, metrics, same
 
 from tina_lite import Recipe, run
 from tina_lite.errors import NoRoom
@@ -15,8 +15,6 @@ from tina_lite.policy.demand import Demand, Room
 from tina_lite.policy.memory import layout_of
 from tina_lite.runs.checkpoint import newest
 from tina_lite.runs.events import Notice
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

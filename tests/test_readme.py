@@ -59,7 +59,6 @@ def test_modules_that_are_named_exist():
         import_module(f"tina_lite.{name}")
 
 
-@pytest.mark.slow
 def test_the_python_that_is_shown_runs(tmp_path, quick_recipe, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text(quick_recipe.read_text().replace("max_steps: 3", "max_steps: 1"))

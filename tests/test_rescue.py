@@ -1,50 +1,28 @@
 """Whatever ends the loop: the last whole step is saved, and what goes on is the run that nothing happened to."""
 
 import errno
-import json
 import shutil
 import signal
 from pathlib import Path
 
 import pytest
-from test_run import adapter, lines, metrics, same
+from whole_runs import STEPS, assert_alike, lines, metrics, stateful, summary_of
 
 from tina_lite import Recipe, run
 from tina_lite.errors import BadInput, Interrupted, NoRoom
 from tina_lite.runs.checkpoint import newest
 from tina_lite.runs.events import Progress, StepDone
 
-pytestmark = pytest.mark.slow
-
-STEPS = 4
-SETTINGS = {
-    "stop.max_steps": STEPS,
-    "lora.dropout": 0.1,
-    "rollout.prompts_per_step": 3,
-    "rollout.max_completion_length": 12,
-    "checkpoint.every_steps": 100,
-    "optim.micro_batch_tokens": 64,
-    "grpo.num_iterations": 2,
-}
+CORE = {"tina_lite.collector.score", "Learner._step-done", "PortablePolicy.sync-done", "Keeper.save_when_due-done"}
+"""Of all places those that are tried by `make test`: before, in and after an update, and after a step."""
 
 
 class Boom(Exception):
     """A fault of our own."""
 
 
-def small(path: Path, **changes: object) -> Recipe:
-    return Recipe.load(path, {**SETTINGS, **changes})
-
-
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory) -> Path:
-    """The same run, undisturbed."""
-    from conftest import QUICK_RECIPE
-
-    folder = tmp_path_factory.mktemp("straight")
-    (folder / "quick.yaml").write_text(QUICK_RECIPE)
-    run(small(folder / "quick.yaml"), out=folder / "out")
-    return folder / "out"
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def failing_at_step(monkeypatch, owner: object, name: str, step: int, error: Exception, *, after: bool = False) -> None:
@@ -112,30 +90,32 @@ def places() -> list:
         (recorder, "step_samples", False, 2),
         (RunFolder, "keep_samples", True, 2),
         (Meter, "read", False, 2),
-        (Keeper, "save_when_due", False, 2),
+        (Keeper, "save_when_due", True, 3),
         (RunFolder, "asked_to_stop", False, 2),
     ]
-    return [pytest.param(*place, id=f"{place[0].__name__}.{place[1]}{'-done' * place[2]}") for place in found]
+    names = [f"{place[0].__name__}.{place[1]}{'-done' * place[2]}" for place in found]
+    assert set(names) >= CORE
+    return [
+        pytest.param(*place, id=name, marks=() if name in CORE else pytest.mark.slow)
+        for name, place in zip(names, found, strict=True)
+    ]
 
 
 def goes_on_as_if_nothing_had_happened(recipe: Recipe, out: Path, straight: Path, step: int) -> None:
     saved, damaged = newest(out / "checkpoints")
     assert (saved.step, damaged) == (step, [])
     assert (out / "adapter" / "adapter_model.safetensors").exists()
-    summary = json.loads((out / "summary.json").read_text())
-    assert summary["steps"] == step
+    assert summary_of(out)["steps"] == step
     assert lines(out / "ledger.jsonl")[-1]["kind"] == "end"
     run(recipe, out=out, resume=True)
-    assert metrics(out) == metrics(straight)
-    assert lines(out / "samples.jsonl") == lines(straight / "samples.jsonl")
-    assert same(adapter(out), adapter(straight))
+    assert_alike(out, straight)
 
 
 @pytest.mark.parametrize(("owner", "name", "after", "step"), places())
 def test_a_fault_at_any_call_of_the_loop_costs_its_step_alone(
     owner, name, after, step, quick_recipe, tmp_path, straight, monkeypatch
 ):
-    recipe, out = small(quick_recipe), tmp_path / "out"
+    recipe, out = stateful(quick_recipe), tmp_path / "out"
     with monkeypatch.context() as patch:
         failing_at_step(patch, owner, name, step, Boom("so much"), after=after)
         with pytest.raises(Boom) as caught:
@@ -147,9 +127,9 @@ def test_a_fault_at_any_call_of_the_loop_costs_its_step_alone(
     goes_on_as_if_nothing_had_happened(recipe, out, straight, step)
 
 
-@pytest.mark.parametrize("kind", [StepDone, Progress])
+@pytest.mark.parametrize("kind", [StepDone, slow(Progress)])
 def test_a_fault_of_a_listener_costs_its_step_alone(kind, quick_recipe, tmp_path, straight):
-    recipe, out, steps = small(quick_recipe), tmp_path / "out", []
+    recipe, out, steps = stateful(quick_recipe), tmp_path / "out", []
 
     def listener(stamped) -> None:
         if isinstance(stamped.event, StepDone):
@@ -165,7 +145,7 @@ def test_a_fault_of_a_listener_costs_its_step_alone(kind, quick_recipe, tmp_path
 def test_a_disk_that_fills_up_ends_with_what_was_whole(quick_recipe, tmp_path, straight, monkeypatch):
     from tina_lite.runs import checkpoint
 
-    recipe, out = small(quick_recipe), tmp_path / "out"
+    recipe, out = stateful(quick_recipe), tmp_path / "out"
     full = OSError(errno.ENOSPC, "No space left on device")
     with monkeypatch.context() as patch:
         failing_at_step(patch, checkpoint, "write_file", STEPS, full)
@@ -179,16 +159,16 @@ def test_a_disk_that_fills_up_ends_with_what_was_whole(quick_recipe, tmp_path, s
     ("error", "kind", "code", "said"),
     [
         (MemoryError(), NoRoom, 3, "out of memory"),
-        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), NoRoom, 3, "out of memory"),
-        (OSError(errno.ENOSPC, "No space left on device"), NoRoom, 3, "the disk took no more"),
         (KeyboardInterrupt(), Interrupted, 128 + signal.SIGINT, "stopped at once; step 2 is saved"),
-        (BadInput("data.jsonl:7: is no JSON any more"), BadInput, 2, "data.jsonl:7"),
+        slow(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), NoRoom, 3, "out of memory"),
+        slow(OSError(errno.ENOSPC, "No space left on device"), NoRoom, 3, "the disk took no more"),
+        slow(BadInput("data.jsonl:7: is no JSON any more"), BadInput, 2, "data.jsonl:7"),
     ],
 )
 def test_what_ends_a_run_is_told_in_a_line(error, kind, code, said, quick_recipe, tmp_path, straight, monkeypatch):
     from tina_lite import collector
 
-    recipe, out = small(quick_recipe), tmp_path / "out"
+    recipe, out = stateful(quick_recipe), tmp_path / "out"
     with monkeypatch.context() as patch:
         failing_at_step(patch, collector, "score", 2, error)
         with pytest.raises(kind, match=said) as caught:
@@ -201,13 +181,13 @@ def test_what_ends_a_run_is_told_in_a_line(error, kind, code, said, quick_recipe
 def test_a_reward_that_exits_is_a_reward_that_fails(quick_recipe, tmp_path):
     (tmp_path / "mine.py").write_text("def leaves(completions, **columns):\n    raise SystemExit(3)\n")
     rewards = [{"name": "accuracy"}, {"name": f"{tmp_path}/mine.py:leaves", "on_error": 0.0}]
-    summary = run(small(quick_recipe, rewards=rewards, **{"stop.max_steps": 3}), out=tmp_path / "out")
+    summary = run(Recipe.load(quick_recipe, {"rewards": rewards}), out=tmp_path / "out")
     assert (summary["steps"], summary["stop_reason"]) == (3, "max_steps")
 
 
-@pytest.mark.parametrize("all_damaged", [True, False])
+@pytest.mark.parametrize("all_damaged", [True, slow(False)])
 def test_no_step_left_asks_before_it_begins_again(all_damaged, quick_recipe, tmp_path, straight):
-    recipe, out = small(quick_recipe), tmp_path / "out"
+    recipe, out = stateful(quick_recipe), tmp_path / "out"
     shutil.copytree(straight, out)
     (out / "summary.json").unlink()
     (out / "checkpoints" / "step-000004" / "state.safetensors").write_bytes(b"rubbish")

@@ -2,41 +2,22 @@
 
 import json
 import os
+import shutil
 import signal
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import torch
 from click.testing import CliRunner
-from safetensors.torch import load_file
+from fakes import wound_clock
+from whole_runs import Killed, adapter, after_step, assert_alike, die, lines, metrics, same, stateful, summary_of
 
 from tina_lite import Recipe, reward, run
 from tina_lite.cli.stop import stop
 from tina_lite.errors import BadInput, Interrupted, NoRoom
-from tina_lite.runs.events import CheckpointSaved, Notice, StepDone
+from tina_lite.runs.events import CheckpointSaved, Notice
 from tina_lite.runs.metrics import metric_names
-
-pytestmark = pytest.mark.slow
-
-CLOCK_METRICS = {"step_time", "tokens_per_second", "usd", "peak_bytes", "usd_at_end", "steps_left"}
-
-
-def lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def metrics(folder: Path) -> list[dict]:
-    """metrics.jsonl without what depends on the clock."""
-    return [{k: v for k, v in row.items() if k not in CLOCK_METRICS} for row in lines(folder / "metrics.jsonl")]
-
-
-def adapter(folder: Path, name: str = "adapter") -> dict[str, torch.Tensor]:
-    return load_file(folder / name / "adapter_model.safetensors")
-
-
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_a_run_leaves_all_that_it_promised(quick_recipe, tmp_path):
@@ -77,98 +58,72 @@ def test_a_run_leaves_all_that_it_promised(quick_recipe, tmp_path):
     assert all(later.usd >= earlier.usd for earlier, later in pairwise(seen))
 
 
-def test_the_same_seed_gives_the_same_run_and_another_does_not(quick_recipe, tmp_path):
-    for name, seed in (("one", 1), ("two", 1), ("three", 2)):
-        run(Recipe.load(quick_recipe, {"seed": seed}), out=tmp_path / name)
-    assert metrics(tmp_path / "one") == metrics(tmp_path / "two")
-    assert same(adapter(tmp_path / "one"), adapter(tmp_path / "two"))
-    assert metrics(tmp_path / "one") != metrics(tmp_path / "three")
+def test_the_same_seed_gives_the_same_run_and_another_does_not(quick_recipe, tmp_path, straight):
+    for name, seed in (("again", 1), ("other", 2)):
+        run(stateful(quick_recipe, seed=seed), out=tmp_path / name)
+    assert_alike(tmp_path / "again", straight)
+    assert metrics(tmp_path / "other") != metrics(straight)
 
 
-class Killed(Exception):
-    """Stands for a process that is gone: nothing is caught or cleaned up on its way."""
-
-
-def killed_after(step: int):
-    def listener(stamped):
-        if isinstance(stamped.event, StepDone) and stamped.event.step == step:
-            raise Killed
-
-    return listener
-
-
-def test_a_killed_run_resumes_exactly(quick_recipe, tmp_path):
-    recipe = Recipe.load(quick_recipe, {"stop.max_steps": 5, "checkpoint.every_steps": 2, "lora.dropout": 0.1})
-    run(recipe, out=tmp_path / "straight")
+@pytest.mark.parametrize("step", [1, 3])
+def test_a_killed_run_resumes_exactly(quick_recipe, tmp_path, straight, step):
+    """What a process that is killed leaves is its folder as it was then: one step behind a checkpoint, or two."""
+    recipe, out, killed = stateful(quick_recipe, **{"checkpoint.every_steps": 2}), tmp_path / "out", tmp_path / "killed"
     with pytest.raises(Killed):
-        run(recipe, out=tmp_path / "killed", listeners=[killed_after(3)])
-    assert [row["step"] for row in metrics(tmp_path / "killed")] == [1, 2, 3]
-    summary = run(recipe, out=tmp_path / "killed", resume=True)
-    assert metrics(tmp_path / "killed") == metrics(tmp_path / "straight")
-    assert same(adapter(tmp_path / "killed"), adapter(tmp_path / "straight"))
-    assert lines(tmp_path / "killed" / "samples.jsonl") == lines(tmp_path / "straight" / "samples.jsonl")
-    assert summary["tokens"] == json.loads((tmp_path / "straight" / "summary.json").read_text())["tokens"]
-    sessions = {row["session"] for row in lines(tmp_path / "killed" / "ledger.jsonl")}
-    assert sessions == {1, 2}
+        run(recipe, out=out, listeners=[after_step(step, lambda: (shutil.copytree(out, killed), die()))])
+    assert [row["step"] for row in metrics(killed)] == list(range(1, step + 1))
+    run(recipe, out=killed, resume=True)
+    assert_alike(killed, straight)
+    assert {row["session"] for row in lines(killed / "ledger.jsonl")} == {1, 2}
 
 
-def test_resume_passes_over_a_damaged_checkpoint(quick_recipe, tmp_path):
-    recipe = Recipe.load(quick_recipe, {"stop.max_steps": 3, "checkpoint.every_steps": 1})
-    run(recipe, out=tmp_path / "straight")
+def test_resume_passes_over_a_damaged_checkpoint(quick_recipe, tmp_path, straight):
+    recipe, out = stateful(quick_recipe, **{"checkpoint.every_steps": 1}), tmp_path / "out"
     with pytest.raises(Killed):
-        run(recipe, out=tmp_path / "killed", listeners=[killed_after(3)])
-    (tmp_path / "killed" / "checkpoints" / "step-000002" / "state.safetensors").write_bytes(b"rubbish")
+        run(recipe, out=out, listeners=[after_step(3, die)])
+    (out / "checkpoints" / "step-000002" / "state.safetensors").write_bytes(b"rubbish")
     seen = []
-    run(recipe, out=tmp_path / "killed", resume=True, listeners=[seen.append])
+    run(recipe, out=out, resume=True, listeners=[seen.append])
     said = [stamped.event.text for stamped in seen if isinstance(stamped.event, Notice)]
     assert any("step-000002 is damaged" in text for text in said)
-    assert same(adapter(tmp_path / "killed"), adapter(tmp_path / "straight"))
+    assert_alike(out, straight)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_says_its_code(quick_recipe, tmp_path, number, code):
-    def interrupt(stamped):
-        if isinstance(stamped.event, StepDone) and stamped.event.step == 2:
-            os.kill(os.getpid(), number)
-
-    recipe = Recipe.load(quick_recipe)
+def test_a_signal_saves_says_its_code_and_the_run_goes_on_exactly(quick_recipe, tmp_path, straight, number, code):
+    recipe, out, seen = stateful(quick_recipe), tmp_path / "out", []
     with pytest.raises(Interrupted) as caught:
-        run(recipe, out=tmp_path / "out", listeners=[interrupt])
+        run(recipe, out=out, listeners=[seen.append, after_step(2, lambda: os.kill(os.getpid(), number))])
     assert caught.value.exit_code == code
-    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert (summary["stop_reason"], summary["steps"]) == ("interrupted", 2)
-    run(recipe, out=tmp_path / "straight")
+    assert (summary_of(out)["stop_reason"], summary_of(out)["steps"]) == ("interrupted", 2)
+    said = [one.event.text for one in seen if isinstance(one.event, Notice)]
+    assert any(text.startswith(signal.Signals(number).name) for text in said)
     seen = []
-    run(recipe, out=tmp_path / "out", resume=True, listeners=[seen.append])
+    run(recipe, out=out, resume=True, listeners=[seen.append])
     assert seen[0].event.resumed_from_step == 2
-    assert same(adapter(tmp_path / "out"), adapter(tmp_path / "straight"))
+    assert_alike(out, straight)
 
 
-def test_a_run_that_is_asked_to_stop_ends_after_its_step_and_goes_on_exactly(quick_recipe, tmp_path):
-    def ask(stamped):
-        if isinstance(stamped.event, StepDone) and stamped.event.step == 2:
-            assert CliRunner().invoke(stop, [str(tmp_path / "out")], catch_exceptions=False).exit_code == 0
+def test_a_run_that_is_asked_to_stop_ends_after_its_step_and_goes_on_exactly(quick_recipe, tmp_path, straight):
+    def ask():
+        assert CliRunner().invoke(stop, [str(out)], catch_exceptions=False).exit_code == 0
 
-    recipe = Recipe.load(quick_recipe)
-    summary = run(recipe, out=tmp_path / "out", listeners=[ask])
+    recipe, out = stateful(quick_recipe), tmp_path / "out"
+    summary = run(recipe, out=out, listeners=[after_step(2, ask)])
     assert (summary["stop_reason"], summary["steps"]) == ("stop_file", 2)
-    assert run(recipe, out=tmp_path / "out", resume=True)["stop_reason"] == "max_steps"
-    run(recipe, out=tmp_path / "straight")
-    assert same(adapter(tmp_path / "out"), adapter(tmp_path / "straight"))
+    assert run(recipe, out=out, resume=True)["stop_reason"] == "max_steps"
+    assert same(adapter(out), adapter(straight))
 
 
-def test_resuming_a_changed_recipe_names_the_change(quick_recipe, tmp_path):
-    run(Recipe.load(quick_recipe), out=tmp_path / "out")
+def test_resuming_a_changed_recipe_names_the_change(quick_recipe, straight):
     with pytest.raises(BadInput, match=r"has changed: lora\.r 8 -> 4;"):
-        run(Recipe.load(quick_recipe, {"lora.r": 4}), out=tmp_path / "out", resume=True)
+        run(stateful(quick_recipe, **{"lora.r": 4}), out=straight, resume=True)
 
 
-def test_resuming_a_finished_run_trains_nothing_more(quick_recipe, tmp_path):
-    run(Recipe.load(quick_recipe), out=tmp_path / "out")
-    before = metrics(tmp_path / "out")
-    summary = run(Recipe.load(quick_recipe), out=tmp_path / "out", resume=True)
-    assert (summary["steps"], summary["stop_reason"]) == (3, "max_steps")
-    assert metrics(tmp_path / "out") == before
+def test_resuming_a_finished_run_trains_nothing_more(quick_recipe, tmp_path, straight):
+    shutil.copytree(straight, tmp_path / "out")
+    run(stateful(quick_recipe), out=tmp_path / "out", resume=True)
+    assert_alike(tmp_path / "out", straight)
 
 
 def test_a_budget_too_small_to_start_is_refused_before_anything_is_written(quick_recipe, tmp_path):
@@ -177,26 +132,29 @@ def test_a_budget_too_small_to_start_is_refused_before_anything_is_written(quick
     assert not (tmp_path / "out").exists()
 
 
-def test_a_budget_ends_a_run_before_it_is_passed(quick_recipe, tmp_path):
-    """Rate and budget such that some steps fit: the bill begins where the last run of this process ended."""
-    from tina_lite.budget import clock
+def test_a_budget_ends_a_run_before_it_is_passed(quick_recipe, tmp_path, monkeypatch):
+    """By a clock that updates alone wind on, a second each, at a dollar a second."""
+    from tina_lite.learner import Learner
 
-    rate = 3600.0  # a dollar a second
-    clock.begin_run()
-    budget = clock.ProcessClock().elapsed_s() + 14.0
-    recipe = Recipe.load(quick_recipe, {"stop.max_steps": 10_000, "budget.max_usd": budget})
-    summary = run(recipe, out=tmp_path / "out", rate=rate)
+    wind, update = wound_clock(monkeypatch), Learner.update
+
+    def updated(*arguments, **others):
+        wind(1.0)
+        return update(*arguments, **others)
+
+    monkeypatch.setattr(Learner, "update", updated)
+    recipe = Recipe.load(quick_recipe, {"stop.max_steps": 10_000, "budget.max_usd": 14.0})
+    summary = run(recipe, out=tmp_path / "out", rate=3600.0)
     assert summary["stop_reason"] == "max_usd"
-    assert 0 < summary["steps"] < 10_000
-    assert lines(tmp_path / "out" / "ledger.jsonl")[-1]["elapsed_s"] <= budget
+    assert summary["steps"] >= 3
+    assert lines(tmp_path / "out" / "ledger.jsonl")[-1]["elapsed_s"] <= 14.0
 
 
-def test_a_folder_with_another_run_is_left_alone(quick_recipe, tmp_path):
-    run(Recipe.load(quick_recipe), out=tmp_path / "out")
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+def test_a_folder_with_another_run_is_left_alone(quick_recipe, straight):
+    before = {path: path.stat().st_mtime_ns for path in straight.rglob("*")}
     with pytest.raises(BadInput, match="--resume"):
-        run(Recipe.load(quick_recipe), out=tmp_path / "out")
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
+        run(Recipe.load(quick_recipe), out=straight)
+    assert {path: path.stat().st_mtime_ns for path in straight.rglob("*")} == before
 
 
 def test_the_users_own_reward_runs_and_a_broken_one_is_counted(quick_recipe, tmp_path):
@@ -223,8 +181,6 @@ def test_checkpoints_are_kept_by_number(quick_recipe, tmp_path):
 
 
 def test_the_best_checkpoint_by_pass_at_1_outlives_newer_ones(quick_recipe, tmp_path, monkeypatch):
-    from dataclasses import replace
-
     from tina_lite.evaluate.examiner import Examiner
 
     figures, real = {1: 0.2, 2: 0.9, 3: 0.5, 4: 0.9}, Examiner._again
@@ -241,8 +197,6 @@ def test_the_best_checkpoint_by_pass_at_1_outlives_newer_ones(quick_recipe, tmp_
 
 @pytest.mark.parametrize("last", [0.3, 0.95])
 def test_the_adapter_of_the_best_evaluation_is_kept(quick_recipe, tmp_path, monkeypatch, last):
-    from dataclasses import replace
-
     from tina_lite.evaluate.examiner import Examiner
 
     figures, real = {1: 0.2, 2: 0.9, 3: 0.5, 4: last}, Examiner._again
@@ -261,8 +215,6 @@ def test_the_adapter_of_the_best_evaluation_is_kept(quick_recipe, tmp_path, monk
 
 
 def test_evaluations_without_a_gain_beyond_noise_end_a_run(quick_recipe, tmp_path, monkeypatch):
-    from dataclasses import replace
-
     from tina_lite.evaluate.examiner import Examiner
 
     figures, real = {1: 0.3, 2: 0.31, 3: 0.5, 4: 0.52, 5: 0.48, 6: 0.9}, Examiner._again
@@ -305,7 +257,6 @@ def test_groups_without_variance_give_way_to_fresh_problems(quick_recipe, tmp_pa
     assert resampled["tokens"]["completion"] > plain["tokens"]["completion"], "what was thrown away is counted"
 
 
-@pytest.mark.slow
 def test_a_tracker_listens_to_a_run_and_one_that_fails_does_not_stop_it(
     quick_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,14 +5,14 @@ import math
 from pathlib import Path
 
 import pytest
+from fakes import wound_clock
 
 from tina_lite import Recipe, run
 from tina_lite.errors import BadInput
+from tina_lite.learner import Learner
 from tina_lite.runs.checkpoint import newest
 from tina_lite.runs.events import Notice
 from tina_lite.runs.identity import Identity
-
-pytestmark = pytest.mark.slow
 
 
 def rows(path: Path, count: int, first: int = 0) -> None:
@@ -88,13 +88,16 @@ def test_it_may_be_laid_out_over_more_steps_than_are_run(quick_recipe, tmp_path)
     assert shares == pytest.approx([(1 + math.cos(math.pi * step / 6)) / 2 for step in (1, 2, 3)])
 
 
-def test_without_max_steps_it_is_laid_out_over_what_the_budget_pays_for(quick_recipe, tmp_path):
+def test_without_max_steps_it_is_laid_out_over_what_the_budget_pays_for(quick_recipe, tmp_path, monkeypatch):
     """One epoch of the sums is 25,000 steps: the rate would stay in its warm-up for ever."""
-    from tina_lite.budget import clock
+    wind, update = wound_clock(monkeypatch), Learner.update
 
-    clock.begin_run()
-    hours = (clock.ProcessClock().elapsed_s() + 14.0) / 3600
-    changes = {"stop": {"max_hours": hours}, "optim.learning_rate": 1.0e-3, "optim.warmup_ratio": 0.1}
+    def updated(*arguments, **others):
+        wind(1.0)
+        return update(*arguments, **others)
+
+    monkeypatch.setattr(Learner, "update", updated)
+    changes = {"stop": {"max_hours": 20 / 3600}, "optim.learning_rate": 1.0e-3, "optim.warmup_ratio": 0.1}
     seen: list = []
     summary = run(Recipe.load(quick_recipe, changes), out=tmp_path / "out", listeners=[seen.append])
     (said,) = [text for text in notices(seen) if text.startswith("the learning rate is laid out over")]

@@ -196,7 +196,6 @@ def test_compaction_keeps_the_live_rows_and_moves_few(ended):
     assert sum(new != old for new, old in enumerate(rows)) <= sum(ended)
 
 
-@pytest.mark.slow
 def test_greedy_equals_transformers_generate(make_policy, make_prompts):
     """64 prompts of mixed lengths, with and without refill; fp32 without quantisation, so that both compute alike."""
     policy = make_policy(quantization="none")
@@ -215,7 +214,6 @@ def test_greedy_equals_transformers_generate(make_policy, make_prompts):
         assert [group.completions[0].ids for group in groups] == [tuple(out[0, len(p.ids) :].tolist())] * 2
 
 
-@pytest.mark.slow
 def test_a_text_of_the_tiny_base_does_not_depend_on_its_company(make_policy, make_prompts):
     policy = make_policy()
     prompts = make_prompts(policy, 32)

@@ -4,9 +4,6 @@ tests/data_sets holds five rows, made by hand, in the shape of each data set on 
 copies of their cards and of code that reads them; the recipes say which were not found there.
 """
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from tina_lite.recipe import Recipe
 from tina_lite.rewards import resolve
 from tina_lite.shipped import headline, shipped_recipes
 
+pytestmark = pytest.mark.usefixtures("known_cpu")
 RECIPES = shipped_recipes()
 PAPER = {name.removeprefix("paper/"): path for name, path in RECIPES.items() if name.startswith("paper/")}
 
@@ -152,12 +150,11 @@ def test_each_data_sets_rows_are_read_as_they_are_meant(source):
 
 
 @pytest.mark.parametrize("name", ["paper/limr", "paper/open-r1", "cards/8gb"])
-def test_as_it_stands_it_says_which_data_is_out_of_reach(name, tmp_path):
-    command = [sys.executable, "-m", "tina_lite.cli.main", "run", name, "--dry-run", "--rate", "1"]
-    offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, cwd=tmp_path, env=offline, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert f"could not load the data set {Recipe.load(RECIPES[name]).data.source!r}" in done.stdout
+def test_as_it_stands_it_says_which_data_is_out_of_reach(name, tmp_path, tina, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = tina("run", name, "--dry-run", "--rate", "1")
+    assert (done.code, done.err) == (0, "")
+    assert f"could not load the data set {Recipe.load(RECIPES[name]).data.source!r}" in done.out
     assert not list(tmp_path.iterdir())
 
 

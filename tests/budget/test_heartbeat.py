@@ -95,11 +95,13 @@ def test_a_beat_that_fails_is_not_the_last(path: Path, monkeypatch: pytest.Monke
 
 
 def test_closing_ends_the_thread_and_says_the_end_once(path: Path) -> None:
+    before = set(threading.enumerate())
     meter = Meter.open(path, RATE, heartbeat_s=0.01)
+    assert {thread.name for thread in set(threading.enumerate()) - before} == {"heartbeat"}
     meter.close()
     meter.close()
     assert path.read_text().count('"kind": "end"') == 1
-    assert "heartbeat" not in {thread.name for thread in threading.enumerate()}
+    assert set(threading.enumerate()) <= before
 
 
 def test_beats_come_before_the_interval_that_a_killed_run_is_charged() -> None:

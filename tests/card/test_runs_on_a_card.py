@@ -10,8 +10,8 @@ import pytest
 import torch
 from from_outside import ENVIRONMENT
 from sections import rollout_section
-from test_run import adapter, lines, metrics, same
 from test_sampler import chi_squared
+from whole_runs import adapter, lines, metrics, same
 
 from tina_lite import Recipe, run
 from tina_lite.policy.free_memory import free_bytes

@@ -1,10 +1,9 @@
 """`tina-lite data` as people call it."""
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,20 +12,11 @@ LIMR = DATA / "limr-train.jsonl"
 TINY = ("--model", "builtin:tiny")
 
 
-def data(*arguments: object, cwd: Path, columns: int = 80) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tina_lite.cli.main", "data", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": str(columns)},
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-
-
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
     rows = [{"question": f"{n}+1? \x1b[2J", "answer": n + 1} for n in range(20)]
     rows += [{"question": "no answer", "answer": None}, {"question": "What is " + "1+" * 80 + "1?", "answer": 81}]
     (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -35,10 +25,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_a_person_sees(folder: Path) -> None:
-    done = data("mine.yaml", "--head", 1, cwd=folder)
-    assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
+def test_what_a_person_sees(folder: Path, tina: Callable[..., Any]) -> None:
+    done = tina("data", "mine.yaml", "--head", "1")
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
     assert lines[:6] == [
         "data:      mine, 22 rows",
         "train:     20 problems",
@@ -48,23 +38,26 @@ def test_what_a_person_sees(folder: Path) -> None:
         "answers:   integer 21; of 21 problems",
     ]
     assert lines[6].startswith("tokens:    5% ")
-    assert "<|user|>Be brief.<|user|>" in done.stdout
-    assert done.stdout.rstrip().endswith("<|assistant|><think>")
-    assert "\x1b" not in done.stdout
+    assert "<|user|>Be brief.<|user|>" in done.out
+    assert done.out.rstrip().endswith("<|assistant|><think>")
+    assert "\x1b" not in done.out
 
 
-def test_where_every_prompt_is_too_long_the_rest_is_shown_all_the_same(folder: Path) -> None:
-    done = data("mine.yaml", "--set", "rollout.max_prompt_length=4", cwd=folder, columns=200)
-    assert done.returncode == 2
-    assert done.stderr == "mine: no prompt is short enough for rollout.max_prompt_length; a run would not start\n"
-    assert "train:     0 problems" in done.stdout
-    assert "21 prompt too long: rows 0, 1" in done.stdout
-    assert "all 21 prompts are longer than rollout.max_prompt_length, 4 tokens; raise it" in done.stdout
+def test_where_every_prompt_is_too_long_the_rest_is_shown_all_the_same(
+    folder: Path, tina: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    done = tina("data", "mine.yaml", "--set", "rollout.max_prompt_length=4")
+    assert done.code == 2
+    assert done.err == "mine: no prompt is short enough for rollout.max_prompt_length; a run would not start\n"
+    assert "train:     0 problems" in done.out
+    assert "21 prompt too long: rows 0, 1" in done.out
+    assert "all 21 prompts are longer than rollout.max_prompt_length, 4 tokens; raise it" in done.out
 
 
-def test_json_is_one_object_with_every_row_named(folder: Path) -> None:
-    done = data("mine.yaml", "--json", cwd=folder)
-    (line,) = done.stdout.splitlines()
+def test_json_is_one_object_with_every_row_named(folder: Path, tina: Callable[..., Any]) -> None:
+    done = tina("data", "mine.yaml", "--json")
+    (line,) = done.out.splitlines()
     found = json.loads(line)
     assert (found["rows"], found["train"]) == (22, 20)
     assert found["skipped"] == {
@@ -87,24 +80,26 @@ def test_json_is_one_object_with_every_row_named(folder: Path) -> None:
         (["mine.yaml", "--head", "-1"], "--head"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_2(folder: Path, arguments: list[str], said: str) -> None:
-    done = data(*arguments, cwd=folder)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+def test_bad_input_is_one_line_and_exit_2(
+    folder: Path, tina: Callable[..., Any], arguments: list[str], said: str
+) -> None:
+    done = tina("data", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+    assert len(done.err.strip().splitlines()) == 1
 
 
 @pytest.mark.skipif(not LIMR.exists(), reason="needs the data set limr-train")
-def test_limr_has_1389_rows_with_or_without_a_tokenizer(tmp_path: Path) -> None:
-    done = data("paper/limr", *TINY, "--set", f"data.source={LIMR}", "--json", cwd=tmp_path)
-    found = json.loads(done.stdout)
+def test_limr_has_1389_rows_with_or_without_a_tokenizer(folder: Path, tina: Callable[..., Any]) -> None:
+    done = tina("data", "paper/limr", *TINY, "--set", f"data.source={LIMR}", "--json")
+    found = json.loads(done.out)
     assert found["rows"] == 1389 == found["train"] + sum(one["count"] for one in found["skipped"].values())
     assert set(found["skipped"]) == {"prompt too long"}
-    bare = data("paper/limr", "--set", f"data.source={LIMR}", "--head", 0, cwd=tmp_path)
-    assert bare.stdout.splitlines() == [
+    bare = tina("data", "paper/limr", "--set", f"data.source={LIMR}", "--head", "0")
+    assert bare.out.splitlines() == [
         "data:      limr-train, 1389 rows",
         "train:     1389 problems",
         "skipped:   none",
         "answers:   integer 913, expression 228, fraction 216, decimal 31, text 1; of 1,389 problems",
     ]
-    assert "neither measured nor shown" in bare.stderr
+    assert "neither measured nor shown" in bare.err

@@ -16,8 +16,6 @@ from tina_lite.console.eval_bar import EvalBar
 from tina_lite.errors import BadInput
 from tina_lite.evaluate.asked import Asked
 
-pytestmark = pytest.mark.slow
-
 FEW = ("--problems", "6", "--samples", "2", "--max-completion-length", "24", "--rate", "0.2")
 
 

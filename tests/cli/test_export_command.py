@@ -59,7 +59,6 @@ def test_a_dry_run_shows_files_sizes_and_the_repository(run_folder, monkeypatch)
     assert f"from {run_folder / 'adapter'} to me/mine (private)" in said
 
 
-@pytest.mark.slow
 def test_an_export_says_how_far_it_is_from_the_run(tmp_path, quick_recipe, make_policy):
     from tina_lite.recipe import Recipe
 

@@ -17,8 +17,6 @@ from tina_lite.opened import resolve
 from tina_lite.problems.benchmarks import Benchmark, load_benchmark
 from tina_lite.recipe.schema import RolloutSection
 
-pytestmark = pytest.mark.slow
-
 ASKING = Asking(2, RolloutSection(temperature=1.0, top_p=0.95, max_completion_length=40))
 TINY = replace(resolve("builtin:tiny"), compute_dtype="float32")
 RATE = Rate(0.20, "--rate")
@@ -79,6 +77,7 @@ def figures(report):
     return [replace(result, usd=0.0) for result in report.results]
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_the_same_as_never_stopped(tmp_path, sums):
     whole = evaluate(tmp_path / "whole", sums)
     killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "killed")], timeout=300)

@@ -38,7 +38,6 @@ def make_model(tmp_path: Path) -> Callable[..., str]:
     return make
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("file_type", ["f16", "q8_0"])
 @pytest.mark.parametrize(
     ("model_type", "changes"),
@@ -53,7 +52,6 @@ def test_what_is_read_back_computes_what_the_run_computes(
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", f"quick-{file_type}.gguf"]
 
 
-@pytest.mark.slow
 def test_the_metadata_is_that_of_the_config(make_model, make_run, tmp_path):
     import gguf
 
@@ -74,7 +72,6 @@ def test_the_metadata_is_that_of_the_config(make_model, make_run, tmp_path):
     assert "output.weight" in types
 
 
-@pytest.mark.slow
 def test_llama_3_stretches_its_slow_frequencies_alone(make_model, make_policy):
     policy = make_policy(model_id=make_model("llama", rope_parameters=STRETCHED))
     factors = rope_factors(policy.causal_lm)
@@ -84,7 +81,6 @@ def test_llama_3_stretches_its_slow_frequencies_alone(make_model, make_policy):
     assert rope_factors(make_policy().causal_lm) is None
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model_type", "changes", "said"),
     [

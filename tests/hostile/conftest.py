@@ -3,8 +3,8 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from model_files import SMALL, random_model
@@ -33,15 +33,6 @@ SIZES = {
     "eos_token_id": 1,
     "pad_token_id": 0,
 }
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture(scope="session")
@@ -81,34 +72,12 @@ def model(place: Path, good_model: Path) -> Path:
 
 
 @pytest.fixture
-def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
-    """The command, in this process: `call("run", "case.yaml", "--plain")`."""
-    from tina_lite.cli.main import outcome
-
-    def leave(code: int) -> None:
-        raise SystemExit(code)
-
-    monkeypatch.setattr("tina_lite.cli.leave.leave", leave)
-
-    def call(*arguments: str) -> Said:
-        capfd.readouterr()
-        try:
-            code = outcome(arguments)
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        out, err = capfd.readouterr()
-        return Said(code, out, err)
-
-    return call
-
-
-@pytest.fixture
-def refused(call: Callable[..., Said], place: Path) -> Callable[..., str]:
+def refused(tina: Callable[..., Any], place: Path) -> Callable[..., str]:
     """The line with which a run is refused: exit code 2, one line or two, no traceback, nothing left behind."""
 
     def refused(*changes: str, code: int = 2) -> str:
         before = {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()}
-        said = call("run", "case.yaml", "--plain", "--out", "r", *(part for one in changes for part in ("--set", one)))
+        said = tina("run", "case.yaml", "--plain", "--out", "r", *(part for one in changes for part in ("--set", one)))
         spoken = [line for line in said.err.splitlines() if not line.startswith("0:00:")]
         assert said.code == code, said.err
         assert "Traceback" not in said.err + said.out

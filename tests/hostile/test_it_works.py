@@ -20,11 +20,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def runs(call: Callable[..., Any], place: Path) -> Callable[..., dict[str, Any]]:
+def runs(tina: Callable[..., Any], place: Path) -> Callable[..., dict[str, Any]]:
     """A run that goes well, by the command; its summary."""
 
     def runs(*changes: str, recipe: str = "case.yaml", out: str = "r") -> dict[str, Any]:
-        said = call("run", recipe, "--plain", "--out", out, *(part for one in changes for part in ("--set", one)))
+        said = tina("run", recipe, "--plain", "--out", out, *(part for one in changes for part in ("--set", one)))
         assert said.code == 0, said.err
         summary: dict[str, Any] = json.loads((place / out / "summary.json").read_text())
         assert summary["steps"] == 1
@@ -38,12 +38,12 @@ def resolved(place: Path, out: str = "r") -> Recipe:
 
 
 def test_a_model_by_its_bare_name_and_a_run_that_is_resumed_from_elsewhere(
-    place: Path, model: Path, runs: Callable[..., Any], call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    place: Path, model: Path, runs: Callable[..., Any], tina: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs("model.id=mymodel")
     assert resolved(place).model.id == str(model)
     monkeypatch.chdir("/")
-    said = call("run", str(place / "r" / "recipe.yaml"), "--resume", "--out", str(place / "r"), "--force-recipe",
+    said = tina("run", str(place / "r" / "recipe.yaml"), "--resume", "--out", str(place / "r"), "--force-recipe",
                 "--max-steps", "2", "--plain")  # fmt: skip
     assert said.code == 0, said.err
 
@@ -159,7 +159,7 @@ def test_think_tags_that_are_special_tokens_are_seen_by_the_rewards(model: Path)
 
 
 def test_a_tokenizer_that_ends_every_text_does_not_end_the_prompt(
-    place: Path, model: Path, call: Callable[..., Any]
+    place: Path, model: Path, tina: Callable[..., Any]
 ) -> None:
     from tina_lite.policy.loading import load_tokenizer
     from tina_lite.problems.prompts import encode
@@ -176,7 +176,7 @@ def test_a_tokenizer_that_ends_every_text_does_not_end_the_prompt(
     tokenizer = load_tokenizer(str(model))
     assert tokenizer.encode("What is 2+3?\n")[-1] == tokenizer.eos_token_id
     assert tokenizer.eos_token_id not in encode(tokenizer, "What is 2+3?\n")
-    assert call("run", "case.yaml", "--dry-run").code == 0
+    assert tina("run", "case.yaml", "--dry-run").code == 0
 
 
 TEMPLATE = (
@@ -185,12 +185,12 @@ TEMPLATE = (
 )
 
 
-def test_thinking_may_be_turned_off(place: Path, model: Path, call: Callable[..., Any]) -> None:
+def test_thinking_may_be_turned_off(place: Path, model: Path, tina: Callable[..., Any]) -> None:
     (model / "chat_template.jinja").write_text(TEMPLATE)
     switch = "data.chat_template_kwargs={enable_thinking: false}"
-    assert "<|assistant|><think></think>" in call("run", "case.yaml", "--dry-run", "--set", switch).out
-    assert "</think>" not in call("run", "case.yaml", "--dry-run").out
-    shown = call("data", "case.yaml", "--set", switch).out
+    assert "<|assistant|><think></think>" in tina("run", "case.yaml", "--dry-run", "--set", switch).out
+    assert "</think>" not in tina("run", "case.yaml", "--dry-run").out
+    shown = tina("data", "case.yaml", "--set", switch).out
     assert "<think></think>" in shown
 
 
@@ -267,7 +267,7 @@ def test_a_stream_that_is_not_utf_8_gets_what_it_can_show(place: Path, recipe: P
 
 
 def test_what_nobody_foresaw_is_one_line_and_a_file(
-    place: Path, recipe: Path, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    place: Path, recipe: Path, tina: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def explode(*arguments: object, **named: object) -> None:
         raise RuntimeError("a wire\nis loose")
@@ -275,7 +275,7 @@ def test_what_nobody_foresaw_is_one_line_and_a_file(
     for where in ("tina_lite.launch.prepare.problems_of", "tina_lite.launch.assemble.open_policy"):
         with monkeypatch.context() as patch:
             patch.setattr(where, explode)
-            said = call("run", "case.yaml", "--plain", "--out", "r")
+            said = tina("run", "case.yaml", "--plain", "--out", "r")
         assert said.code == 1
         (line,) = [line for line in said.err.splitlines() if not line.startswith("0:00:")]
         assert line.startswith("a fault ended it: RuntimeError: a wire is loose; the traceback is in ")
@@ -286,17 +286,17 @@ def test_what_nobody_foresaw_is_one_line_and_a_file(
 
 
 def test_what_fails_before_its_first_step_does_not_block_the_next_try(
-    place: Path, recipe: Path, call: Callable[..., Any], runs: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    place: Path, recipe: Path, tina: Callable[..., Any], runs: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def explode(*arguments: object, **named: object) -> None:
         raise MemoryError("no room")
 
     with monkeypatch.context() as patch:
         patch.setattr("tina_lite.sampler.Sampler.rollout", explode)
-        said = call("run", "case.yaml", "--plain", "--out", "r")
+        said = tina("run", "case.yaml", "--plain", "--out", "r")
     assert said.code == 3
     assert json.loads((place / "r" / "summary.json").read_text())["steps"] == 0
     runs(out="r")
     assert (place / "r-failed" / "ledger.jsonl").exists()
-    taken = call("run", "case.yaml", "--plain", "--out", "r")
+    taken = tina("run", "case.yaml", "--plain", "--out", "r")
     assert (taken.code, "holds another run" in taken.err) == (2, True)

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from model_files import change_json, change_tensors, random_model
 
-pytestmark = pytest.mark.slow
-
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 Spoil = Callable[[Path], Any]
 

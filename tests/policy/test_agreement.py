@@ -12,8 +12,6 @@ from tina_lite.policy.functions import adapted_linear
 from tina_lite.policy.head import Head
 from tina_lite.policy.logprobs import token_logprobs
 
-pytestmark = pytest.mark.slow
-
 SIZES = {**SMALL, "vocab_size": 384, "num_key_value_heads": 2, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 LLAMA = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 PHI3 = ("qkv_proj", "o_proj", "gate_up_proj", "down_proj")

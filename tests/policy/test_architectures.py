@@ -11,8 +11,6 @@ from tina_lite.policy import TokenBatch
 from tina_lite.policy.dense import ARCHITECTURES, DenseModel, fits
 from tina_lite.policy.generic import CachedDecoder
 
-pytestmark = pytest.mark.slow
-
 BATCH = TokenBatch(
     prompts=((5, 6, 7, 30, 31), (9, 10, 50), (11, 12, 13, 14)),
     completions=(((40, 41, 42), (43, 44, 45, 46, 47, 48, 49)), ((60, 61, 62, 63, 64, 65),), ((70,), (71, 72))),

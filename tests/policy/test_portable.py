@@ -19,8 +19,6 @@ from tina_lite.policy.logprobs import token_logprobs
 from tina_lite.policy.model_folder import model_folder
 from tina_lite.sampler import Sampler
 
-pytestmark = pytest.mark.slow
-
 BATCH = TokenBatch(
     prompts=((5, 6, 7, 30, 31), (9, 10, 50), (11, 12, 13, 14)),
     completions=(((40, 41, 42), (43, 44, 45, 46, 47, 48, 49)), ((60, 61, 62, 63, 64, 65),), ((70,), (71, 72))),
@@ -173,6 +171,7 @@ for prompt in prompts:
 """
 
 
+@pytest.mark.slow
 def test_the_saved_adapter_gives_the_same_greedy_text_in_another_process(make_policy, make_prompts, tmp_path):
     policy = make_policy(spread=0.05)
     prompts = make_prompts(policy, 6)

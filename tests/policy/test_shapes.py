@@ -1,6 +1,5 @@
 """Idle tokens round sizes up to few, and change nothing else."""
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,7 +43,6 @@ def test_batches_of_many_sizes_come_in_few_shapes() -> None:
     assert len(shapes) <= 200 * 1.5 / SMALLEST_STEP + 1
 
 
-@pytest.mark.slow
 def test_idle_tokens_change_neither_what_is_learnt_nor_what_is_drawn(make_policy, make_prompts, monkeypatch) -> None:
     policy = make_policy(spread=0.05, fp32=True)
     prompts = make_prompts(policy, 3)

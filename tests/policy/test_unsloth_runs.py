@@ -47,9 +47,8 @@ def ran(engine: str, *arguments: str, cwd: Path) -> None:
     assert f", {engine} on cpu" in done.stderr
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_quickstart_learns(tmp_path: Path, seed: int) -> None:
-    ran("unsloth", str(RECIPES / "quickstart.yaml"), "--out", "out", "--seed", str(seed), cwd=tmp_path)
+def test_the_quickstart_learns(tmp_path: Path) -> None:
+    ran("unsloth", str(RECIPES / "quickstart.yaml"), "--out", "out", cwd=tmp_path)
     summary = summary_in(tmp_path / "out")
     assert {"unsloth", "unsloth_zoo"} <= summary["packages"].keys()
     measured = summary["eval"]

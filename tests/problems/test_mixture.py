@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tina_lite import Recipe
@@ -41,6 +41,7 @@ def share(train: Any, word: str) -> float:
 
 
 @given(weights=st.tuples(st.floats(0.05, 20), st.floats(0.05, 20)))
+@settings(max_examples=20)  # each reads files and makes a problem set
 def test_each_source_has_its_share_and_every_problem_is_asked(
     tmp_path_factory: pytest.TempPathFactory, weights: tuple[float, float]
 ) -> None:

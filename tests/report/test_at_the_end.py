@@ -7,7 +7,6 @@ import pytest
 from tina_lite import Recipe, run
 from tina_lite.runs.events import Notice, RunFinished, Stamped
 
-pytestmark = pytest.mark.slow
 pytest.importorskip("plotly", reason="plotly is not installed")
 
 

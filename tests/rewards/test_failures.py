@@ -209,7 +209,6 @@ def test_what_the_recipe_says_of_failures() -> None:
     assert (one.weight, one.on_error, one.limit_s, one.reward.params) == (1.0, None, 2.0, {"max_length": 10})
 
 
-@pytest.mark.slow
 def test_a_reward_that_fails_more_often_than_it_may_ends_the_run(quick_recipe: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
     mine.write_text(
@@ -222,7 +221,6 @@ def test_a_reward_that_fails_more_often_than_it_may_ends_the_run(quick_recipe: P
     assert (tmp_path / "out" / "reward-error.txt").read_text().startswith("reward mine, completion ")
 
 
-@pytest.mark.slow
 def test_a_reward_that_keeps_failing_ends_the_run_which_can_go_on(quick_recipe: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
     mine.write_text(  # on a made-up completion, which is tried first, it does not fail

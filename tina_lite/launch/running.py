@@ -114,7 +114,7 @@ class _Run:
                 trainer.train()
             except BaseException as error:
                 told = self._rescued(error, trainer.keeper, session.folder)
-                trainer.stop_reason = trainer.stop_reason or getattr(told, "kind", "error")
+                trainer.stop_reason = getattr(told, "kind", "error")  # also at the end of its steps: it is not finished
                 with suppress(OSError, NoRoom):  # what went wrong first is said; a full disk may not take a summary
                     close(self._p, trainer, policy.base_name)
                 if told is error:
