@@ -84,6 +84,14 @@ def only_the_shipped_rewards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_registered", dict(registry._registered))
 
 
+@pytest.fixture(autouse=True)
+def billed_from_its_own_beginning() -> None:
+    """Or the first run of a process would be billed for all tests before it."""
+    from tina_lite.budget.clock import end_run
+
+    end_run()
+
+
 @pytest.fixture
 def make_policy() -> Callable[..., Any]:
     """A fresh policy over the tiny base; `spread` fills lora_B, which peft leaves at 0, so that the adapter acts."""
