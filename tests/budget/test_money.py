@@ -1,4 +1,5 @@
 import re
+from decimal import localcontext
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tina_lite
-from tina_lite.budget.money import format_price, format_usd
+from tina_lite.budget.money import format_price, format_saving, format_usd
 
 DOLLARS = st.floats(min_value=0, max_value=1e9, allow_subnormal=False)
 
@@ -33,6 +34,15 @@ def test_decimals_follow_the_amount(usd: float) -> None:
 def test_a_price_is_the_same_amount_with_at_least_cents(usd: float) -> None:
     assert read(format_price(usd)) == read(format_usd(usd))
     assert len(format_price(usd).split(".")[1]) >= 2
+
+
+def test_dollars_are_whole_whatever_precision_a_library_leaves_behind() -> None:
+    with localcontext(prec=3):
+        assert (format_usd(12345.674), format_price(1e8), format_saving(12345.678)) == (
+            "$12,345.68",
+            "$100,000,000.00",
+            "$12,345.67",
+        )
 
 
 FORMATTED = re.compile(r"\$\{|\{[^{}]*\b(usd|rate|price)\w*[\])]*:[^{}]*[fg]\}")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from decimal import getcontext
 
 import pytest
 from sections import load
@@ -30,6 +31,13 @@ def test_a_gym_task_with_its_parameters() -> None:
     )
     other = load("reasoning_gym:chain_sum", params=params, seed=2)
     assert [problem.question for problem in other] != [problem.question for problem in problems]
+
+
+def test_a_task_leaves_the_precision_of_the_process_alone() -> None:
+    pytest.importorskip("reasoning_gym")
+    before = getcontext().prec
+    assert load("reasoning_gym:decimal_arithmetic", params={"size": 2}, seed=1)[1].question
+    assert getcontext().prec == before
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """How dollars are written for people: never less than was spent, never more than was saved."""
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+
+EXACT = Context(prec=400)
+"""Any float has room in it; the process's own precision is anybody's to set, and libraries do."""
 
 
 def format_usd(usd: float) -> str:
@@ -33,8 +36,8 @@ def format_saving(usd: float) -> str:
     """
     exact = Decimal(repr(round(float(usd), 10)))  # 0.05 - 0.02 is a hair short of 3 cents
     unit = "0.01" if exact >= 1 else "0.0001"
-    return f"${exact.quantize(Decimal(unit), rounding=ROUND_FLOOR):,}"
+    return f"${exact.quantize(Decimal(unit), ROUND_FLOOR, EXACT):,}"
 
 
 def _up(usd: Decimal, unit: str) -> Decimal:
-    return usd.quantize(Decimal(unit), rounding=ROUND_CEILING) + 0  # + 0: nothing is -0.0000
+    return EXACT.plus(usd.quantize(Decimal(unit), ROUND_CEILING, EXACT))  # plus: nothing is -0.0000

@@ -5,6 +5,7 @@ import json
 import math
 import random
 from collections.abc import Mapping, Sequence
+from decimal import localcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,7 +62,8 @@ def load_gym(data: DataSection, seed: int) -> ProblemSet:
 
     def fetch(index: int) -> Problem:
         (task,) = random.Random(f"{seed}/mixture/{index}").choices(list(weights), list(weights.values()))
-        entry = tasks[task].dataset[index]
+        with localcontext():  # decimal_arithmetic sets the precision of the whole process
+            entry = tasks[task].dataset[index]
         entry = {name: entry[name] for name in ("question", "answer", "metadata")}
         columns = {"task": task, **_json_like(entry["metadata"])}
         gold = GymGold(entry["answer"], {"task": task, "params": tasks[task].params, "entry": entry})
