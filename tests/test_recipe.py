@@ -53,6 +53,14 @@ def test_the_defaults_are_the_papers(tmp_path):
         ("rewards: []", ":3: rewards"),
         ("rewards: [format, format]", "a reward is named twice"),
         ("rewards: [{weight: 2}]", ":3: rewards.0.name: is missing"),
+        ("rewards: {accuracy: 2, format: 1}", "write it as a list: [{name: accuracy, weight: 2}"),
+        ("optim: {learning_rate: 1,0e-6}", ":3: optim: a number stands behind a comma; write decimals with a point"),
+        ("optim: {learning_rate: '1,0e-6'}", "write it with a point: 1.0e-6"),
+        ("optim: {learning_rate: [1, 2]}", "optim.learning_rate: got [1, 2]; needs a valid number"),
+        ("budget: {max_usd: 5,00}", ":3: budget: a number stands behind a comma; write decimals with a point"),
+        ("optimizer: {lr: 1}", ":3: optimizer: unknown field; did you mean optim"),
+        ("seed: -1", ":3: seed: got -1, must be greater than or equal to 0"),
+        ("seed: " + "9" * 100, ", must be less than"),
     ],
 )
 def test_a_fault_names_line_field_and_remedy(tmp_path, line, said):
@@ -65,8 +73,17 @@ def test_all_faults_are_said_at_once(tmp_path):
     assert len(fault(tmp_path, "name: x\nlora: {r: 0}\nseeed: 3\n").splitlines()) == 3  # r, seeed, data is missing
 
 
-def test_broken_yaml_names_line_and_column(tmp_path):
-    assert fault(tmp_path, "name: x\ndata: {source: a\nx: 3\n").startswith(":3:2: broken YAML")
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("name: x\ndata: {source: a\nx: 3\n", ":3:2"), ("data:\n\tsource: a\n", ":2:1"), (GOOD + "name: b\n", ":3:1")],
+)
+def test_broken_yaml_names_line_and_column(tmp_path, text, place):
+    assert fault(tmp_path, text).startswith(f"{place}: broken YAML")
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "x" * 300])
+def test_a_name_that_no_folder_can_have(tmp_path, name):
+    assert "it names a folder" in fault(tmp_path, GOOD, {"name": name})
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "just words\n"])

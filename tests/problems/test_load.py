@@ -114,55 +114,6 @@ def test_real_data(name: str) -> None:
     assert all(problem.question and problem.answer for problem in problems[:20])
 
 
-GOOD = '{"question": "a?", "answer": "1"}\n'
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "options", "message"),
-    [
-        ("x.jsonl", GOOD + '{"question": \n' + GOOD, {}, r"x\.jsonl:2: not JSON"),
-        ("x.jsonl", GOOD + "\n[1]\n", {}, r"x\.jsonl:3: a row is a JSON object, this is a list"),
-        ("x.jsonl", GOOD + '"text"', {}, r"x\.jsonl:2: a row is a JSON object, this is a text"),
-        ("x.jsonl", GOOD.encode() + b'{"question": "\xff"}', {}, r"x\.jsonl:2: not UTF-8"),
-        ("x.jsonl", "[" * 100_000, {}, r"x\.jsonl:1: not JSON"),
-        ("x.jsonl", "", {}, r"x\.jsonl: no problem in it"),
-        ("x.jsonl", "\n\n", {}, r"x\.jsonl: no problem in it"),
-        ("x.jsonl", '{"question": "a?", "answer": ""}', {}, r"all rows were skipped \(no answer: 1\)"),
-        (
-            "x.jsonl",
-            GOOD,
-            {"prompt": "qestion"},
-            r"data\.prompt: no column 'qestion' .* did you mean question\? \(columns",
-        ),
-        (
-            "x.jsonl",
-            GOOD,
-            {"answer": "gold"},
-            r"data\.answer: no column 'gold' in x\.jsonl \(columns: question, answer\)",
-        ),
-        (
-            "x.jsonl",
-            '{"ask": "a?", "answer": "1"}',
-            {},
-            r"no column prompt, problem, question \(columns: ask, answer\)",
-        ),
-        ("x.jsonl", '{"question": "a?", "gold": "1"}', {}, r"no column answer, solution, .*name it with data\.answer"),
-        ("x.jsonl", GOOD, {"split": "test"}, r"data\.split: x\.jsonl has no split 'test'"),
-        ("x.jsonl", GOOD, {"params": {"size": 3}}, r"data\.params: x\.jsonl has no parameter 'size' \(it takes none\)"),
-        ("x.jsonl", GOOD, {"limit": 0}, r"data\.limit"),
-        ("x.json", '[\n{"question": }]', {}, r"x\.json:2: not JSON"),
-        ("x.json", '{"data": []}', {}, r"x\.json: a \.json file holds one list of objects, this is an object"),
-        ("x.json", "[]", {}, r"x\.json: no problem in it"),
-        ("x.json", "[1]", {}, r"x\.json, row 0: a row is a JSON object, this is a number"),
-    ],
-)
-def test_bad_files(folder: Path, name: str, content: str | bytes, options: dict[str, object], message: str) -> None:
-    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(BadInput, match=message) as caught:
-        load(name, **options)
-    assert "\n" not in str(caught.value)
-
-
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [

@@ -203,34 +203,6 @@ def test_a_function_that_does_not(folder: Path, source: str, params: dict[str, o
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "options", "message"),
-    [
-        ("x.csv", "", {}, r"x\.csv: no problem in it"),
-        ("x.csv", "question,answer\n", {}, r"x\.csv: no problem in it"),
-        ("x.csv", "question,answer\na?,1,2\n", {}, r"x\.csv:2: 3 cells under a header of 2"),
-        ("x.csv", b"question,answer\n\xff,1\n", {}, r"x\.csv:2: not UTF-8"),
-        ("x.csv", "question;answer\na?;1\n", {}, r"no column prompt, problem, question \(columns: question;answer\)"),
-        ("x.parquet", "no table", {}, r"x\.parquet: not a \.parquet file that can be read"),
-        ("x.txt", "a?", {}, r"data\.source: x\.txt is no \.jsonl, \.ndjson, \.json, \.csv, \.tsv, \.parquet"),
-        ("x.csv", "question,answer\na?,1\n", {"where": "levl > 1"}, r"data\.where: no column 'levl' in x\.csv"),
-        (
-            "x.csv",
-            "question,answer\na?,1\n",
-            {"where": "answer > 1"},
-            r"all rows were skipped \(not chosen by where: 1",
-        ),
-        ("x.csv", "question,answer\na?,1\n", {"where": "answer +"}, r"data\.where: cannot read 'answer \+'"),
-        ("x.csv", "question,answer\na?,1\n", {"streaming": True}, r"data\.streaming: .*data\.limit"),
-    ],
-)
-def test_bad_files(folder: Path, name: str, content: str | bytes, options: dict[str, object], message: str) -> None:
-    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(BadInput, match=message) as caught:
-        load(name, **options)
-    assert "\n" not in str(caught.value)
-
-
 def test_the_skipped_rows_are_named(folder: Path) -> None:
     rows = [{"question": "a?", "answer": "1", "level": 1}, {"question": "b?", "level": 5}, {"answer": "1", "level": 5}]
     rows += [{"question": "c?", "answer": "\\frac{1", "level": 4}, {"question": "d?", "answer": "2", "level": 3}]

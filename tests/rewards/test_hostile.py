@@ -1,4 +1,4 @@
-"""No completion crashes a reward, hangs it, leaves a worker behind or fills the memory; none reaches a terminal raw."""
+"""No completion crashes a reward, hangs it, leaves a worker behind or fills the memory."""
 
 import re
 from itertools import islice
@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from hostile_texts import TEMPLATES, hostile_completions
 
-from tina_lite.console.text import clean, fold, one_line
 from tina_lite.rewards import WeightedReward, known_rewards, resolve, score_rows
 from tina_lite.rewards.completions import chat
 from tina_lite.rewards.judges import MOST_WORKERS, math_verify
@@ -60,11 +59,3 @@ def test_every_reward_on_hostile_completions(count: int) -> None:
     started = workers()
     math_verify().pool.close()
     assert not [process for process in started if Path(f"/proc/{process}").exists()]
-
-
-@pytest.mark.parametrize("template", range(len(TEMPLATES)))
-def test_nothing_raw_reaches_a_terminal(template: int) -> None:
-    text = list(islice(hostile_completions(2 * len(TEMPLATES)), template, None, len(TEMPLATES)))[-1]
-    for shown in (clean(text), one_line(text), *fold(text, 80, 5)):
-        assert shown.replace("\n", "").isprintable()
-        shown.encode()  # no lone surrogate

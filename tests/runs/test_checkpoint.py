@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tina_lite.disk import write_atomically
 from tina_lite.runs import checkpoint
 from tina_lite.runs.checkpoint import Checkpoint, newest, save
 
@@ -112,6 +113,44 @@ def test_the_walk_can_fail(tmp_path, monkeypatch):
             save(folder, made(1), keep=2)
         lost += newest(folder)[0] is None
     assert lost
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda folder: save(folder, made(1), keep=2),
+        lambda folder: write_atomically(folder / "x", b"data"),
+    ],
+    ids=["checkpoint", "file"],
+)
+def test_a_name_is_given_to_what_is_on_the_disk_and_is_on_the_disk_then(tmp_path, monkeypatch, write):
+    """A power cut may keep a rename and lose what was written without fsync."""
+    on_disk: set[tuple[int, int]] = set()
+    renamed, fsync = [], os.fsync
+
+    def identity(status: os.stat_result) -> tuple[int, int]:
+        return status.st_ino, status.st_mtime_ns
+
+    def synced(descriptor: int) -> None:
+        fsync(descriptor)
+        on_disk.add(identity(os.fstat(descriptor)))
+
+    def renaming(real: Callable[..., None]) -> Callable[..., None]:
+        def rename(source: Path, target: Path) -> None:
+            missing = [path for path in (source, *source.rglob("*")) if identity(path.stat()) not in on_disk]
+            assert not missing, f"{target} gets its name before {missing} are on the disk"
+            real(source, target)
+            renamed.append(target)
+
+        return rename
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", synced)
+        for name in ("rename", "replace"):
+            patch.setattr(os, name, renaming(getattr(os, name)))
+        write(tmp_path)
+    assert renamed
+    assert identity(tmp_path.stat()) in on_disk
 
 
 def test_the_newest_are_kept_and_those_that_are_named(tmp_path):
