@@ -111,7 +111,7 @@ bench-learning: $(INSTALLED) $(PEER)/.installed  ## 5 to 10 min: reward curves a
 soak-budget: $(INSTALLED)  ## 40 runs with random budgets and stalls, about 45 minutes: none may bill more than its budget
 	$(BIN)/python tests/soak_budget.py $(ARGS)
 
-soak-caps: $(INSTALLED)  ## 12 runs whose time goes where no stop rule is asked, about 5 minutes: none may pass its cap by half a second
+soak-caps: $(INSTALLED)  ## 27 runs whose time goes where no stop rule is asked, 11 minutes: none may pass its cap, and the bill says what it took
 	$(BIN)/python tests/soak_caps.py $(ARGS)
 
 soak-crash: $(INSTALLED)  ## 50 runs that are killed and resumed: each must end as if nothing had happened

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ COMMAND = (sys.executable, "-m", "tina_lite.cli.main")
 SEARCHED = (str(HERE.parent), os.environ.get("PYTHONPATH", ""))
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, SEARCHED))}
 
+EMPTY: Mapping[str, str] = {}
+
 
 def call(
-    *arguments: str, cwd: Path, command: tuple[str, ...] = COMMAND
+    *arguments: str, cwd: Path, command: tuple[str, ...] = COMMAND, environment: Mapping[str, str] = EMPTY
 ) -> tuple[subprocess.CompletedProcess[str], float]:
     """What came of it, and the seconds that it took."""
     started = time.monotonic()
-    done = subprocess.run([*command, *arguments], cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    env = {**ENVIRONMENT, **environment}
+    done = subprocess.run([*command, *arguments], cwd=cwd, env=env, capture_output=True, text=True, check=False)
     return done, time.monotonic() - started
 
 

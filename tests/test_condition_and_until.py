@@ -1,5 +1,6 @@
 """What a person may write after --stop-when and --until."""
 
+import time
 from datetime import datetime
 
 import pytest
@@ -91,4 +92,46 @@ def test_what_is_no_moment_is_refused(text):
 
 @given(st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2090, 1, 1)), st.times())
 def test_a_time_of_day_is_within_a_day(now, time):
-    assert 0 < seconds_until(f"{time.hour:02}:{time.minute:02}", now) <= 86_400
+    assert 0 < seconds_until(f"{time.hour:02}:{time.minute:02}", now) <= 90_000
+
+
+@pytest.fixture
+def berlin(monkeypatch):
+    """Its zone, by the rules themselves, as a machine may have no table of zones."""
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("text", "now", "seconds"),
+    [
+        ("07:30", datetime(2026, 3, 27, 23, 30), 8 * 3600),
+        ("07:30", datetime(2026, 3, 28, 23, 30), 7 * 3600),
+        ("07:30", datetime(2026, 10, 24, 23, 30), 9 * 3600),
+        ("02:30", datetime(2026, 10, 25, 2, 45), 45 * 60),
+        ("02:30", datetime(2026, 10, 25, 2, 45, fold=1), 23.75 * 3600),
+    ],
+)
+def test_a_night_in_which_the_clocks_change_is_as_long_as_it_is(text, now, seconds, berlin):
+    assert seconds_until(text, now) == seconds
+    assert seconds_until(text, now.astimezone()) == seconds
+
+
+def test_a_time_of_day_that_passes_while_data_load_is_not_tomorrows(quick_recipe, tmp_path, monkeypatch):
+    from tina_lite import Recipe
+    from tina_lite.launch import prepare
+
+    moments = iter([datetime(2026, 3, 1, 1, 53, 6), *[datetime(2026, 3, 1, 1, 55)] * 9])
+
+    class Now(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return next(moments)
+
+    monkeypatch.setattr(prepare, "datetime", Now)
+    recipe = Recipe.load(quick_recipe, {"stop.until": "01:54"})
+    prepared = prepare.prepare(recipe, out=tmp_path / "out")
+    assert 54 <= prepared.rules.limits.until_s < 54 + 600

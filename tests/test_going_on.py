@@ -46,7 +46,7 @@ def bill(path: Path, *seconds: float, rate: float = 3600.0) -> Path:
     [
         (Limits(max_usd=35.0), r"\$30\.00 of max_usd \$35\.00 are spent, .* 9 s .*: --max-usd X$"),
         (Limits(max_usd=24.0), r"\$30\.00 of max_usd \$24\.00 are spent"),
-        (Limits(max_hours=31 / 3600), r"0\.01 h of max_hours 0\.00861\S* are used, .*--max-hours X$"),
+        (Limits(max_hours=31 / 3600), r"0\.01 h of max_hours 0\.00861\S* are billed, .*--max-hours X$"),
     ],
 )
 def test_a_budget_that_does_not_pay_for_going_on_is_one_line(tmp_path, limits, said):

@@ -115,6 +115,15 @@ def test_a_run_that_is_asked_to_stop_ends_after_its_step_and_goes_on_exactly(qui
     assert same(adapter(out), adapter(straight))
 
 
+def test_a_wish_to_stop_that_comes_too_late_is_none_for_the_next_session(quick_recipe, tmp_path):
+    def ask(stamped):
+        if isinstance(stamped.event, CheckpointSaved) and stamped.event.step == 3:
+            (tmp_path / "out" / "STOP").touch()
+
+    assert run(Recipe.load(quick_recipe), out=tmp_path / "out", listeners=[ask])["stop_reason"] == "max_steps"
+    assert not (tmp_path / "out" / "STOP").exists()
+
+
 def test_resuming_a_changed_recipe_names_the_change(quick_recipe, straight):
     with pytest.raises(BadInput, match=r"has changed: lora\.r 8 -> 4;"):
         run(stateful(quick_recipe, **{"lora.r": 4}), out=straight, resume=True)

@@ -25,7 +25,7 @@ def test_no_run_bills_more_than_its_budget(seed, tmp_path):
     assert outcome.faults == []
 
 
-@pytest.mark.parametrize("fault", ["80 iterations", "reward that is deaf"])
+@pytest.mark.parametrize("fault", ["80 iterations", "reward that is deaf", "reward that holds the GIL", "slow base"])
 def test_what_asks_no_stop_rule_is_inside_the_budget_too(fault, tmp_path):
     assert soak_caps.one_run(fault, 25.0, tmp_path / "caps").faults == []
 

@@ -19,7 +19,7 @@ APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 
 
 def user_folder(variable: str, by_default: str) -> Path:
-    """tina-lite's own below XDG_CACHE_HOME, by default ~/.cache, or XDG_CONFIG_HOME, by default ~/.config."""
+    """tina-lite's own below what a variable of the XDG base directories names, such as XDG_CACHE_HOME or ~/.cache."""
     folder = os.environ.get(variable, "")
     # Relative paths there are to be passed over, says the XDG base directory specification.
     return (Path(folder) if os.path.isabs(folder) else Path(os.path.expanduser(by_default))) / "tina-lite"

@@ -7,7 +7,9 @@ _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)\s*h)?\s*(?:(\d+(?:\.\d+)?)\s*m(?:in)
 
 
 def seconds_until(text: str, now: datetime) -> float:
-    """Seconds from `now` to the next HH:MM, or those of a duration; ValueError where the text is neither.
+    """Seconds from `now` to the next HH:MM of this machine's zone, or those of a duration; ValueError otherwise.
+
+    An hour that summer time takes away or gives twice is reckoned with: of a time that comes twice, the first to come.
 
     >>> seconds_until("07:30", datetime(2026, 1, 1, 23, 30))
     28800.0
@@ -17,8 +19,9 @@ def seconds_until(text: str, now: datetime) -> float:
     text = text.strip()
     clock = re.fullmatch(r"(\d{1,2}):(\d{2})", text)
     if clock and int(clock[1]) < 24 and int(clock[2]) < 60:
-        moment = now.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
-        return ((moment if moment > now else moment + timedelta(days=1)) - now).total_seconds()
+        today = now.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0, tzinfo=None)
+        moments = (day.replace(fold=fold).timestamp() for day in (today, today + timedelta(days=1)) for fold in (0, 1))
+        return min(moment for moment in moments if moment > now.timestamp()) - now.timestamp()
     parts = _DURATION.fullmatch(text)
     if parts and any(parts.groups()):
         hours, minutes, seconds = (float(part or 0) for part in parts.groups())

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tina_lite.budget import Limits, Meter, Rate, Reading, StopRules, outlook, read_bills, resolve_rate
 from tina_lite.budget.billing import UNITS_S, affordable_s, billed_s
 from tina_lite.budget.forecast import StepForecast
+from tina_lite.budget.ledger import SessionBill
 from tina_lite.errors import NoRoom
 
 HOUR = Rate(1.0, "test", UNITS_S["hour"])
@@ -63,6 +64,15 @@ def test_each_session_is_rounded_up_by_itself_and_by_its_own_unit(tmp_path: Path
     assert [bill.usd for bill in read_bills(path)] == pytest.approx([1.0, 2 / 60, 90 / 3600])
 
 
+@pytest.mark.parametrize(
+    ("earlier_s", "max_hours", "left_s"), [(1800.0, 2.0, 3599.0), (0.0, 1.5, 3599.0), (0.0, 0.5, -1.0)]
+)
+def test_max_hours_are_those_that_are_billed(earlier_s: float, max_hours: float, left_s: float) -> None:
+    earlier = [SessionBill(1, 1.0, {"load": earlier_s}, HOUR.unit_s)] if earlier_s else []
+    reading = Meter.in_memory(HOUR, FakeClock(1.0), earlier).read()
+    assert Limits(max_hours=max_hours).left(reading) == (pytest.approx(left_s), "max_hours")
+
+
 def test_an_hour_more_is_not_begun_where_the_budget_does_not_hold_it() -> None:
     rules = StopRules(Limits(1.5, None, None))
     started = Meter.in_memory(HOUR, FakeClock(1.0)).read()
@@ -80,7 +90,7 @@ def test_a_budget_below_one_unit_is_refused_with_the_price_of_the_unit() -> None
 
 def test_tenths_that_binary_fractions_cannot_hold_buy_the_unit_that_they_pay_for() -> None:
     """0.3 - 0.2 is a little less than 0.1."""
-    reading = Reading(0.2, 3600.0, 7200.0, 0.1, {}, {}, unit_s=3600.0)
+    reading = Reading(0.2, 3600.0, 7200.0, 7200.0, 0.1, {}, {}, unit_s=3600.0)
     assert reading.affordable_s(0.3) == 3600.0
 
 

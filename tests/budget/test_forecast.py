@@ -21,7 +21,7 @@ def fed(steps: Sequence[float]) -> StepForecast:
 
 
 def reading(seconds: float = 0.0, rate: float = 3.6) -> Reading:
-    return Reading(seconds / 3600 * rate, seconds, seconds, rate, {}, {})
+    return Reading(seconds / 3600 * rate, seconds, seconds, seconds, rate, {}, {})
 
 
 @given(STEPS, st.floats(1, 10))

@@ -61,7 +61,7 @@ def test_a_card_that_only_looks_alike_is_not_found():
 
 
 def reading(usd=0.0, total_s=0.0, rate=3.6, elapsed_s=0.0):
-    return Reading(usd, elapsed_s, total_s, rate, {}, {})
+    return Reading(usd, elapsed_s, total_s, total_s, rate, {}, {})
 
 
 @pytest.mark.parametrize(

@@ -7,28 +7,21 @@ from pathlib import Path
 import pytest
 from from_outside import imported_by
 
-from tina_lite.cli.main import main
 from tina_lite.plan import cpu
 
 FAST = cpu.CpuSpeed(1e11, 4e11, 2e10, 1e-5, "bfloat16")
 
 
 @pytest.fixture
-def plan(monkeypatch, capsys, tmp_path, quick_recipe):
+def plan(monkeypatch, tina, tmp_path, quick_recipe):
     """Calls `tina-lite plan` on a machine without a card whose CPU is known; gives exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tina_lite.plan.device.usable_card", lambda: None)
     monkeypatch.setattr("tina_lite.plan.device.cpu_speed", lambda hidden, intermediate: FAST)
-    monkeypatch.setattr("tina_lite.cli.main.leave", lambda code: None)
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["tina-lite", "plan", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return (code, *capsys.readouterr())
+        said = tina("plan", *arguments)
+        return said.code, said.out, said.err
 
     return call
 
@@ -133,11 +126,9 @@ def test_nothing_heavy_is_imported(quick_recipe):
     assert imported_by(program, "torch", "transformers", "datasets", "peft", "numpy", "math_verify") == []
 
 
-def test_a_dry_run_shows_the_same_plan(plan, monkeypatch, capsys):
+def test_a_dry_run_shows_the_same_plan(plan, tina):
     _, planned, _ = plan("quick.yaml")
-    monkeypatch.setattr("sys.argv", ["tina-lite", "run", "quick.yaml", "--dry-run"])
-    main()
-    shown = capsys.readouterr().out
+    shown = tina("run", "quick.yaml", "--dry-run").out
     # What is free changes from one moment to the next; only who reads the data knows the share of an epoch.
     same = [line for line in planned.splitlines() if not any(word in line for word in ("GiB", "peak", "prompts"))]
     assert "of an epoch" in shown

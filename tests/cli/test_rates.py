@@ -1,10 +1,11 @@
 """A rate that cannot be, in each of the four places where one may stand: one line, exit 2, nothing written."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tina_lite.cli.main import main
 from tina_lite.launch import prepare
 
 CARD = "NVIDIA GeForce RTX 4090"
@@ -12,7 +13,7 @@ BAD = ["-1", "-0.01", "nan", "inf", "abc"]
 
 
 @pytest.fixture
-def refused(quick_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def refused(quick_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tina: Callable[..., Any]):
     """Calls `tina-lite run` on a machine with a card; gives the one line that it says."""
     quick_recipe.write_text(quick_recipe.read_text().replace("rate: 0.20", "rate: auto"))
     monkeypatch.chdir(tmp_path)
@@ -21,13 +22,10 @@ def refused(quick_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
     def run(*arguments: str) -> str:
         before = sorted(tmp_path.rglob("*"))
-        monkeypatch.setattr("sys.argv", ["tina-lite", "run", "quick.yaml", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        assert (end.value.code, out) == (2, "")
+        said = tina("run", "quick.yaml", *arguments)
+        assert (said.code, said.out) == (2, "")
         assert sorted(tmp_path.rglob("*")) == before
-        (line,) = err.splitlines()
+        (line,) = said.err.splitlines()
         return line
 
     return run

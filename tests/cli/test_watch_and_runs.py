@@ -83,3 +83,13 @@ def test_no_runs_is_no_error_and_no_folder_is_one(a_folder: Path) -> None:
     assert "no runs in empty/" in CliRunner().invoke(runs, ["empty"], catch_exceptions=False).stdout
     with pytest.raises(BadInput, match="is no folder"):
         CliRunner().invoke(runs, ["nowhere"], catch_exceptions=False)
+
+
+def test_what_left_no_run_is_counted_beside_the_runs(tina, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert "besides" not in tina("runs").out
+    kept = tmp_path / "tina-lite" / "unbilled.jsonl"
+    kept.parent.mkdir()
+    kept.write_text('{"seconds": 41.0, "usd": 0.03}\n{"seconds": 20.0, "usd": 0.01}\n')
+    assert tina("runs").out.splitlines()[-1] == f"besides, $0.0400 went in 1 min 01 s to what left no run: {kept}"

@@ -5,7 +5,8 @@
     {"kind": "beat",  "session": 1, "at": ..., "elapsed_s": 5.4, "seconds_by_phase": {"load": 5.1, ...}}
     {"kind": "end",   "session": 1, "at": ..., "elapsed_s": 61.0, "seconds_by_phase": {...}}
 
-A session that ended is charged to its end; one that was killed, to its last line plus one heartbeat interval. Where
+A session that ended is charged to its end. The end of one that was killed is written by its watchdog, which says why
+under "watchdog"; where that was killed too, it is charged to its last line plus one heartbeat interval. Where
 electricity is measured every line has the joules so far, the start has usd_per_kwh, and its rate is the most.
 """
 
@@ -49,13 +50,13 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         _repair(path)
-        self._path = path
+        self.path = path.absolute()
         self._descriptor = os.open(path, APPEND, 0o666)
         sync_folder(path.parent)  # a new file is safe once its name is on the disk too
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Returns once the line is on the disk; NoRoom where it cannot get there, with the ledger as it was."""
-        append_line(self._path, self._descriptor, (json.dumps(line) + "\n").encode(), durable=True)
+        append_line(self.path, self._descriptor, (json.dumps(line) + "\n").encode(), durable=True)
 
     def close(self) -> None:
         os.close(self._descriptor)

@@ -5,7 +5,7 @@ Hours are those that are billed (billing.py); where electricity is measured, the
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -36,6 +36,8 @@ class Reading:
     """Of this session."""
     total_s: float
     """Of all sessions."""
+    billed_s: float
+    """Of all sessions, in the units in which they are billed."""
     rate: float
     """US dollars per hour, of this session; the most, where electricity is measured."""
     seconds_by_phase: Mapping[str, float]
@@ -50,14 +52,21 @@ class Reading:
         """As used."""
         return self.total_s / 3600
 
+    def more_s(self, seconds: float) -> float:
+        """By how much the billed seconds grow if this session goes on for so long."""
+        return billed_s(self.elapsed_s + seconds, self.unit_s) - billed_s(self.elapsed_s, self.unit_s)
+
     def usd_in(self, seconds: float) -> float:
         """The bill if this session goes on for so long."""
-        more_s = billed_s(self.elapsed_s + seconds, self.unit_s) - billed_s(self.elapsed_s, self.unit_s)
-        return self.usd + more_s / 3600 * self.rate
+        return self.usd + self.more_s(seconds) / 3600 * self.rate
 
     def affordable_s(self, max_usd: float) -> float:
         """Seconds that this session may go on before the bill passes `max_usd`, at a rate above 0."""
         return affordable_s(max_usd - self.usd, self.rate, self.elapsed_s, self.unit_s)
+
+    def seconds_to(self, max_hours: float) -> float:
+        """Seconds that this session may go on before more hours than these are billed."""
+        return affordable_s(max_hours - self.billed_s / 3600, 1.0, self.elapsed_s, self.unit_s)
 
 
 class Meter:
@@ -81,6 +90,8 @@ class Meter:
         self._ledger: Ledger | None = None
         self._stop_beating = threading.Event()
         self._thread: threading.Thread | None = None
+        self.tell: Callable[[], None] = lambda: None
+        """Called where what is charged has changed, and at each beat (guard.py)."""
         self.session = 1 + max((bill.session for bill in earlier), default=0)
 
     @classmethod
@@ -140,8 +151,10 @@ class Meter:
             # Whole units make round sums, and without picodollars of binary noise 0.1 + 0.2 is 0.3.
             total_usd = round(sum(bill.usd for bill in bills), 12)
             usd["other"] += max(0.0, total_usd - sum(usd.values()))
+        total_s = sum(seconds.values())
+        rounded_s = sum(billed_s(bill.seconds, bill.unit_s) for bill in bills)
         rate, unit_s = self._rate.usd_per_hour, self._rate.unit_s
-        return Reading(total_usd, session.seconds, sum(seconds.values()), rate, seconds, usd, unit_s)
+        return Reading(total_usd, session.seconds, total_s, rounded_s, rate, seconds, usd, unit_s)
 
     def bill(self) -> SessionBill:
         """Of this session so far."""
@@ -166,12 +179,24 @@ class Meter:
                 self._write("end", seconds_by_phase=self._seconds)
             finally:
                 self._ledger.close()
+        self.tell()
+
+    def last_line(self) -> dict[str, Any]:
+        """What whoever closes the bill of this session, if this process does not, must know beside its seconds."""
+        line: dict[str, Any] = {"kind": "end", "session": self.session}
+        most_watts = 0.0
+        if self._energy is not None:
+            line["joules"] = self._energy.joules(self.elapsed_s())
+            most_watts = self._rate.power.most_watts if self._rate.power else 0.0
+        path = None if self._ledger is None else str(self._ledger.path)
+        return {"ledger": path, "closed": self._closed, "end": line, "most_watts": most_watts}
 
     def _enter(self, name: PhaseName, deeper: int) -> None:
         with self._lock:
             self._seconds = self._now()
             self._phase = name
             self._depth += deeper
+        self.tell()
 
     def _session_seconds(self) -> dict[str, float]:
         """Of this session, by phase."""
@@ -194,6 +219,7 @@ class Meter:
                 self._energy.sample(self.elapsed_s())
             if number % samples:
                 continue
+            self.tell()
             with suppress(NoRoom):  # a full disk may have room at the next beat; if it has none, closing says so
                 self._write("beat", seconds_by_phase=self._session_seconds())
 

@@ -26,7 +26,7 @@ class Limits:
         if self.max_usd is not None and reading.rate > 0:
             left.append((reading.affordable_s(self.max_usd), "max_usd"))
         if self.max_hours is not None:
-            left.append((self.max_hours * 3600 - reading.total_s, "max_hours"))
+            left.append((reading.seconds_to(self.max_hours), "max_hours"))
         if self.until_s is not None:
             left.append((self.until_s - reading.elapsed_s, "until"))
         return min(left) if left else (None, "")
@@ -85,7 +85,7 @@ class StopRules:
             return
         needed_s = step_s + reserve_s
         if limit == "max_hours":
-            hours = ceil((reading.total_s + needed_s) / 0.36) / 10_000
+            hours = ceil((reading.billed_s + reading.more_s(needed_s)) / 0.36) / 10_000
             raise NoRoom(
                 f"max_hours {self.limits.max_hours:g} is too small for one step: "
                 f"needs {hours:g} or more; raise --max-hours"

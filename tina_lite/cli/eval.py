@@ -135,15 +135,19 @@ def _measure(
     resume: bool,
     watch: "Watch",
 ) -> "Report":
+    from tina_lite.budget import Limits, Meter
     from tina_lite.evaluate.asked import holds_one
     from tina_lite.evaluate.session import run_evaluation
     from tina_lite.evaluate.settled import Asking
+    from tina_lite.guard import guard
     from tina_lite.recipe.schema import RolloutSection
 
     target, *others = _targets(asked)
     folder = folder or (target.run / "eval" if target.run else EVALS / target.name)
     if resume and not holds_one(folder):
         raise BadInput(f"--resume: {folder} holds no evaluation to go on with; leave it out")
+    hourly = _rate(target, rate, max_usd is not None)
+    guard(Meter.in_memory(hourly), Limits(max_usd=max_usd), folder, "nothing was asked")
     benchmarks = [_benchmark(name, target, asked.limit) for name in asked.benchmarks]
     _refuse_twice([one.name for one in benchmarks], "--benchmark")
     rollout = target.recipe.rollout if target.recipe else RolloutSection()
@@ -157,7 +161,7 @@ def _measure(
         benchmarks,
         Asking(asked.samples, rollout.model_copy(update=sampled), system_prompt),
         folder=folder,
-        rate=_rate(target, rate, max_usd is not None),
+        rate=hourly,
         max_usd=max_usd,
         watch=watch,
         rescore=rescore,

@@ -3,24 +3,34 @@
 import atexit
 import os
 import sys
+import threading
+import time
 from typing import NoReturn
 
+from tina_lite import guard
 from tina_lite.errors import NoRoom
+from tina_lite.guard.watchdog import MARGIN_S, say
 
-SCREEN_BACK = "\x1b[?1049l\x1b[?25h\n"
-"""A terminal shows its own screen and its cursor again."""
+ATEXIT_S = 10.0
+"""For what libraries do at the end of a process."""
 
 
 def leave(exit_code: int) -> NoReturn:
     """End at once: taking the interpreter apart after a run takes a second or more that is paid for and on no bill."""
+    last_s = max(0.0, min(ATEXIT_S, guard.left_s() - 2 * MARGIN_S))
+    threading.Thread(target=_leave_after, args=(last_s, exit_code), daemon=True).start()
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(exit_code)
 
 
+def _leave_after(seconds: float, exit_code: int) -> NoReturn:
+    time.sleep(seconds)
+    os._exit(exit_code)
+
+
 def drop_everything(reason: str) -> NoReturn:
     """From any thread, whatever the others do: money would be spent if this waited for them."""
-    screen = SCREEN_BACK if sys.stderr.isatty() else ""
-    os.write(2, f"{screen}{reason}\n".encode("utf-8", "backslashreplace"))
+    say(reason)
     os._exit(NoRoom.exit_code)

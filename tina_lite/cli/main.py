@@ -8,7 +8,8 @@ from io import TextIOWrapper
 
 import click
 
-from tina_lite.cli.leave import leave
+from tina_lite import guard
+from tina_lite.cli.leave import drop_everything, leave
 from tina_lite.errors import TinaError
 from tina_lite.version import VERSION
 
@@ -29,6 +30,8 @@ COMMANDS = {
     "gpus": "List cards with their memory and what an hour costs.",
     "doctor": "Say whether a run could start here, and what to mend.",
 }
+GUARDED = ("run", "resume", "eval")
+"""Those that spend money, and that a watchdog ends at their limit."""
 FUNCTIONS = {"eval": "eval_command"}
 """Where a command's name is a word of Python's."""
 
@@ -58,6 +61,8 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point."""
+    if sys.argv[1:2] and sys.argv[1] in GUARDED:
+        guard.start(drop_everything)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that is not UTF-8, a path that is not: never an error
             stream.reconfigure(errors="backslashreplace")

@@ -80,7 +80,7 @@ def go_on(
 
 def _train(recipe: "Recipe", out: Path | None, rate: str | None, plain: bool, as_json: bool, **resuming: Any) -> None:
     from tina_lite.cli.fault import tell
-    from tina_lite.cli.leave import drop_everything, leave
+    from tina_lite.cli.leave import leave
     from tina_lite.console import choose
     from tina_lite.launch import train
     from tina_lite.launch.prepare import prepare
@@ -89,7 +89,7 @@ def _train(recipe: "Recipe", out: Path | None, rate: str | None, plain: bool, as
     prepared = prepare(recipe, out=out, rate=rate, **resuming)
     try:
         with choose(plain=plain, json=as_json) as console:
-            summary = train(prepared, [console], drop_everything)
+            summary = train(prepared, [console])
     except TinaError as error:
         print(error, file=sys.stderr)
         leave(error.exit_code)
@@ -100,7 +100,9 @@ def _train(recipe: "Recipe", out: Path | None, rate: str | None, plain: bool, as
 
 
 def _show_plan(recipe: "Recipe", out: Path | None, rate: str | None) -> None:
+    from tina_lite import guard
     from tina_lite.launch.preview import dry_run
 
+    guard.stand_down()
     for line in dry_run(recipe, out=out, rate=rate):
         print(line, file=sys.stdout)

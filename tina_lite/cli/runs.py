@@ -30,6 +30,24 @@ def runs(folder: Path | None, as_json: bool) -> None:
         return
     for line in table(found) if found else [f"no runs in {parent}/; tina-lite run RECIPE starts one"]:
         click.echo(line)
+    if lost := besides():
+        click.echo(lost)
+
+
+def besides() -> str:
+    """What went to sessions that left no run; empty where nothing did."""
+    from tina_lite.budget.money import format_usd
+    from tina_lite.console.text import format_duration
+    from tina_lite.guard import unbilled
+    from tina_lite.runs.look import records
+
+    lost = list(records(unbilled()))
+    seconds, usd = (sum(float(one.get(field, 0.0)) for one in lost) for field in ("seconds", "usd"))
+    return (
+        f"besides, {format_usd(usd)} went in {format_duration(seconds)} to what left no run: {unbilled()}"
+        if lost
+        else ""
+    )
 
 
 def table(found: Sequence["ListedRun"]) -> list[str]:

@@ -23,6 +23,7 @@ from tina_lite.evaluate.report import Report
 from tina_lite.evaluate.samples import SampleFile
 from tina_lite.evaluate.scoring import Comparison, Judged, Result, compared, judged, result_of
 from tina_lite.evaluate.settled import MOST_ROWS, PROMPT_TOKENS, Asking, Settled
+from tina_lite.guard import guard
 from tina_lite.opened import Target, open_target
 from tina_lite.problems import make_prompt
 from tina_lite.problems.benchmarks import Benchmark
@@ -51,7 +52,7 @@ class Evaluation:
         benchmarks: Sequence[Benchmark],
         asking: Asking,
         meter: Meter,
-        max_usd: float | None,
+        limits: Limits,
         stop: StopRequest,
         watch: Watch,
         *,
@@ -62,7 +63,7 @@ class Evaluation:
         self._benchmarks = benchmarks
         self._asking = asking
         self._meter = meter
-        self._rules = StopRules(Limits(max_usd=max_usd))
+        self._rules = StopRules(limits)
         self._stop = stop
         self._watch = watch
         self._rescore = rescore
@@ -220,8 +221,10 @@ def run_evaluation(
         if asked is not None and not rescore:
             asked.keep(folder)
         meter = Meter.open(folder / "ledger.jsonl", rate, clock=clock)
+        limits = Limits(max_usd=max_usd)
+        guard(meter, limits, folder, f"the same command goes on in {folder}")
         try:
-            session = Evaluation(folder, benchmarks, asking, meter, max_usd, stop, watch, rescore=rescore)
+            session = Evaluation(folder, benchmarks, asking, meter, limits, stop, watch, rescore=rescore)
             results = [result for target in targets for result in session.measure(target)]
             if not results and not stop:
                 if rescore:

@@ -5,7 +5,7 @@ Nothing heavy is loaded and nothing is written here; what comes out is a run who
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
 from pathlib import Path
@@ -15,6 +15,7 @@ from tina_lite.budget.clock import ProcessClock, begin_run
 from tina_lite.condition import Condition
 from tina_lite.device import usable_card
 from tina_lite.errors import BadInput, nearest
+from tina_lite.guard import guard
 from tina_lite.launch.foretold import plan_at_once, refuse_first_step
 from tina_lite.launch.resuming import refuse_changed_recipe, refuse_used_up
 from tina_lite.plan import Plan, newest_measured
@@ -92,27 +93,30 @@ def prepare(
     card = usable_card()
     hourly = hourly_rate(recipe, rate, card)
     path = Path(os.path.expanduser(out)) if out is not None else free_folder(RUNS, recipe.name)
+    rules = _rules(recipe)
     if resume:
         refuse_changed_recipe(path, recipe, force=force_recipe, asked=asked)
         # A session more may be an hour more on the bill: it is not begun where the budget does not hold it.
         bills = read_bills(path / "ledger.jsonl")
-        limits = _rules(recipe, recipe.stop.max_steps).limits
-        refuse_used_up(path, limits, Meter.in_memory(hourly, earlier=bills).read(), bills)
+        meter = Meter.in_memory(hourly, earlier=bills)
+        refuse_used_up(path, rules.limits, meter.read(), bills)
     else:
         refuse_taken(path)
         # A budget that cannot pay for loading is refused in the first second.
-        _rules(recipe, None).refuse_if_hopeless(Meter.in_memory(hourly).read(), QUICKEST_START_S, 0.0)
+        meter = Meter.in_memory(hourly)
+        rules.refuse_if_hopeless(meter.read(), QUICKEST_START_S, 0.0)
+    guard(meter, rules.limits, path, "nothing was trained in this session")
     rewards = weighted_rewards(recipe.rewards, recipe.folder)
-    _refuse_unknown_metric(_rules(recipe, None).condition, rewards)
+    _refuse_unknown_metric(rules.condition, rewards)
     train, benchmarks, warnings, _ = problems_of(recipe, without_data=without_data)
     if len(train):
         try_rewards(rewards, train[0])
     max_steps = recipe.stop.max_steps or ceil(len(train) / recipe.rollout.prompts_per_step)
-    rules = _rules(recipe, max_steps)
+    rules.limits = replace(rules.limits, max_steps=max_steps)
     measured = newest_measured(RUNS, recipe.name)
     plan = plan_at_once(recipe, hourly, max_steps, len(train), measured)
     if plan is not None and not resume:
-        warnings += refuse_first_step(plan, recipe, rules, Meter.in_memory(hourly).read(), measured)
+        warnings += refuse_first_step(plan, recipe, rules, meter.read(), measured)
     return Prepared(
         recipe,
         card,
@@ -155,12 +159,14 @@ def hourly_rate(recipe: Recipe, flag: float | str | None, card: str | None, refu
     return resolve_rate(flag, given, os.environ, card, budget_is_set, recipe.budget.billing)
 
 
-def _rules(recipe: Recipe, max_steps: int | None) -> StopRules:
+def _rules(recipe: Recipe) -> StopRules:
+    """Those that the recipe states; a moment of the calendar becomes one of this session, once and for all."""
     stop = recipe.stop
     until_s = None
     if stop.until is not None:  # a duration counts from the start of the process, a time of day from now
-        until_s = seconds_until(stop.until, datetime.now()) + (ProcessClock().elapsed_s() if ":" in stop.until else 0.0)
-    limits = Limits(recipe.budget.max_usd, stop.max_hours, max_steps, stop.max_tokens, until_s)
+        now = datetime.now().astimezone()
+        until_s = seconds_until(stop.until, now) + (ProcessClock().elapsed_s() if ":" in stop.until else 0.0)
+    limits = Limits(recipe.budget.max_usd, stop.max_hours, stop.max_steps, stop.max_tokens, until_s)
     condition = Condition.parse(stop.when) if stop.when else None
     return StopRules(limits, condition, condition.steps or stop.patience if condition else stop.patience)
 

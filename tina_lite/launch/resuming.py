@@ -79,7 +79,7 @@ def refuse_used_up(path: Path, limits: Limits, reading: Reading, bills: Sequence
         more = "--max-usd "
     elif limit == "max_hours":
         spent, more = (
-            f"{reading.total_s / 3600:.2f} h of max_hours {limits.max_hours:g} are used",
+            f"{reading.billed_s / 3600:.2f} h of max_hours {limits.max_hours:g} are billed",
             "--max-hours ",
         )
     else:

@@ -6,7 +6,7 @@ The order is the point: the run folder is made once nothing that a person typed 
 import errno
 import shutil
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tina_lite.budget import Meter
 from tina_lite.budget.clock import end_run
-from tina_lite.budget.hard_stop import HardStop
 from tina_lite.errors import BadInput, Interrupted, NoRoom, TinaError, one_line
+from tina_lite.guard import guard
 from tina_lite.launch.close import close, spare_s
 from tina_lite.launch.prepare import RUNS, Prepared, prepare
 from tina_lite.launch.preview import FREE
@@ -78,26 +78,17 @@ def run(
     return train(prepared, listeners)
 
 
-def train(
-    prepared: Prepared, listeners: Sequence[Listener] = (), end_at_once: Callable[[str], None] | None = None
-) -> dict[str, Any]:
-    """`run` after its checks.
-
-    `end_at_once` is called from a thread of its own, with the reason, where a limit of time or money is reached and
-    the run has not ended by itself; the bill is closed then. It must end the process.
-    """
-    return _Run(prepared, listeners, end_at_once).run()
+def train(prepared: Prepared, listeners: Sequence[Listener] = ()) -> dict[str, Any]:
+    """`run` after its checks."""
+    return _Run(prepared, listeners).run()
 
 
 class _Run:
     """One process's share of a run."""
 
-    def __init__(
-        self, prepared: Prepared, listeners: Sequence[Listener], end_at_once: Callable[[str], None] | None
-    ) -> None:
+    def __init__(self, prepared: Prepared, listeners: Sequence[Listener]) -> None:
         self._p = prepared
         self._listeners = listeners
-        self._end_at_once = end_at_once
         self._damaged: list[str] = []
 
     def run(self) -> dict[str, Any]:
@@ -231,21 +222,12 @@ class _Run:
                 self._p = replace(self._p, path=free_folder(RUNS, self._p.recipe.name))
 
     def _open_bill(self, stack: ExitStack, folder: RunFolder) -> Meter:
-        """The meter, and what ends the run if nothing else does."""
+        """The meter, and the watchdog over it."""
         p = self._p
         meter = Meter.open(folder.ledger, p.rate)
         stack.callback(end_run)
         stack.callback(meter.close)
-        end_at_once = self._end_at_once
-        if end_at_once is not None:
-
-            def end(limit: str) -> None:
-                phase = meter.phase_now
-                meter.close()
-                went_on = f"what is saved goes on with --resume --out {p.path} and more of it"
-                end_at_once(f"{limit} is used up: the run was ended at once, in its phase {phase}; {went_on}")
-
-            stack.callback(HardStop(p.rules.limits, meter.read, end).close)
+        guard(meter, p.rules.limits, p.path, f"what is saved goes on with --resume --out {p.path} and more of it")
         return meter
 
     def _leave_nothing(self) -> None:

@@ -89,10 +89,10 @@ def _summary(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _status(folder: Path, summary: dict[str, Any], reason: str | None) -> RunStatus:
-    """Of a run that nobody runs. A process that was killed has not closed its ledger."""
+    """Of a run that nobody runs. A process that was killed has not closed its ledger itself."""
     if not summary:
-        lines = list(records(folder / "ledger.jsonl"))
-        return "failed" if lines and lines[-1].get("kind") == "end" else "killed"
+        *_, last = ({}, *records(folder / "ledger.jsonl"))
+        return "failed" if last.get("kind") == "end" and last.get("watchdog") != "died" else "killed"
     if reason == INTERRUPTED:
         return "stopped"
     return "failed" if reason in FAULTS else "finished"
