@@ -122,16 +122,61 @@ def test_a_block_that_begins_after_the_signal_is_ended_too():
             spin()
 
 
-@pytest.mark.slow
-def test_ctrl_c_on_the_command_line_says_so_and_leaves_130(quick_recipe, tmp_path):
-    run_it = [*COMMAND, "run", "quick.yaml", "--plain", "--out", "out", "--set", "stop.max_steps=100000"]
-    said = []
-    with subprocess.Popen(run_it, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_what_nohup_or_a_script_has_ignored_stays_ignored(number, monkeypatch):
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), number)
+            assert not stop
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert stop.signal_number == signal.SIGUSR1
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+
+def started(*words, cwd, answers=()):
+    """The command's exit code and what it said; each of `answers` is a text and the signal that it is answered with."""
+    said, answers = [], list(answers)
+    nohup = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731
+    command = [*COMMAND, "run", "quick.yaml", "--plain", "--out", "out", *words]
+    with subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=nohup,
+    ) as process:
         for line in process.stderr:
             said.append(line)
-            if "step 2/" in line:
-                process.send_signal(signal.SIGINT)
-    assert process.returncode == 130
+            if answers and answers[0][0] in line:
+                process.send_signal(answers.pop(0)[1])
+    assert not answers, said
+    return process.returncode, said
+
+
+@pytest.mark.slow
+def test_one_command_serves_a_queue_that_begins_again_until_the_run_has_ended(quick_recipe, tmp_path, straight):
+    quick_recipe.write_text(stateful(quick_recipe).to_yaml())
+    sent = [("step 1/", signal.SIGHUP), ("step 2/", signal.SIGUSR1)]
+    code, said = started("--resume", "auto", cwd=tmp_path, answers=sent)
+    assert code == 128 + signal.SIGUSR1
+    assert said[-1].startswith("stopped at step ")
+    assert started("--resume=auto", cwd=tmp_path)[0] == 0
+    assert_alike(tmp_path / "out", straight)
+    bill = (tmp_path / "out" / "ledger.jsonl").read_bytes()
+    code, said = started("--resume", "auto", cwd=tmp_path)
+    assert (code, said) == (0, ["out: has ended (max steps); there is nothing left to do\n"])
+    assert (tmp_path / "out" / "ledger.jsonl").read_bytes() == bill
+
+
+@pytest.mark.slow
+def test_ctrl_c_on_the_command_line_says_so_and_leaves_130(quick_recipe, tmp_path):
+    code, said = started("--set", "stop.max_steps=100000", cwd=tmp_path, answers=[("step 2/", signal.SIGINT)])
+    assert code == 130
     assert any("saving what is finished; Ctrl-C once more to stop at once" in line for line in said)
     assert said[-1].startswith("stopped at step ")
     assert said[-1].rstrip().endswith("go on with: tina-lite resume out")

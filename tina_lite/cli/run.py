@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from tina_lite.recipe import Recipe
 
 
-@click.command()
+class _Run(click.Command):
+    """`--resume` takes a word or none, and none where a recipe follows it, which click cannot say."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        words: list[str] = []
+        for word in args:
+            if word == "auto" and words[-1:] == ["--resume"]:
+                word = words.pop() + "=auto"
+            words.append("--resume-auto" if word == "--resume=auto" else word)
+        return super().parse_args(ctx, words)
+
+
+@click.command(cls=_Run)
 @recipe_options
 @click.option("--max-tokens", type=int, metavar="N", help="Stop after N tokens of prompts and completions.")
 @click.option("--until", metavar="HH:MM|90m", help="Stop by a time of day, or after a duration.")
@@ -23,7 +35,12 @@ if TYPE_CHECKING:
 @click.option("--patience", type=int, metavar="N", help="Steps in a row that --stop-when must hold; default 3.")
 @click.option("--seed", type=int, metavar="N", help="Override seed.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder; default runs/NAME.")
-@click.option("--resume", is_flag=True, help="Go on with the run in --out, or with the newest of this name.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the run in --out, or with the newest of this name; `--resume auto` starts it where there is none.",
+)
+@click.option("--resume-auto", is_flag=True, hidden=True)
 @click.option("--force-recipe", is_flag=True, help="With --resume: go on though the recipe file has other limits.")
 @click.option("--force-restart", is_flag=True, help="With --resume: begin again where every checkpoint is damaged.")
 @click.option("--plain", is_flag=True, help="Plain lines instead of the live view.")
@@ -37,6 +54,7 @@ def run(
     seed: int | None,
     out: Path | None,
     resume: bool,
+    resume_auto: bool,
     force_recipe: bool,
     force_restart: bool,
     plain: bool,
@@ -50,14 +68,23 @@ def run(
     if dry_run:
         _show_plan(loaded, out, rate)
         return
-    if resume:
-        from tina_lite.launch.prepare import RUNS
-        from tina_lite.runs.folder import newest_folder
-
-        found = out or newest_folder(RUNS, loaded.name)
+    found = _begun(loaded, out, resume, resume_auto)
+    if found is not None:
         go_on(loaded, found, rate, plain, as_json, limits, force_recipe=force_recipe, force_restart=force_restart)
     else:
         _train(loaded, out, rate, plain, as_json)
+
+
+def _begun(recipe: "Recipe", out: Path | None, resume: bool, resume_auto: bool) -> Path | None:
+    """The run to go on with; None where one is to be started."""
+    from tina_lite.launch.prepare import RUNS
+    from tina_lite.runs.folder import failed_at_once, folders_named, newest_folder
+
+    if resume:
+        return out or newest_folder(RUNS, recipe.name)
+    found = [out] if out else folders_named(RUNS, recipe.name)[:1]
+    begun = [path for path in found if (path / "recipe.yaml").exists() and not failed_at_once(path)]
+    return begun[0] if resume_auto and begun else None
 
 
 def go_on(

@@ -1,4 +1,7 @@
-"""Ctrl-C once: give up the step under way and save. Twice: stop now. SIGTERM and SIGHUP as the first Ctrl-C."""
+"""Ctrl-C once: give up the step under way and save. Twice: stop now. Other signals that ask for an end do as the first.
+
+What was ignored when the process started stays so: nohup and a script's `&` mean that a run outlives who started it.
+"""
 
 import signal
 import threading
@@ -8,7 +11,8 @@ from types import FrameType, TracebackType
 
 from tina_lite.wall_clock import Limit, wall_clock_limit
 
-WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Of a person, a container, a terminal that closes; the last two are what Slurm and spot machines are told to send."""
 
 
 class StopRequest:
@@ -27,7 +31,8 @@ class StopRequest:
     def __enter__(self) -> "StopRequest":
         # Python lets only the main thread listen; a run started elsewhere is stopped by its owner.
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._listen) for number in WATCHED}
+            heard = [number for number in WATCHED if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._listen) for number in heard}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
