@@ -35,7 +35,9 @@ def close(p: Prepared, trainer: "Trainer", base_name: str) -> dict[str, Any]:
     """The summary; card and summary.json are written, the last event is told."""
     session, recipe = trainer.session, p.recipe
     session.folder.asked_to_stop()  # too late for the loop, and no wish for the next session
-    summary, kept = _write_summary(p, trainer)
+    summary, _ = _write_summary(p, trainer)
+    _write_report(summary, session)
+    summary, kept = _write_summary(p, trainer)  # the report is on the bill
     if session.folder.adapter.exists():
         card = model_card(
             kept,
@@ -45,9 +47,7 @@ def close(p: Prepared, trainer: "Trainer", base_name: str) -> dict[str, Any]:
             rewards=[f"{section.weight:g} x {section.name}" for section in recipe.rewards],
             device=p.device_name,
         )
-        write_atomically(session.folder.adapter / "README.md", card)
-    _write_report(summary, session)
-    summary, _ = _write_summary(p, trainer)  # card and report are on the bill
+        write_atomically(session.folder.adapter / "README.md", card)  # its price is the summary's, to the last digit
     session.events.emit(RunFinished(summary))
     return summary
 
