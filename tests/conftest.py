@@ -85,6 +85,14 @@ def only_the_shipped_rewards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def guests_bring_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as the working directory of an earlier test."""
+    from tina_lite import guest
+
+    monkeypatch.setattr(guest, "_theirs", guest._Belongings())
+
+
+@pytest.fixture(autouse=True)
 def billed_from_its_own_beginning() -> None:
     """Or the first run of a process would be billed for all tests before it."""
     from tina_lite.budget.clock import end_run

@@ -1,8 +1,10 @@
 """Limits of wall clock: they nest, each is kept, and nothing is left over."""
 
+import os
 import signal
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -65,15 +67,39 @@ def test_a_limit_can_be_ended_at_once():
     assert caught.value.limit is limit
 
 
-def test_an_alarm_of_others_is_put_back():
-    handler = signal.signal(signal.SIGALRM, signal.SIG_IGN)
+def test_alarms_of_others_are_left_alone_and_leave_a_limit_alone():
+    handler = signal.signal(signal.SIGALRM, lambda *_: None)
     try:
-        with wall_clock_limit(60), wall_clock_limit(None):
-            assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
-        assert signal.getsignal(signal.SIGALRM) is signal.SIG_IGN
-        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+        with pytest.raises(OutOfTime), wall_clock_limit(4 * SHORT_S):
+            have_alarms_and_spin()
     finally:
         signal.signal(signal.SIGALRM, handler)
+
+
+def have_alarms_and_spin() -> None:
+    signal.setitimer(signal.ITIMER_REAL, SHORT_S)
+    time.sleep(2 * SHORT_S)
+    signal.alarm(60)
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    spin()
+
+
+def test_waiting_for_others_can_be_ended():
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(OutOfTime), wall_clock_limit(SHORT_S):
+            os.read(reading, 1)
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_nothing_rings_once_a_block_has_ended():
+    for _ in range(200):
+        with suppress(OutOfTime), wall_clock_limit(0.0005):
+            time.sleep(0.0005)
+    time.sleep(SHORT_S)
 
 
 def test_another_thread_has_no_limit():

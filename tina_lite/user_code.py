@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from tina_lite.errors import BadInput, TinaError, nearest
+from tina_lite.guest import guest
 
 
 def load_function(place: str, base_folder: Path | None, field: str = "rewards") -> Callable[..., Any]:
@@ -41,7 +42,8 @@ def _load_file(source: str, base_folder: Path | None) -> ModuleType:
     sys.modules[module_name] = module  # before it runs: dataclasses and pickle look their module up
     try:
         _make_importable([path.parent, path.resolve().parent])
-        spec.loader.exec_module(module)
+        with guest(path.name):
+            spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[module_name]
         raise
@@ -60,7 +62,8 @@ def _find(source: str, base_folder: Path | None) -> Path:
 def _load_module(source: str, base_folder: Path | None) -> ModuleType:
     _make_importable([Path.cwd(), *([base_folder] if base_folder else [])])
     try:
-        return importlib.import_module(source)
+        with guest(source):
+            return importlib.import_module(source)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{source}.".startswith(f"{error.name}."):
             raise

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from tina_lite.answers.gym_gold import GymGold
 from tina_lite.errors import BadInput, TinaError, nearest
+from tina_lite.guest import guest
 from tina_lite.problems.arithmetic import arithmetic
 from tina_lite.problems.files import load_rows
 from tina_lite.problems.problem_set import ProblemSet
@@ -137,8 +138,9 @@ def load_function_rows(selection: Selection, base_folder: Path | None) -> Proble
     source, params = selection.data.source, selection.data.params
     function = load_function(source, base_folder, "data.source")
     try:
-        given = function(**params)
-        rows = given if isinstance(given, Sequence) else list(given)
+        with guest(source):
+            given = function(**params)
+            rows = given if isinstance(given, Sequence) else list(given)
     except TinaError:
         raise
     except Exception as error:

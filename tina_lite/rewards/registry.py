@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tina_lite.errors import BadInput, nearest
+from tina_lite.guest import guest
 from tina_lite.rewards.calling import Columns, RewardFunction, call, missing_columns, style_of
 from tina_lite.rewards.parameters import check_parameters
 from tina_lite.user_code import load_function
@@ -68,8 +69,10 @@ class Reward:
 
     def __call__(self, columns: Columns, limit_s: float | None = None) -> list[object]:
         """N values as the function gives them; a Failure for each completion on which it raised or hung."""
-        own_limit = self.function in _own_limits
-        return call(self.function, self.params, columns, None if own_limit else limit_s)
+        if self.function in _own_limits:
+            limit_s = None
+        with guest(f"reward {self.name}"):
+            return call(self.function, self.params, columns, limit_s)
 
     def takes(self, column: str) -> bool:
         """Whether the function names this column."""
