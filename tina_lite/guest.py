@@ -76,13 +76,15 @@ class _Named(TextIOBase):
 def guest(name: str) -> Iterator[None]:
     """In the block somebody else's code runs, and `name` is said where it prints."""
     printed = _Named(name)
-    with redirect_stdout(printed):
-        if threading.current_thread() is threading.main_thread():
-            with _put_back():
+    try:
+        with redirect_stdout(printed):
+            if threading.current_thread() is threading.main_thread():
+                with _put_back():
+                    yield
+            else:  # signals are the main thread's, and what the process has one of is in use there
                 yield
-        else:  # signals are the main thread's, and what the process has one of is in use there
-            yield
-    printed.end()
+    finally:
+        printed.end()
 
 
 @contextmanager
@@ -98,7 +100,7 @@ def _put_back() -> Iterator[None]:
         if not alarm_was_set:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in handlers.items():
-            if signal.getsignal(number) is not handler:
+            if handler is not None and signal.getsignal(number) is not handler:
                 signal.signal(number, handler)
         there, then = _folder(), dict(os.environ)
         changed = {one: then.get(one) for one in {*environment, *then} if environment.get(one) != then.get(one)}

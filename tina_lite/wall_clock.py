@@ -43,6 +43,7 @@ class Limit:
         """The block's time is up at once."""
         self.deadline = min(self.deadline, time.monotonic())
         _set_alarm()
+        signal.pthread_kill(_main(), ALARM)  # a timer of the kernel's may take some milliseconds
 
     def lift(self) -> None:
         """No alarm rings for this limit any more."""
@@ -63,13 +64,10 @@ class _Bell:
             self._at = moment
             self._changed.notify()
         if self._thread is None and moment < math.inf:
-            signal.signal(ALARM, _ring)  # for good: it does nothing where no limit is
             self._thread = threading.Thread(target=self._ring, name="bell", daemon=True)
             self._thread.start()
 
     def _ring(self) -> None:
-        main = threading.main_thread().ident
-        assert main is not None
         with self._changed:
             while True:
                 left_s = self._at - time.monotonic()
@@ -77,7 +75,13 @@ class _Bell:
                     self._changed.wait(min(left_s, threading.TIMEOUT_MAX))
                 else:
                     self._at = time.monotonic() + RING_AGAIN_S
-                    signal.pthread_kill(main, ALARM)
+                    signal.pthread_kill(_main(), ALARM)
+
+
+def _main() -> int:
+    main = threading.main_thread().ident
+    assert main is not None
+    return main
 
 
 _bell = _Bell()
@@ -96,6 +100,8 @@ def wall_clock_limit(seconds: float | None) -> Iterator[Limit]:
     if threading.current_thread() is not threading.main_thread():
         yield limit
         return
+    if signal.getsignal(ALARM) is not _ring:
+        signal.signal(ALARM, _ring)  # for good: it does nothing where no limit is
     before, _limits = _limits, (*_limits, limit)
     try:
         _set_alarm()
