@@ -22,7 +22,7 @@ from tina_lite.console.screen import Screen
 from tina_lite.console.state import RunState, after
 from tina_lite.console.view import parts
 from tina_lite.runs.events import RunFinished, Stamped, StepDone
-from tina_lite.runs.look import EventLog
+from tina_lite.runs.look import events_in
 
 SIZES = ((80, 24), (120, 34), (200, 50))
 
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("run_folder", type=Path)
     parser.add_argument("--steps", type=int, help="lengthen the run to so many steps")
     args = parser.parse_args()
-    _, events = EventLog(args.run_folder / "events.jsonl").news()
+    events = events_in(args.run_folder / "events.jsonl")
     if args.steps:
         events = lengthened(events, args.steps)
     results = [cost(events, width, height) for width, height in SIZES]

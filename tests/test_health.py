@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tina_lite.health import HEALTHY, RECENT, START_STEPS, alarms
+from tina_lite.health import HEALTHY, RECENT, START_STEPS, Alarm, alarms
 
 WELL = {
     "reward": 1.2,
@@ -23,8 +23,12 @@ WELL = {
 MEASURED = Path(__file__).parents[1] / "bench" / "results" / "smollm2-cpu" / "metrics.jsonl"
 
 
+def told(history: list[dict[str, float]]) -> list[Alarm]:
+    return alarms(history, [reward for row in history if math.isfinite(reward := row.get("reward", math.nan))])
+
+
 def names(history: list[dict[str, float]]) -> list[str]:
-    return [alarm.name for alarm in alarms(history)]
+    return [alarm.name for alarm in told(history)]
 
 
 def ill(**changes: float) -> list[dict[str, float]]:
@@ -63,13 +67,13 @@ def test_one_step_out_of_its_range_is_an_accident() -> None:
 
 
 def test_every_alarm_has_a_figure_or_a_fact_and_something_to_try() -> None:
-    alarm, *_ = alarms(ill(completions__clipped_ratio=0.95))
+    alarm, *_ = told(ill(completions__clipped_ratio=0.95))
     assert "95%" in alarm.words
     assert "max_completion_length" in alarm.advice
 
 
 def test_how_long_the_reward_has_been_flat_is_said() -> None:
-    (alarm,) = alarms([WELL, *[WELL | {"reward": 0.0}] * 8])
+    (alarm,) = told([WELL, *[WELL | {"reward": 0.0}] * 8])
     assert "last 8 steps" in alarm.words
 
 
@@ -85,15 +89,15 @@ def test_rewards_that_may_be_negative_have_no_lowest_value() -> None:
 
 
 def test_groups_without_variance_that_are_right_ask_for_harder_problems() -> None:
-    (learnt,) = alarms(ill(frac_reward_zero_std=0.95, rewards__accuracy__mean=0.97))
-    (hard,) = alarms(ill(frac_reward_zero_std=0.95, rewards__accuracy__mean=0.01))
+    (learnt,) = told(ill(frac_reward_zero_std=0.95, rewards__accuracy__mean=0.97))
+    (hard,) = told(ill(frac_reward_zero_std=0.95, rewards__accuracy__mean=0.01))
     assert "harder problems" in learnt.advice
     assert "resample_zero_variance" in hard.advice
 
 
 def test_a_low_entropy_is_one_thing_while_the_reward_holds_and_another_when_it_has_fallen() -> None:
-    (sure,) = alarms(ill(entropy=0.01))
-    (collapsed,) = alarms([WELL, *ill(entropy=0.01, reward=0.4)])
+    (sure,) = told(ill(entropy=0.01))
+    (collapsed,) = told([WELL, *ill(entropy=0.01, reward=0.4)])
     assert "stop here" in sure.advice
     assert "the reward has fallen" in collapsed.words
     assert "earlier checkpoint" in collapsed.advice
@@ -124,6 +128,6 @@ def test_a_run_that_learnt_is_told_to_stop_at_its_end_and_is_left_alone_in_the_m
     )
 )
 def test_any_metric_may_be_missing_or_broken(history: list[dict[str, float]]) -> None:
-    for alarm in alarms(history):
+    for alarm in told(history):
         assert alarm.words
         assert alarm.advice

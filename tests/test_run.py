@@ -159,6 +159,19 @@ def test_a_budget_ends_a_run_before_it_is_passed(quick_recipe, tmp_path, monkeyp
     assert lines(tmp_path / "out" / "ledger.jsonl")[-1]["elapsed_s"] <= 14.0
 
 
+def test_a_limit_of_tokens_binds_in_the_first_step_and_in_the_last(quick_recipe, tmp_path):
+    run(Recipe.load(quick_recipe), out=tmp_path / "free")
+    first, *_, last = (row["num_tokens"] for row in metrics(tmp_path / "free"))
+    with pytest.raises(NoRoom, match=r"^max_tokens is too small for one step: raise it"):
+        run(Recipe.load(quick_recipe, {"stop.max_tokens": 20}), out=tmp_path / "20")
+    assert summary_of(tmp_path / "20")["steps"] == 0
+    for limit in (first, last - 1):
+        summary = run(Recipe.load(quick_recipe, {"stop.max_tokens": limit}), out=tmp_path / str(limit))
+        assert summary["stop_reason"] == "max_tokens"
+        assert summary["steps"] >= 1
+        assert summary["tokens"]["prompt"] + summary["tokens"]["completion"] <= limit
+
+
 def test_a_folder_with_another_run_is_left_alone(quick_recipe, straight):
     before = {path: path.stat().st_mtime_ns for path in straight.rglob("*")}
     with pytest.raises(BadInput, match="--resume"):

@@ -181,6 +181,16 @@ def test_a_deadline_drops_unfinished_groups_and_keeps_whole_ones():
     assert all(everything[group.prompt.problem.index] == group for group in rollout.groups)
 
 
+@given(st.integers(0, 120))
+def test_no_more_tokens_than_there_may_be(most):
+    sampler = Sampler(FakePolicy(table()), rollout_section(1.0, 50), seed=1, kv_tokens=51 * 3)
+    prompts = [prompt(index) for index in range(3)]
+    everything, rollout = sampler.rollout(prompts, 2, 1), sampler.rollout(prompts, 2, 1, max_tokens=most)
+    assert rollout.decoded_tokens <= most
+    assert all(group in everything.groups for group in rollout.groups)
+    assert (rollout == everything) == (most >= everything.decoded_tokens)
+
+
 def test_progress_counts_completions():
     told = []
     sampler = Sampler(FakePolicy(table()), rollout_section(1.0, 20), seed=1, kv_tokens=1000)

@@ -89,6 +89,12 @@ def test_a_deadline_drops_what_is_not_finished(llm: FakeLlm) -> None:
     assert llm.said == ["wake_up", "abort 0", "sleep 1"]
 
 
+def test_no_more_tokens_than_there_may_be(llm: FakeLlm) -> None:
+    rollout = sampler(llm).rollout([prompt(1), prompt(2)], 2, 1, max_tokens=5)
+    assert [group.prompt.problem.index for group in rollout.groups] == [2], "4 in the first step, 2 in the next"
+    assert sampler(FakeLlm()).rollout([prompt(1)], 2, 1, max_tokens=1).groups == ()
+
+
 def test_what_is_asked_of_vllm(llm: FakeLlm) -> None:
     asked: list[dict] = []
     llm.step = lambda: asked.extend(parameters for _, parameters in llm.requests.values()) or FakeLlm.step(llm)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from statistics import fmean
 
 from tina_lite import grpo
@@ -52,6 +53,10 @@ class Collector:
     max_steps: int
     """Told to rewards that ask how far training is."""
     _broken: BrokenRewards = field(init=False)
+    out_of_tokens: bool = field(init=False, default=False)
+    """Whether stop.max_tokens left too few for a single group of the latest rollout."""
+    _step_tokens: int = field(init=False, default=0)
+    """Of the step under way, prompts included."""
 
     def __post_init__(self) -> None:
         most = {one.reward.name: one.max_failures for one in self.rewards if one.max_failures is not None}
@@ -59,7 +64,7 @@ class Collector:
 
     def collect(self, step: int) -> Collected:
         """The groups of one step. OutOfTime where none was finished, or a signal came."""
-        started = self.session.meter.elapsed_s()
+        started, self._step_tokens = self.session.meter.elapsed_s(), 0
         self.source.position = self.session.state.position
         sampled, tokens = self._sample(self._next_prompts(self.rollout.prompts_per_step), step)
         if not sampled:
@@ -82,17 +87,26 @@ class Collector:
     def _sample(self, prompts: Sequence[Prompt], step: int) -> tuple[Sequence[Group], int]:
         """Groups that were finished in time and the tokens they took."""
         session = self.session
+        self._step_tokens += sum(len(prompt.ids) for prompt in prompts)
+        out_of_time, max_tokens = session.pace.out_of_time_for_rollout(), self._tokens_left()
         with session.phases("rollout", step):
             rollout = self.sampler.rollout(
                 prompts,
                 self.rollout.num_generations,
                 step,
-                out_of_time=session.pace.out_of_time_for_rollout(),
+                out_of_time=out_of_time,
+                max_tokens=max_tokens,
                 progress=session.phases.progress("rollout", step, "completions"),
             )
         if session.stop:  # of a step that goes on after a resume nothing may be trained now
             raise OutOfTime
+        self.out_of_tokens = not rollout.groups and not out_of_time()
+        self._step_tokens += rollout.decoded_tokens
         return rollout.groups, rollout.decoded_tokens
+
+    def _tokens_left(self) -> float:
+        limit, state = self.session.rules.limits.max_tokens, self.session.state
+        return inf if limit is None else limit - state.prompt_tokens - state.completion_tokens - self._step_tokens
 
     def _score(self, groups: Sequence[Group], step: int, rollout_s: float) -> list[Judged]:
         session, timings = self.session, self.session.pace.timings

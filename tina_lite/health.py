@@ -1,4 +1,4 @@
-"""What is amiss with a run, in words, with what to try: rules over the metrics of its steps, without any state.
+"""What is amiss with a run, in words, with what to try: rules over the metrics of its latest steps and all rewards.
 
 Ranges are those in which training of this kind is known to go well: Axolotl, docs/training_stability.qmd.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 
 History = Sequence[Mapping[str, float]]
-"""The metrics of the steps so far, oldest first, under the names of metrics.jsonl. Any may be missing or NaN."""
+"""The metrics of the latest steps, oldest first, under the names of metrics.jsonl. Any may be missing or NaN."""
 
 HEALTHY: Mapping[str, tuple[float, float]] = {
     "frac_reward_zero_std": (0.0, 0.8),
@@ -27,6 +27,8 @@ REWARD_LEAST = 0.15
 START_STEPS = 20
 RECENT = 5
 """One step may be an accident: rules ask for the median of so many."""
+LOOKED_AT = 40
+"""Latest steps that rules look at: not every one has an entropy or a gradient."""
 FALLING = 0.9
 """An entropy that came down to this share of what it was is on its way into its range."""
 HOLDS = 0.8
@@ -47,16 +49,27 @@ class Alarm:
     """What to try, in the names of a recipe's fields."""
 
 
-def alarms(history: History) -> list[Alarm]:
+def alarms(history: History, rewards: Sequence[float]) -> list[Alarm]:
     """What is amiss after these steps, the gravest first; nothing is said before there are `RECENT` of them.
 
-    >>> [alarm.name for alarm in alarms([{"reward": 0.0, "completions/clipped_ratio": 0.95}] * 6)]
+    `history` need not hold more than the latest `LOOKED_AT` steps; `rewards` are the finite mean rewards of all.
+
+    >>> [alarm.name for alarm in alarms([{"completions/clipped_ratio": 0.95}] * 6, [0.0] * 6)]
     ['reward_zero', 'clipped']
-    >>> alarms([{"reward": 0.0}] * 4)
+    >>> alarms([{"reward": 0.0}] * 4, [0.0] * 4)
     []
     """
-    rules = (_not_finite, _reward_zero, _reward_low, _clipped, _no_variance, _entropy, _grad_norm, _kl)
-    return [alarm for rule in rules for alarm in rule(history)]
+    latest = history[-LOOKED_AT:]
+    return [
+        *_not_finite(latest),
+        *_reward_zero(rewards),
+        *_reward_low(rewards),
+        *_clipped(latest),
+        *_no_variance(latest),
+        *_entropy(latest, rewards),
+        *_grad_norm(latest),
+        *_kl(latest),
+    ]
 
 
 def _recent(history: History, metric: str, before: int = 0) -> float | None:
@@ -77,28 +90,24 @@ def _not_finite(history: History) -> Iterator[Alarm]:
         )
 
 
-def _reward_zero(history: History) -> Iterator[Alarm]:
-    rewards = [row.get("reward", math.nan) for row in history[-RECENT:]]
-    if len(rewards) == RECENT and not any(rewards):
+def _reward_zero(rewards: Sequence[float]) -> Iterator[Alarm]:
+    flat_for = next((back for back, reward in enumerate(reversed(rewards)) if reward), len(rewards))
+    if flat_for >= RECENT:
         yield Alarm(
             "reward_zero",
-            f"every reward of the last {_flat_for(history)} steps is 0: nothing can be learnt from that",
+            f"every reward of the last {flat_for} steps is 0: nothing can be learnt from that",
             "read a sample and its gold; easier problems, a system_prompt that asks for the answer's form, "
             "a longer max_completion_length",
         )
 
 
-def _flat_for(history: History) -> int:
-    """Steps in a row, to the latest, whose mean reward is 0."""
-    return next((back for back, row in enumerate(reversed(history)) if row.get("reward", math.nan)), len(history))
-
-
-def _reward_low(history: History) -> Iterator[Alarm]:
-    rewards = [value for row in history if math.isfinite(value := row.get("reward", math.nan))]
-    if len(rewards) >= START_STEPS and 0 < max(rewards) <= REWARD_LEAST and min(rewards) >= 0:
+def _reward_low(rewards: Sequence[float]) -> Iterator[Alarm]:
+    if len(rewards) < START_STEPS or any(reward < 0 or reward > REWARD_LEAST for reward in rewards):
+        return
+    if best := max(rewards):
         yield Alarm(
             "reward_low",
-            f"the mean reward has not passed {REWARD_LEAST:g} in {len(rewards)} steps; the best is {max(rewards):.3g}",
+            f"the mean reward has not passed {REWARD_LEAST:g} in {len(rewards)} steps; the best is {best:.3g}",
             "easier problems, more num_generations, or a larger model: too few completions are right to learn from",
         )
 
@@ -129,12 +138,12 @@ def _no_variance(history: History) -> Iterator[Alarm]:
         )
 
 
-def _entropy(history: History) -> Iterator[Alarm]:
+def _entropy(history: History, rewards: Sequence[float]) -> Iterator[Alarm]:
     low, high = HEALTHY["entropy"]
     entropy, earlier = _recent(history, "entropy"), _recent(history, "entropy", before=RECENT)
     if entropy is None:
         return
-    if entropy < low and _reward_holds(history):
+    if entropy < low and _reward_holds(rewards):
         yield Alarm(
             "entropy_low",
             f"entropy is {entropy:.2g} nats, below {low:g}: it is sure of its ways and tries little else",
@@ -154,10 +163,9 @@ def _entropy(history: History) -> Iterator[Alarm]:
         )
 
 
-def _reward_holds(history: History) -> bool:
+def _reward_holds(rewards: Sequence[float]) -> bool:
     """Whether the reward is near the best that there was."""
-    recent = _recent(history, "reward")
-    return recent is not None and recent >= HOLDS * max(row.get("reward", -math.inf) for row in history)
+    return len(rewards) >= RECENT and median(rewards[-RECENT:]) >= HOLDS * max(rewards)
 
 
 def _grad_norm(history: History) -> Iterator[Alarm]:

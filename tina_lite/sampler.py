@@ -6,6 +6,7 @@ The sampler decides which row is decoded when; what is drawn does not depend on 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from math import inf
 from typing import TYPE_CHECKING
 
 from tina_lite.drawing import Batch, Row, compaction, draw, rows_at_once, uniforms
@@ -75,12 +76,13 @@ class Sampler:
         step: int,
         *,
         out_of_time: Callable[[], bool] = lambda: False,
+        max_tokens: float = inf,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Rollout:
         """Sample `num_generations` completions of each prompt.
 
-        `out_of_time` is asked before each decode step; once it says yes, unfinished groups are dropped. `progress`
-        is told (completions done, completions in all).
+        `out_of_time` is asked before each decode step; once it says yes, or one more step would draw more than
+        `max_tokens` in all, unfinished groups are dropped. `progress` is told (completions done, completions in all).
         """
         total = len(prompts) * num_generations
         longest = max(len(prompt.ids) for prompt in prompts) + self._sampling.max_completion_length
@@ -90,7 +92,7 @@ class Sampler:
             max_rows = self._max_rows(total, longest)
             decoder = self._policy.decoder(max_rows, longest)
             waiting = self._waiting(decoder, prompts, num_generations, step, max_rows, done)
-            self._decode(decoder, waiting, max_rows, total, done, out_of_time, progress)
+            self._decode(decoder, waiting, max_rows, total, done, out_of_time, max_tokens, progress)
 
         with_less_each_time(attempt, lambda error: self._halve_rows(total, longest, error))
         groups = _whole_groups(prompts, num_generations, done.completions)
@@ -137,9 +139,10 @@ class Sampler:
         total: int,
         done: "_Done",
         out_of_time: Callable[[], bool],
+        max_tokens: float,
         progress: Callable[[int, int], None],
     ) -> None:
-        """Draw until every row that waits is finished, or time is up."""
+        """Draw until every row that waits is finished, or no time or tokens are left."""
         import torch
 
         stop_ids = torch.tensor(sorted(self._policy.stop_ids), device=self._policy.device)
@@ -149,7 +152,7 @@ class Sampler:
             if newcomers:
                 decoder.admit([row.prefix for row in newcomers])
                 batch.admit(newcomers, self._policy.device)
-            if not batch.rows:
+            if not batch.rows or done.decoded_tokens + len(batch.rows) > max_tokens:
                 break
             tokens = batch.draw(self._sampling)
             done.decoded_tokens += len(batch.rows)

@@ -13,6 +13,7 @@ from tina_lite.evaluate.examiner import Examiner
 from tina_lite.learner import Learner
 from tina_lite.recorder import Recorder
 from tina_lite.records import ScoredGroup, Update
+from tina_lite.runs.events import Notice
 from tina_lite.runs.keeper import Keeper
 from tina_lite.runs.session import Session
 from tina_lite.schedule import Schedule
@@ -116,12 +117,16 @@ class Trainer:
         return reason
 
     def _give_up(self, step: int) -> None:
-        """The time of a step is up, or a signal came."""
+        """Time or tokens of a step are up, or a signal came."""
         self.keeper.back()
         if self.session.stop:
             return
-        self.stop_reason = self.session.pace.limit()
-        self.session.say_what_did_not_fit(f"step {step} was given up: what it still needed did not fit")
+        if self.collector.out_of_tokens:
+            self.stop_reason = "max_tokens"
+            self.session.events.emit(Notice("info", f"step {step} was given up: max_tokens left too few for it"))
+        else:
+            self.stop_reason = self.session.pace.limit()
+            self.session.say_what_did_not_fit(f"step {step} was given up: what it still needed did not fit")
         if step == 1:
             raise NoRoom(
                 f"{self.stop_reason} is too small for one step: raise it, or ask for less in a step "

@@ -6,6 +6,7 @@ learner's by more than rounding, which `grpo.tis_cap` corrects.
 
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
+from math import inf
 from typing import TYPE_CHECKING
 
 from tina_lite.policy.vllm import Vllm
@@ -31,6 +32,7 @@ class VllmSampler(Sampler):
         step: int,
         *,
         out_of_time: Callable[[], bool] = lambda: False,
+        max_tokens: float = inf,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Rollout:
         total = len(prompts) * num_generations
@@ -41,6 +43,7 @@ class VllmSampler(Sampler):
             self._sampling,
             sorted(self._policy.stop_ids),
             out_of_time=out_of_time,
+            max_tokens=max_tokens,
             finished=lambda done: progress(done, total),
         )
         groups = tuple(

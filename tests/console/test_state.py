@@ -88,7 +88,7 @@ def test_a_resumed_run_takes_up_its_history_at_the_saved_step(story: Story, seen
         Stamped(0.0, 20.0, 0.0035, PhaseChanged("rollout", 6))
     ]
     state = seen(story(steps=8) + again)
-    assert [point.step for point in state.points] == [1, 2, 3, 4, 5]
+    assert (state.history.steps, state.history.number) == (5, 5)
     assert (state.steps_done, state.step) == (5, 6)
     assert state.pace() is None
     assert sum(state.phase_usd_at(20.0).values()) < 0.0035
@@ -118,11 +118,11 @@ def test_alarms_are_those_of_the_latest_step(story: Story, seen: Seen) -> None:
     state = seen(story(steps=2))
     step = story(steps=3)[-1].event
     assert isinstance(step, StepDone)
-    assert state.alarms == ()
+    assert state.alarms() == ()
     for number in range(3, 9):
         flat = replace(step, step=number, metrics={"reward": 0.0})
         state = after(state, Stamped(0.0, 30.0, 0.002, flat), now=30.0)
-    assert [alarm.name for alarm in state.alarms] == ["reward_zero"]
+    assert [alarm.name for alarm in state.alarms()] == ["reward_zero"]
 
 
 def test_an_event_of_another_kind_changes_nothing_but_the_time(story: Story, seen: Seen) -> None:
@@ -143,10 +143,10 @@ def test_unknown_and_non_finite_metrics_are_left_out(story: Story, seen: Seen) -
     assert isinstance(step.event, StepDone)
     broken = StepDone(3, 20, {"reward": float("nan")}, step.event.sample)
     state = after(state, Stamped(0.0, 30.0, 0.002, broken), now=30.0)
-    assert len(state.series("reward")) == 2
+    assert len(state.history.series("reward")) == 2
     assert state.latest("reward") is None
     assert state.latest("grad_norm") is None
-    assert state.series("unheard of") == []
+    assert state.history.series("unheard of") == []
 
 
 def test_only_the_last_lines_are_kept() -> None:

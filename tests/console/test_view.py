@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from tina_lite.console.history import History
 from tina_lite.console.state import Line, RunState, Shown, after, with_line
 from tina_lite.console.view import draw, draw_closing
 from tina_lite.health import Alarm
@@ -103,13 +104,15 @@ def test_the_picture_fills_the_terminal_exactly(
 
 @pytest.mark.parametrize("text", HOSTILE_TEXTS)
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 50)])
-def test_hostile_text_is_harmless(story: Story, seen: Seen, text: str, width: int, height: int) -> None:
+def test_hostile_text_is_harmless(
+    story: Story, seen: Seen, text: str, width: int, height: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     events = story(steps=12, completion=text, name=text, model=text, device=text)
     state = with_line(seen(events), Line("warning", text))
     assert state.best is not None
     hostile = replace(state.best.sample, question=text, answer=text, rewards={text: 0.0}, finish_reason="length")
-    alarm = Alarm("reward_zero", text, text)
-    state = replace(state, best=Shown(1, hostile), typical=Shown(1, hostile), alarms=(alarm,))
+    monkeypatch.setattr("tina_lite.console.state._alarms", lambda history: (Alarm("reward_zero", text, text),))
+    state = replace(state, best=Shown(1, hostile), typical=Shown(1, hostile))
     output = render(state, width, height, 49.0)
     assert all(char == "\n" or char >= " " for char in COLOUR.sub("", output))
     output.encode("utf-8")
@@ -144,7 +147,7 @@ METRICS = ["reward", "rewards/a/mean", "entropy", "grad_norm", "kl", "learning_r
 )
 def test_any_metric_may_be_missing_or_broken(middle: RunState, points: list[dict[str, float]], height: int) -> None:
     assert middle.best is not None
-    state = replace(middle, points=())
+    state = replace(middle, history=History())
     for step, metrics in enumerate(points, 1):
         state = after(
             state, Stamped(0.0, 49.0 + step, 0.003, StepDone(step, None, metrics, middle.best.sample)), 49.0 + step

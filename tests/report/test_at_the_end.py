@@ -1,6 +1,7 @@
 """A run leaves its own page, and nothing about the page can spoil the end of a run."""
 
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -22,6 +23,7 @@ def test_a_run_leaves_its_report(quick_recipe: Path, tmp_path: Path) -> None:
     ("fault", "said"),
     [
         ("no money", "no report.html, as the budget is used up; tina-lite report"),
+        ("too slow", "no report.html: there was no time left for it; tina-lite report"),
         ("no package", "no report.html (report: plotly, jinja2 is not installed"),
         ("a bug", "no report.html (ZeroDivisionError: division by zero)"),
     ],
@@ -31,6 +33,10 @@ def test_without_one_the_run_ends_as_well(
 ) -> None:
     if fault == "no money":
         monkeypatch.setattr("tina_lite.launch.close.REPORT_S", 1e9)
+    if fault == "too slow":
+        monkeypatch.setattr("tina_lite.launch.close.REPORT_S", 0.0)
+        monkeypatch.setattr("tina_lite.launch.close.spare_s", lambda session: 0.2)
+        monkeypatch.setattr("tina_lite.report.page.outcome", lambda told: Event().wait(60))
     if fault == "no package":
         monkeypatch.setattr("tina_lite.report.page.find_spec", lambda name: None)
     if fault == "a bug":

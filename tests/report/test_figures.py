@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable
+from math import sqrt
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from tina_lite.report.curves import smoothed, student_975
 from tina_lite.report.figures import Figure, figures
 from tina_lite.report.reading import read_run
+from tina_lite.report.traces import MOST_POINTS, curve
 
 Make = Callable[..., Path]
 
@@ -88,14 +91,26 @@ def test_student_quantiles_are_those_of_the_tables() -> None:
         assert student_975(freedom) == pytest.approx(quantile, rel=4e-3)
 
 
-@given(st.lists(st.floats(-1e6, 1e6), max_size=60))
+def test_a_long_run_is_drawn_with_few_points_the_last_among_them() -> None:
+    points = [(step, step % 7 / 7) for step in range(1, 10_001)]
+    for trace in curve(points, "reward", 0, "total", dots=True):
+        assert len(trace["x"]) == len(trace["y"]) <= 2 * MOST_POINTS
+        assert trace["x"][-1] == 10_000
+        assert trace["x"] == sorted(trace["x"])
+
+
+@given(st.lists(st.floats(-1e4, 1e4), max_size=60))
 def test_a_moving_mean_stays_within_its_values_and_its_interval(values: list[float]) -> None:
     smooth = smoothed(values)
     assert len(smooth.mean) == len(smooth.low) == len(smooth.high) == len(values)
-    slack = 1e-6
-    for low, mean, high in zip(smooth.low, smooth.mean, smooth.high, strict=True):
+    slack, half = 1e-6, smooth.window // 2
+    for at, (low, mean, high) in enumerate(zip(smooth.low, smooth.mean, smooth.high, strict=True)):
+        near = values[max(0, at - half) : at + half + 1]
         assert low - slack <= mean <= high + slack
-        assert min(values) - slack <= mean <= max(values) + slack
+        assert mean == pytest.approx(fmean(near), abs=slack)
+        if len(near) > 1:
+            reach = student_975(len(near) - 1) * stdev(near) / sqrt(len(near))
+            assert high - mean == pytest.approx(reach, abs=1e-2)
 
 
 def test_a_window_is_narrower_than_the_run() -> None:

@@ -91,7 +91,7 @@ def _with_gap(rows: int) -> int:
 
 def curve_lines(state: RunState, curve: Curve, width: int, rows: int) -> list[Text]:
     """Label, chart, first and latest value."""
-    values = state.series(curve.metric)
+    values = state.history.series(curve.metric)
     label = Text(curve.label)
     label.truncate(LABEL_CELLS - 1, overflow="ellipsis")
     label.pad_right(LABEL_CELLS - label.cell_len)

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from tina_lite.budget.billing import affordable_s, billed_s
+from tina_lite.console.history import History
 from tina_lite.health import Alarm, alarms
 from tina_lite.records import PhaseName
 from tina_lite.runs.events import (
@@ -31,14 +33,6 @@ class Line:
 
     level: Literal["info", "warning", "printed"]
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """The metrics of one step."""
-
-    step: int
-    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +69,13 @@ class RunState:
     step: int = 0
     """Under way; 0 before the first."""
     steps_planned: int | None = None
-    points: tuple[Point, ...] = ()
+    history: History = field(default_factory=History)
     marks_s: tuple[float, ...] = ()
     """Session seconds at which the first step began and the latest steps ended."""
     best: Shown | None = None
     """The latest of those with the highest reward so far."""
     typical: Shown | None = None
     """Of the latest step."""
-    alarms: tuple[Alarm, ...] = ()
-    """What is amiss after the latest step."""
     evals: tuple[Evaluated, ...] = ()
     eval_s: float = 0.0
     """How long the latest evaluation took."""
@@ -104,21 +96,20 @@ class RunState:
     @property
     def steps_done(self) -> int:
         resumed_from = self.started.resumed_from_step if self.started else 0
-        return self.points[-1].step if self.points else resumed_from
-
-    def series(self, metric: str) -> list[float]:
-        """A metric over the steps, where it is known and finite."""
-        values = (point.metrics.get(metric, math.nan) for point in self.points)
-        return [value for value in values if math.isfinite(value)]
+        return self.history.number or resumed_from
 
     def latest(self, metric: str) -> float | None:
         """A metric's value in the latest step, if it is known and finite there."""
-        value = self.points[-1].metrics.get(metric, math.nan) if self.points else math.nan
+        value = self.history.latest.get(metric, math.nan)
         return value if math.isfinite(value) else None
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        """What is amiss after the latest step."""
+        return _alarms(self.history)
 
     def reward_names(self) -> list[str]:
         """In the order in which they were met."""
-        names = dict.fromkeys(name for point in self.points[:1] + self.points[-1:] for name in point.metrics)
+        names = dict.fromkeys((*self.history.first, *self.history.latest))
         return [name.split("/")[1] for name in names if name.startswith("rewards/") and name.endswith("/mean")]
 
     def elapsed_at(self, now: float) -> float:
@@ -200,6 +191,12 @@ class RunState:
         return self.steps_done + int(training / pace)
 
 
+@lru_cache(maxsize=1)
+def _alarms(history: History) -> tuple[Alarm, ...]:
+    """The picture asks for them more often than a step is done."""
+    return tuple(alarms(history.recent, history.series("reward")))
+
+
 def after(state: RunState, stamped: Stamped, now: float) -> RunState:
     """The state once an event was seen at `now` seconds of the watcher's clock."""
     state = replace(state, usd=stamped.usd, elapsed_s=stamped.elapsed_s, seen_at=now)
@@ -234,7 +231,7 @@ def _after_start(state: RunState, started: RunStarted) -> RunState:
         started=started,
         step=started.resumed_from_step,
         steps_planned=started.max_steps,
-        points=tuple(point for point in state.points if point.step <= started.resumed_from_step),
+        history=state.history.up_to(started.resumed_from_step),
         marks_s=(),
         phase="load",
         phase_from_s=0.0,
@@ -261,14 +258,13 @@ def _after_phase(state: RunState, change: PhaseChanged) -> RunState:
 
 
 def _after_step(state: RunState, done: StepDone) -> RunState:
-    points, best = (*state.points, Point(done.step, done.metrics)), state.best
+    best = state.best
     return replace(
         state,
         step=done.step,
         steps_planned=done.steps_planned,
-        points=points,
+        history=state.history.plus(done.step, done.metrics),
         marks_s=(*state.marks_s, state.elapsed_s)[-PACE_OVER_STEPS - 1 :],
         best=Shown(done.step, done.sample) if best is None or done.sample.total >= best.sample.total else best,
         typical=Shown(done.step, done.typical or done.sample),
-        alarms=tuple(alarms([point.metrics for point in points])),
     )

@@ -57,11 +57,11 @@ def parts(state: RunState, width: int, height: int, now: float, note: str = "") 
 def _to_read(state: RunState, column: int, width: int, body: int, tall: bool) -> Iterator[Part]:
     """The right half of a wide picture: what is amiss, samples, notices."""
     line_rows = FRAME_ROWS + (4 if tall else 2)
-    health_rows = alarm_rows(state.alarms, width, most=(body - line_rows) // 2)
+    health_rows = alarm_rows(state.alarms(), width, most=(body - line_rows) // 2)
     row = HEADER_ROWS
     if health_rows:
-        draw = partial(draw_alarms, state.alarms, width, health_rows)
-        yield Part(row, column, width, health_rows, (state.alarms,), draw)
+        draw = partial(draw_alarms, state.alarms(), width, health_rows)
+        yield Part(row, column, width, health_rows, (state.alarms(),), draw)
     yield from _samples(state, row + health_rows, column, width, body - health_rows - line_rows)
     yield _notices(state, row + body - line_rows, column, width, line_rows, boxed=True)
 
@@ -96,7 +96,7 @@ def _run(state: RunState, width: int, height: int, now: float) -> Part:
 
 def _learning(state: RunState, row: int, width: int, height: int) -> Part:
     height = max(0, height)
-    key = (state.points, state.evals)
+    key = (state.history, state.evals)
     return Part(row, 0, width, height, key, partial(draw_learning, state, width, height))
 
 
@@ -105,7 +105,7 @@ def _samples(state: RunState, row: int, column: int, width: int, height: int) ->
     best, typical = state.best, state.typical
     kinds = [("the best so far", best), ("a typical one", typical)]
     if height < ROWS_FOR_TWO_SAMPLES or best is None or typical is None:
-        flat = any(alarm.name == "reward_zero" for alarm in state.alarms)
+        flat = any(alarm.name == "reward_zero" for alarm in state.alarms())
         kinds = [kinds[1] if flat and typical is not None else ("a completion", best) if best is None else kinds[0]]
     for index, (kind, shown) in enumerate(kinds):
         rows = height // len(kinds) + (height % len(kinds) if index == 0 else 0)
@@ -114,8 +114,8 @@ def _samples(state: RunState, row: int, column: int, width: int, height: int) ->
 
 
 def _notices(state: RunState, row: int, column: int, width: int, height: int, boxed: bool) -> Part:
-    key = (state.lines, () if boxed else state.alarms)
-    draw = partial(draw_notices, state.lines, state.alarms, width, height, boxed)
+    key = (state.lines, () if boxed else state.alarms())
+    draw = partial(draw_notices, state.lines, state.alarms(), width, height, boxed)
     return Part(row, column, width, height, key, draw)
 
 

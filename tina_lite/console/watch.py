@@ -11,6 +11,7 @@ import tty
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
@@ -22,8 +23,9 @@ from tina_lite.console.screen import Screen
 from tina_lite.console.state import RunState, after
 from tina_lite.console.view import draw_closing, parts
 from tina_lite.errors import BadInput
-from tina_lite.runs.events import RunStarted, Stamped
-from tina_lite.runs.look import EventLog, owner_of
+from tina_lite.runs.events import Listener, RunStarted, Stamped
+from tina_lite.runs.in_short import in_short
+from tina_lite.runs.look import EventLog, event_of, events_in, owner_of
 
 SESSION_GAP_S = 3.0
 """Of the time between two sessions of a run, so much is told again."""
@@ -39,21 +41,21 @@ class Following:
         self._folder = folder
         self._log = EventLog(folder / "events.jsonl")
         self.state = RunState()
-        self.new: Sequence[Stamped] = ()
-        """Since the last look."""
         self.over = False
         """Whether nothing more will come, unless somebody resumes the run."""
 
     def now(self) -> float:
         return time.time()
 
-    def look(self) -> None:
-        """Take in what was written."""
+    def look(self, tell: Listener | None = None) -> None:
+        """Take in what was written; who wants to be told is told every event, else a long log is taken in short."""
         owned = owner_of(self._folder) is not None  # before the log: what it wrote last is then in there
-        anew, self.new = self._log.news()
+        anew, lines = self._log.news()
         state = RunState() if anew else self.state
-        for stamped in self.new:
+        for stamped in in_short(lines) if tell is None else chain.from_iterable(map(event_of, lines)):
             state = after(state, stamped, now=min(stamped.at, self.now()))
+            if tell is not None:
+                tell(stamped)
         killed = not owned and state.started is not None and state.summary is None
         if killed and not state.gone:
             state = replace(state, usd=max(state.usd, self._billed()))
@@ -71,26 +73,26 @@ class Replaying:
     """A run that is told again, `speed` times as fast as it was."""
 
     def __init__(self, folder: Path, speed: float, started: float | None = None) -> None:
-        _, self._events = EventLog(folder / "events.jsonl").news()
+        self._events = events_in(folder / "events.jsonl")
         self._due = list(moments(self._events))
         self._speed = speed
         self._started = time.monotonic() if started is None else started
         self._told = 0
         self.note = f"told again, {speed:g}x; q leaves"
         self.state = RunState()
-        self.new: Sequence[Stamped] = ()
 
     def now(self) -> float:
         """Seconds of the telling."""
         return (time.monotonic() - self._started) * self._speed
 
-    def look(self) -> None:
+    def look(self, tell: Listener | None = None) -> None:
         """Take in what is due."""
-        now, first = self.now(), self._told
+        now = self.now()
         while self._told < len(self._events) and self._due[self._told] <= now:
             self.state = after(self.state, self._events[self._told], now=self._due[self._told])
+            if tell is not None:
+                tell(self._events[self._told])
             self._told += 1
-        self.new = self._events[first : self._told]
         if self.over and self.state.summary is None:
             self.state = replace(self.state, gone="here its events end")
 
@@ -134,9 +136,7 @@ def watch_plain(run: Following | Replaying, stream: TextIO) -> None:
     console = PlainConsole(stream)
     with suppress(KeyboardInterrupt):
         while True:
-            run.look()
-            for stamped in run.new:
-                console(stamped)
+            run.look(console)
             if run.over:
                 break
             time.sleep(REDRAW_S)

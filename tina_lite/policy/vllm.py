@@ -28,6 +28,7 @@ class Vllm:
         stop_ids: Sequence[int],
         *,
         out_of_time: Callable[[], bool],
+        max_tokens: float,
         finished: Callable[[int], None],
     ) -> Mapping[int, list[Sampled]]:
         """Completions by the number of their prompt; prompts that were not finished in time are left out.
@@ -36,19 +37,22 @@ class Vllm:
             prompts: token ids.
             seeds: one a prompt.
             out_of_time: asked after every step of the engine.
+            max_tokens: no more are drawn; a completion counts as one token for each step until it is done.
             finished: told how many completions are done.
         """
         llm = self._model.vllm_engine
         llm.wake_up()  # on standby its cache lends its memory to training
         adapter = self._model.load_lora("tina-lite", load_tensors=True)  # the tensors as they are now
-        engine, done = llm.llm_engine, {}
+        engine, done, drawn, running = llm.llm_engine, {}, 0, len(prompts) * num_generations
         for number, (ids, seed) in enumerate(zip(prompts, seeds, strict=True)):
             parameters = _parameters(rollout, stop_ids, num_generations, seed)
             engine.add_request(str(number), {"prompt_token_ids": list(ids)}, parameters, lora_request=adapter)
-        while engine.has_unfinished_requests() and not out_of_time():
+        while engine.has_unfinished_requests() and drawn + running <= max_tokens and not out_of_time():
+            drawn += running
             for output in engine.step():
                 if output.finished:
                     done[int(output.request_id)] = [_sampled(completion) for completion in output.outputs]
+                    running -= num_generations
                     finished(sum(map(len, done.values())))
         engine.abort_request([str(number) for number in range(len(prompts)) if number not in done])
         llm.sleep(1)

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
 from math import sqrt
-from statistics import NormalDist, fmean, stdev
+from statistics import NormalDist, fmean
 
 LEAST_WINDOW = 5
 STRETCHES = 12
@@ -30,18 +32,23 @@ def smoothed(values: Sequence[float]) -> Smooth:
     >>> calm.mean[0], calm.low[4], calm.high[4], calm.window
     (1.0, 1.0, 1.0, 5)
     """
-    window = max(LEAST_WINDOW, len(values) // STRETCHES) | 1
-    half, mean, low, high = window // 2, [], [], []
-    for index in range(len(values)):
-        near = values[max(0, index - half) : index + half + 1]
-        middle = fmean(near)
-        reach = student_975(len(near) - 1) * stdev(near) / sqrt(len(near)) if len(near) > 1 else 0.0
-        mean.append(middle)
-        low.append(middle - reach)
-        high.append(middle + reach)
+    count, window = len(values), max(LEAST_WINDOW, len(values) // STRETCHES) | 1
+    centre = fmean(values) if count else 0.0  # near which sums of squares lose no digits
+    sums = [0.0, *accumulate(value - centre for value in values)]
+    squares = [0.0, *accumulate((value - centre) ** 2 for value in values)]
+    mean, low, high = [], [], []
+    for index in range(count):
+        start, end = max(0, index - window // 2), min(count, index + window // 2 + 1)
+        near, total = end - start, sums[end] - sums[start]
+        spread = max(0.0, squares[end] - squares[start] - total * total / near)
+        reach = student_975(near - 1) * sqrt(spread / (near - 1) / near) if near > 1 else 0.0
+        mean.append(centre + total / near)
+        low.append(mean[-1] - reach)
+        high.append(mean[-1] + reach)
     return Smooth(tuple(mean), tuple(low), tuple(high), window)
 
 
+@cache
 def student_975(freedom: int) -> float:
     """The 97.5% quantile of Student's t: exact for 1 and 2 degrees of freedom, else Cornish and Fisher's series.
 

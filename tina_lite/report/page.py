@@ -79,7 +79,7 @@ def _told(label: str, run: Run) -> _Told:
         facts=facts(run),
         bought=bought(run),
         other_cards=other_cards(run),
-        alarms=alarms(run.metrics),
+        alarms=alarms(run.metrics, [reward for _, reward in run.series("reward")]),
         warnings=warnings[-WARNINGS_SHOWN:],
         versions=versions(run),
         repeat=repeat(run),

@@ -16,7 +16,8 @@ from tina_lite.report.samples import Pair, pairs
 from tina_lite.runs.events import Evaluated, Notice, RunStarted, Stamped, from_json
 
 State = Literal["finished", "interrupted", "unfinished"]
-SHOWN = ("run_started", "eval", "notice", "run_finished")
+SHOWN = tuple(f'{{"event": "{name}"' for name in ("run_started", "eval", "notice", "run_finished"))
+"""How lines of the log that are read begin; most are of phases and steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def read_run(folder: Path, summary: Mapping[str, Any] | None = None) -> Run:
     files = ("events.jsonl", "metrics.jsonl", "summary.json")
     if not any((folder / name).is_file() for name in files):
         raise BadInput(f"{folder}: holds no run (none of {', '.join(files)}); give a run folder, such as runs/NAME")
-    rows = [row for row in _rows(folder / "events.jsonl") if row.get("event") in SHOWN]
+    rows = list(_rows(folder / "events.jsonl", SHOWN))
     events = [stamped for row in rows if (stamped := _event(row)) is not None]
     starts = [stamped.event for stamped in events if isinstance(stamped.event, RunStarted)]
     spent = spent_by_phase(folder / "ledger.jsonl")
@@ -131,11 +132,13 @@ def _state(summary: Mapping[str, Any]) -> State:
     return "interrupted" if summary.get("stop_reason") in ("interrupted", "error") else "finished"
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Whole lines that are JSON objects; a torn one is passed over."""
+def _rows(path: Path, begin: str | tuple[str, ...] = "") -> Iterator[dict[str, Any]]:
+    """Whole lines that are JSON objects and begin so; a torn one is passed over."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             for line in file:
+                if not line.startswith(begin):
+                    continue
                 try:
                     row = json.loads(line)
                 except ValueError:

@@ -7,6 +7,8 @@ from tina_lite.report.curves import smoothed
 
 SERIES = 7
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "4px,2px")
+MOST_POINTS = 2000
+"""A curve of twice as many would only make the page larger: its window is wider than the gaps."""
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "x")
 
 Trace = dict[str, Any]
@@ -25,25 +27,30 @@ def curve(
     """A moving mean, its band below it, and the single values as dots; nothing for no points."""
     if not points:
         return []
-    x = [at for at, _ in points]
     smooth = smoothed([value for _, value in points])
+    stride = max(1, len(points) // MOST_POINTS)
+    shown = range(len(points))[::-stride][::-1]  # the last is among them
+    x = [points[at][0] for at in shown]
     shared = {"type": "scatter", "legendgroup": group, "name": name, "x": x}
     traces: list[Trace] = []
     if band and len(points) > 2:
         unseen = {**shared, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-        traces.append({**unseen, "y": list(smooth.low)})
-        traces.append({**unseen, "y": list(smooth.high), "fill": "tonexty", "fillcolor": colour(place, 0.2)})
+        traces.append({**unseen, "y": [smooth.low[at] for at in shown]})
+        traces.append(
+            {**unseen, "y": [smooth.high[at] for at in shown], "fill": "tonexty", "fillcolor": colour(place, 0.2)}
+        )
     if dots:
         marker = {"size": 3.5, "color": colour(place, 0.5)}
-        values = [value for _, value in points]
+        values = [points[at][1] for at in shown]
         traces.append(
             {**shared, "mode": "markers", "y": values, "marker": marker, "hoverinfo": "skip", "showlegend": False}
         )
     line = {"color": colour(place), "width": 2.5, "dash": DASHES[place % SERIES]}
     mode = "lines" if len(points) > 1 else "markers"
     template = f"{hover}: %{{y:.3g}}<extra>{plain(name)}</extra>"
-    shown = {**shared, "mode": mode, "y": list(smooth.mean), "line": line, "hovertemplate": template}
-    return [*traces, {**shown, "marker": {"color": colour(place)}}]
+    mean = [smooth.mean[at] for at in shown]
+    drawn = {**shared, "mode": mode, "y": mean, "line": line, "hovertemplate": template}
+    return [*traces, {**drawn, "marker": {"color": colour(place)}}]
 
 
 def lines(x: Sequence[float], y: Sequence[float], name: str, place: int) -> list[Trace]:

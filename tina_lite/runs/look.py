@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,8 @@ class EventLog:
         self._torn = b""
         """A last line that has not come to its end."""
 
-    def news(self) -> tuple[bool, list[Stamped]]:
-        """Whether what was told before no longer holds, and what has been added since."""
+    def news(self) -> tuple[bool, list[bytes]]:
+        """Whether what was told before no longer holds, and the lines that have been added since."""
         try:
             with self._path.open("rb") as file:
                 stat = os.fstat(file.fileno())
@@ -69,15 +70,20 @@ class EventLog:
             return False, []
         self._offset += len(added)
         *lines, self._torn = (self._torn + added).split(b"\n")
-        return anew, [stamped for line in lines if (stamped := _event(line)) is not None]
+        return anew, lines
 
 
-def _event(line: bytes) -> Stamped | None:
+def events_in(path: Path) -> list[Stamped]:
+    """A log as it is now."""
+    return [stamped for line in EventLog(path).news()[1] for stamped in event_of(line)]
+
+
+def event_of(line: bytes) -> tuple[Stamped, ...]:
+    """The event of a log's line, if it holds one that this version knows."""
     record = _record(line)
-    try:
-        return None if record is None else from_json(record)
-    except BadInput:
-        return None
+    with suppress(BadInput):
+        return () if record is None else (from_json(record),)
+    return ()
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
