@@ -15,6 +15,8 @@ from tina_lite.errors import NoRoom
 
 ADVICE = "free some space, then go on with --resume"
 FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+UMASK = os.umask(0)
+os.umask(UMASK)  # it can only be read by setting it: here, where no other thread is yet
 APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 
 
@@ -70,10 +72,12 @@ def retired(folder: Path) -> Path:
 
 
 def replace_folder(new: Path, target: Path) -> None:
-    """`new`, whose files are on the disk, takes the place of `target`.
+    """`new`, whose files are on the disk, takes the place of `target`; who may read them, the umask says.
 
     A folder cannot be renamed onto another. Whenever the process dies, `target` or `retired(target)` is whole.
     """
+    for file in new.iterdir():  # safetensors' writer lets only the owner read its files
+        os.chmod(file, 0o666 & ~UMASK)
     sync_folder(new)
     if target.exists():
         remove_folder(retired(target))

@@ -16,12 +16,12 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def find_recipe(path: Path) -> Path:
-    """A file, or the name of a shipped recipe. BadInput with the nearest name where it is neither."""
-    if os.path.exists(path.expanduser()):
-        return path.expanduser()
-    known = shipped_recipes()
-    if str(path) in known:
+    """A file, or the name of a shipped recipe, which no folder hides. BadInput with the nearest where it is neither."""
+    known, given = shipped_recipes(), path.expanduser()
+    if str(path) in known and not os.path.isfile(given):
         return known[str(path)]
+    if os.path.exists(given):
+        return given
     raise BadInput(f"{path}: no such recipe{nearest(path.with_suffix('').as_posix(), list(known))}")
 
 

@@ -6,30 +6,40 @@ import sys
 import tempfile
 import traceback
 
-from tina_lite.errors import BadInput, one_line
+from tina_lite.errors import BadInput, NoRoom, one_line
 
-PLACES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
+PLACES = (
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+)
 """Errors of a path that a person gave, wherever they come up."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def tell(error: BaseException) -> int:
     """Say it on stderr; the exit code."""
-    print(_line_for(error), file=sys.stderr)
-    return BadInput.exit_code if _of_a_place(error) else 1
-
-
-def _line_for(error: BaseException) -> str:
-    """What is said of it; its traceback goes to a temporary file, unless it is kept elsewhere already."""
+    said, code = _told(error)
     notes = "; ".join(getattr(error, "__notes__", []))
-    if isinstance(error, OSError) and _of_a_place(error):
-        place = str(error.filename)[:200]
-        said = f"{place}: cannot be used ({error.strerror}); choose another place, or let this user use it"
-        return f"{said}; {notes}" if notes else said
-    return f"a fault ended it: {type(error).__name__}: {one_line(error)}; {notes or _kept(error)}"
+    kept = notes or (_kept(error) if code == 1 else "")
+    print(f"{said}; {kept}" if kept else said, file=sys.stderr)
+    return code
 
 
-def _of_a_place(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in PLACES and error.filename is not None
+def _told(error: BaseException) -> tuple[str, int]:
+    if isinstance(error, OSError):
+        place = "the disk" if error.filename is None else str(error.filename)[:200]
+        if error.errno in FULL:
+            return f"{place}: cannot be written ({error.strerror}); free some space, and do it again", NoRoom.exit_code
+        if error.errno in PLACES and error.filename is not None:
+            said = f"{place}: cannot be used ({error.strerror}); choose another place, or let this user use it"
+            return said, BadInput.exit_code
+    return f"a fault ended it: {type(error).__name__}: {one_line(error)}", 1
 
 
 def _kept(error: BaseException) -> str:

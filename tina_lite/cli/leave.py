@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import NoReturn
 
 from tina_lite import guard
@@ -20,8 +21,9 @@ def leave(exit_code: int) -> NoReturn:
     last_s = max(0.0, min(ATEXIT_S, guard.left_s() - 2 * MARGIN_S))
     threading.Thread(target=_leave_after, args=(last_s, exit_code), daemon=True).start()
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
     os._exit(exit_code)
 
 

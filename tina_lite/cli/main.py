@@ -1,16 +1,15 @@
 """The command line: `tina-lite run recipe.yaml`. Commands are thin: parse, call, print; each has a file of its own."""
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from io import TextIOWrapper
 
 import click
 
 from tina_lite import guard
+from tina_lite.cli import streams
 from tina_lite.cli.leave import drop_everything, leave
-from tina_lite.errors import TinaError
+from tina_lite.errors import NoRoom, TinaError
 from tina_lite.version import VERSION
 
 COMMANDS = {
@@ -61,11 +60,9 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point."""
+    streams.prepare()
     if sys.argv[1:2] and sys.argv[1] in GUARDED:
         guard.start(drop_everything)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a terminal that is not UTF-8, a path that is not: never an error
-            stream.reconfigure(errors="backslashreplace")
     code = outcome()
     if code:
         sys.exit(code)
@@ -79,6 +76,9 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         cli.main(arguments, standalone_mode=False)
+        lost = streams.lost()
+        if lost is not None and not isinstance(lost, BrokenPipeError):  # a reader that left has what it wanted
+            raise NoRoom(f"stdout: cannot be written ({lost.strerror}); what was to go there is lost")
     except click.ClickException as error:
         print(f"tina-lite: {error.format_message()}", file=sys.stderr)
         return error.exit_code
@@ -90,9 +90,6 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
     except TinaError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:  # whoever read the output has what it wanted
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (the interpreter flushes it at its end)
-        return 0
     except Exception as error:
         from tina_lite.cli.fault import tell
 

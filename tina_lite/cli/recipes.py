@@ -67,7 +67,7 @@ def copy(name: str, target: Path | None) -> None:
 
     source = find_recipe(Path(name))
     target = target or Path(source.name)
-    _refuse_existing(target)
+    _make_room(target)
     shutil.copyfile(source, target)
     click.echo(target)
 
@@ -82,13 +82,14 @@ def import_recipe(file: Path, target: Path | None, gpus: int | None) -> None:
 
     text, lost = read_elsewhere(file, gpus)
     target = target or Path(f"{file.stem}-recipe.yaml")
-    _refuse_existing(target)
+    _make_room(target)
     target.write_text(text, encoding="utf-8")
     for line in lost:
         click.echo(f"not carried over: {line}", err=True)
     click.echo(target)
 
 
-def _refuse_existing(target: Path) -> None:
+def _make_room(target: Path) -> None:
     if target.exists():
         raise BadInput(f"{target}: exists already; name another file")
+    target.parent.mkdir(parents=True, exist_ok=True)

@@ -35,6 +35,7 @@ def _write(path: Path, text: str) -> None:
     from tina_lite.errors import NoRoom
 
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text)
     except OSError as error:
         raise NoRoom(f"{path}: cannot be written ({error.strerror}); choose another file with --out") from error

@@ -137,7 +137,7 @@ def watch_plain(run: Following | Replaying, stream: TextIO) -> None:
     with suppress(KeyboardInterrupt):
         while True:
             run.look(console)
-            if run.over:
+            if run.over or getattr(stream, "lost", None):  # as the command's stdout says of itself
                 break
             time.sleep(REDRAW_S)
     if run.state.gone:

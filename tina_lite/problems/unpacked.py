@@ -1,6 +1,8 @@
 """Compressed files: unpacked once into the cache, as a run asks for rows by their place in a file."""
 
+import errno
 import os
+import tempfile
 import time
 from contextlib import suppress
 from hashlib import blake2b
@@ -34,21 +36,37 @@ def compression_of(path: Path) -> str | None:
 
 
 def unpacked(path: Path, compression: str) -> Path:
-    """The same file without compression, in the cache. BadInput where it is broken, NoRoom where the disk is full."""
+    """The same file without compression, in the cache. BadInput where it is broken, NoRoom where the disk is full.
+
+    Where the user's cache cannot be written it is a folder for temporary files.
+    """
     stat = path.stat()
     key = blake2b(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode("utf-8", "replace"), digest_size=16)
-    folder = user_folder("XDG_CACHE_HOME", "~/.cache") / "unpacked"
-    place = folder / f"{key.hexdigest()}{plain_name(path).suffix.lower()}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _cache()
+        place = folder / f"{key.hexdigest()}{plain_name(path).suffix.lower()}"
         if place.exists():
             os.utime(place)
             return place
         _drop_old(folder)
         _unpack(path, compression, place)
     except OSError as error:
-        raise NoRoom(f"{path}: cannot be unpacked into {folder} ({error.strerror}); make room there") from error
+        where = error.filename or "the cache"
+        raise NoRoom(f"{path}: cannot be unpacked into {where} ({error.strerror}); make room there") from error
     return place
+
+
+def _cache() -> Path:
+    folder = user_folder("XDG_CACHE_HOME", "~/.cache") / "unpacked"
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    folder = Path(tempfile.gettempdir()) / f"tina-lite-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():  # somebody else could change what is learnt from
+        raise PermissionError(errno.EACCES, "belongs to another user", str(folder))
+    return folder
 
 
 def _unpack(path: Path, compression: str, place: Path) -> None:

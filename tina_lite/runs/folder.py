@@ -136,7 +136,7 @@ class RunFolder:
         free = shutil.disk_usage(self.path).free
         if free < needed:
             raise NoRoom(
-                f"{self.path}: {free / MIB:.0f} MiB are free, checkpoints and adapter need {needed / MIB:.0f}; "
+                f"{self.path}: {free // MIB} MiB are free, checkpoints and adapter need {-(-needed // MIB)}; "
                 "free some space, choose a larger disk with --out, or a smaller lora.r"
             )
 
