@@ -15,6 +15,7 @@ from whole_runs import Killed, adapter, after_step, assert_alike, die, lines, me
 
 from tina_lite import Recipe, reward, run
 from tina_lite.cli.stop import stop
+from tina_lite.disk import UMASK
 from tina_lite.errors import BadInput, Interrupted, NoRoom
 from tina_lite.runs.events import CheckpointSaved, Notice
 from tina_lite.runs.metrics import metric_names
@@ -52,6 +53,8 @@ def test_a_run_leaves_all_that_it_promised(quick_recipe, tmp_path):
     assert ledger[-1]["elapsed_s"] == pytest.approx(summary["gpu_hours"] * 3600, abs=1.0)
     assert json.loads((out / "adapter" / "adapter_config.json").read_text())["r"] == 8
     assert "held-out Pass@1" in (out / "adapter" / "README.md").read_text()
+    files = [path for path in out.rglob("*") if path.is_file() and path.name != ".lock"]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o666 & ~UMASK}, "who may read them, the umask says"
     assert Recipe.load(out / "recipe.yaml").model_dump() == recipe.with_local_paths().model_dump()
     assert seen[0].event.event == "run_started"
     assert seen[-1].event.event == "run_finished"

@@ -12,7 +12,7 @@ from tina_lite.launch.preview import dry_run
 from tina_lite.problems.from_recipe import problems_of
 from tina_lite.recipe import Recipe
 from tina_lite.rewards import resolve
-from tina_lite.shipped import headline, shipped_recipes
+from tina_lite.shipped import find_recipe, headline, shipped_recipes
 
 pytestmark = pytest.mark.usefixtures("known_cpu")
 RECIPES = shipped_recipes()
@@ -156,6 +156,15 @@ def test_as_it_stands_it_says_which_data_is_out_of_reach(name, tmp_path, tina, m
     assert (done.code, done.err) == (0, "")
     assert f"could not load the data set {Recipe.load(RECIPES[name]).data.source!r}" in done.out
     assert not list(tmp_path.iterdir())
+
+
+def test_no_folder_hides_one_and_a_file_does(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quickstart").mkdir()
+    assert find_recipe(Path("quickstart")) == RECIPES["quickstart"]
+    (tmp_path / "paper").mkdir()
+    (tmp_path / "paper" / "limr").write_text("name: mine\n")
+    assert find_recipe(Path("paper/limr")) == Path("paper/limr")
 
 
 def test_a_copied_recipe_still_extends_what_ships(tmp_path):

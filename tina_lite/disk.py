@@ -35,6 +35,9 @@ def write_file(path: Path, data: bytes) -> None:
         while left:
             left = left[os.write(descriptor, left) :]
         os.fsync(descriptor)
+    except OSError as error:
+        error.filename = str(path)  # of a descriptor it is not known
+        raise
     finally:
         os.close(descriptor)
 

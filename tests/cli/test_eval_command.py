@@ -62,6 +62,10 @@ def test_a_run_against_its_base_and_a_rescore_that_loads_nothing(
     assert json.loads(more.stdout)["results"] == report["results"]
     again = json.loads(evaluated(out, "--rescore", "--json", "--rate", "0.2").stdout)
     assert (again["results"], again["stop_reason"]) == (report["results"], "finished")
+    monkeypatch.setenv("COLUMNS", "20")
+    narrow = " ".join(evaluated(out, "--rescore", "--rate", "0.2").stdout.split())
+    share, (low, high) = 100 * report["results"][0]["pass_at_1"]["value"], report["results"][0]["pass_at_1"]["ci95"]
+    assert f"model: mine problems: 6 x 2 Pass@1 [95%]: {share:.1f}% [{100 * low:.1f}, {100 * high:.1f}]" in narrow
     kept = tmp_path / "result" / "mine" / "held_out.jsonl"
     kept.write_text("".join(kept.read_text().splitlines(keepends=True)[:4]))
     part = evaluated(out, "--rescore", "--rate", "0.2")

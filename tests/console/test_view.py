@@ -184,9 +184,10 @@ def test_values_out_of_their_range_are_marked_without_colour_too(story: Story, s
     assert "0.400 !" not in text
 
 
-def test_what_stays_at_the_end_says_what_was_gained_for_which_price(story: Story, seen: Seen) -> None:
-    console = Console(file=io.StringIO(), width=80, height=24)
-    console.print(draw_closing(seen(story())))
+@pytest.mark.parametrize("width", [20, 39, 40, 80])
+def test_what_stays_at_the_end_says_what_was_gained_for_which_price(story: Story, seen: Seen, width: int) -> None:
+    console = Console(file=io.StringIO(), width=width, height=24)
+    console.print(draw_closing(seen(story()), width))
     assert isinstance(console.file, io.StringIO)
     text = " ".join(console.file.getvalue().replace("│", "").split())
     for words in (
@@ -201,10 +202,10 @@ def test_what_stays_at_the_end_says_what_was_gained_for_which_price(story: Story
         "runs/quickstart",
     ):
         assert words in text
-    assert all(len(line) <= 80 for line in console.file.getvalue().splitlines())
+    assert all(len(line) <= width for line in console.file.getvalue().splitlines())
 
 
 @pytest.mark.parametrize("summary", [{}, {"eval": {"before": {"pass_at_1": 0.2}, "after": None}, "reward": None}])
 def test_a_summary_with_holes_can_be_drawn(story: Story, seen: Seen, summary: dict[str, object]) -> None:
     console = Console(file=io.StringIO(), width=80)
-    console.print(draw_closing(replace(seen(story()), summary=summary)))
+    console.print(draw_closing(replace(seen(story()), summary=summary), 80))

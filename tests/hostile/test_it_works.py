@@ -1,5 +1,6 @@
 """What people bring that is unusual and good: it works, and where something is left out it is said once."""
 
+import errno
 import json
 import os
 import re
@@ -284,6 +285,35 @@ def test_what_nobody_foresaw_is_one_line_and_a_file(
         assert "RuntimeError: a wire" in kept.read_text()
         assert not (place / "r").exists()
         kept.unlink()
+
+
+def test_what_becomes_of_a_place_is_said_in_a_line(place: Path, tina: Callable[..., Any]) -> None:
+    assert tina("recipes", "copy", "quickstart", "new/folder/mine.yaml").code == 0
+    for arguments in (("recipes", "copy", "quickstart", "new/folder/mine.yaml/x.yaml"), ("watch", "quickstart")):
+        said = tina(*arguments)
+        assert (said.code, said.err.count("\n")) == (2, 1)
+    (place / "gone").mkdir()
+    os.chdir(place / "gone")
+    (place / "gone").rmdir()
+    said = tina("recipes")
+    os.chdir(place)
+    assert (said.code, said.err) == (2, "the working directory is gone; cd to one that is there\n")
+
+
+def test_a_disk_that_is_full_is_no_fault(
+    place: Path, tina: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tina_lite.disk.os.write", full)
+    said = tina("recipes", "copy", "quickstart", "mine.yaml")
+    monkeypatch.undo()
+    assert said.code == 3
+    assert re.fullmatch(
+        r"\S*mine\.yaml\S*: cannot be written \(No space left on device\); free some space, and do it again\n", said.err
+    )
+    assert not list(place.glob("*mine.yaml*"))
 
 
 def test_what_fails_before_its_first_step_does_not_block_the_next_try(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from problem_files import pairs, write
 from sections import load
 
-from tina_lite.errors import BadInput
+from tina_lite.errors import BadInput, NoRoom
 from tina_lite.problems.readers import Csv
 
 CELLS = st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"], include_characters='\n,"'), max_size=8)
@@ -108,6 +108,23 @@ def test_the_same_problems_in_any_form_are_the_same(folder: Path, cache: Path, n
     assert found.name == "mine"
     assert pairs(found) == [(row["question"], row["answer"]) for row in ROWS]
     assert (found.digest(), found.keys()) == (plain.digest(), plain.keys())
+
+
+def test_a_packed_file_is_unpacked_elsewhere_where_the_cache_cannot_be_written(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.parent.parent.write_text("a file where a folder should be")
+    monkeypatch.setattr("tempfile.tempdir", str(folder / "tmp"))
+    (folder / "tmp").mkdir()
+    (folder / "mine.jsonl.gz").write_bytes(PACKED["gz"](FORMS["mine.jsonl"]))
+    assert pairs(load("mine.jsonl.gz")) == [(row["question"], row["answer"]) for row in ROWS]
+    (own,) = (folder / "tmp").iterdir()
+    assert own.stat().st_mode & 0o777 == 0o700
+    stranger = os.getuid() + 1
+    monkeypatch.setattr("os.getuid", lambda: stranger)
+    own.rename(folder / "tmp" / f"tina-lite-{stranger}")
+    with pytest.raises(NoRoom, match=r"cannot be unpacked into \S+ \(belongs to another user\)"):
+        load("mine.jsonl.gz")
 
 
 def test_a_packed_file_is_unpacked_once_and_again_where_it_has_changed(folder: Path, cache: Path) -> None:

@@ -34,6 +34,8 @@ def tell(error: BaseException) -> int:
 def _told(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError):
         place = "the disk" if error.filename is None else str(error.filename)[:200]
+        if isinstance(error, FileNotFoundError) and error.filename is None:
+            return "the working directory is gone; cd to one that is there", BadInput.exit_code
         if error.errno in FULL:
             return f"{place}: cannot be written ({error.strerror}); free some space, and do it again", NoRoom.exit_code
         if error.errno in PLACES and error.filename is not None:

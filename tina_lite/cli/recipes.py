@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from tina_lite.budget.money import format_usd
+from tina_lite.disk import write_atomically
 from tina_lite.errors import BadInput
 
 WIDEST = 120
@@ -68,7 +69,7 @@ def copy(name: str, target: Path | None) -> None:
     source = find_recipe(Path(name))
     target = target or Path(source.name)
     _make_room(target)
-    shutil.copyfile(source, target)
+    write_atomically(target, source.read_bytes())
     click.echo(target)
 
 
@@ -83,7 +84,7 @@ def import_recipe(file: Path, target: Path | None, gpus: int | None) -> None:
     text, lost = read_elsewhere(file, gpus)
     target = target or Path(f"{file.stem}-recipe.yaml")
     _make_room(target)
-    target.write_text(text, encoding="utf-8")
+    write_atomically(target, text)
     for line in lost:
         click.echo(f"not carried over: {line}", err=True)
     click.echo(target)

@@ -55,7 +55,7 @@ class LiveConsole:
         with suppress(OSError):  # the terminal may be gone; what the run did is on disk
             self._printed.release()
             if self._state.summary is not None:
-                self._screen.console.print(draw_closing(self._state))
+                self._screen.console.print(draw_closing(self._state, self._screen.console.width))
 
     def __call__(self, stamped: Stamped) -> None:
         with self._updating:

@@ -126,12 +126,15 @@ def _tiny(state: RunState, width: int, height: int, now: float) -> Part:
     return Part(0, 0, width, height, (box,), partial(plain, lines, width, height))
 
 
-def draw_closing(state: RunState) -> Table:
+def draw_closing(state: RunState, width: int) -> RenderableType:
     """The few lines that stay on the screen when the run has ended."""
+    facts = [(label, value.replace("->", "→")) for label, value in closing_facts(state)]
     title = Text.assemble((one_line(state.started.name) if state.started else "the run", "bold cyan"), " has ended")
+    if width < SMALLEST_CELLS:
+        return Text("\n").join([title, *(Text.assemble((f"{label}: ", DIM), value) for label, value in facts)])
     table = Table(title=title, title_justify="left", box=ROUNDED, show_header=False, border_style=DIM)
     table.add_column(style=DIM, no_wrap=True)
     table.add_column(overflow="fold")
-    for label, value in closing_facts(state):
-        table.add_row(label, Text(value.replace("->", "→"), "bold" if label in ("held-out Pass@1", "dollars") else ""))
+    for label, value in facts:
+        table.add_row(label, Text(value, "bold" if label in ("held-out Pass@1", "dollars") else ""))
     return table

@@ -128,7 +128,7 @@ def watch_live(run: Following | Replaying, terminal: TextIO, keys: TextIO) -> No
     finally:
         screen.close()
     if run.state.summary is not None:
-        screen.console.print(draw_closing(run.state))
+        screen.console.print(draw_closing(run.state, screen.console.width))
 
 
 def watch_plain(run: Following | Replaying, stream: TextIO) -> None:

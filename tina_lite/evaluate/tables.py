@@ -15,50 +15,49 @@ WIDE = 120
 """Columns of a terminal in which every interval fits."""
 
 
+NARROW = 80
+"""In fewer columns each figure has a line of its own."""
+
+
 def tables(report: Report, width: int) -> RenderableType:
     """Results, comparisons, the paper's models on the same benchmarks; where it is narrow, fewer intervals."""
-    parts: list[RenderableType] = [_results(report, wide=width >= WIDE)]
+    parts: list[RenderableType] = [_results(report, width)]
     parts += [Text(f"\n{in_words(comparison)}") for comparison in report.comparisons]
     if report.rate:
         parts.append(Text(f"\n{format_usd(report.usd)} in all, loading and judging included"))
     if paper := paper_rows(report):
-        parts.append(_paper(paper))
+        parts += [Text("\nThe paper's models, Pass@1 (arXiv 2504.15777)", style="italic")]
+        parts += [_rows(paper[0], paper[1:], width), Text(SETTING, style="dim italic")]
     parts += [Text(note, style="yellow") for note in _notes(report)]
     return Group(*parts)
 
 
-def _results(report: Report, *, wide: bool) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for heading in ("benchmark", "model"):
-        table.add_column(heading, overflow="fold", min_width=len("benchmark"))
-    for heading in ("problems", "Pass@1 [95%]", "Pass@k", "majority", "tokens (cut)", *(["dollars"] if wide else [])):
-        table.add_column(heading, justify="right", no_wrap=True)
+def _results(report: Report, width: int) -> RenderableType:
+    wide = width >= WIDE
+    headings = ["benchmark", "model", "problems", "Pass@1 [95%]", "Pass@k", "majority", "tokens (cut)"]
+    rows = []
     for one in report.results:
         largest = max(one.pass_at_k, default=None)
-        usd = format_usd(one.usd) if report.rate else "-"
-        table.add_row(
-            clean(one.benchmark),
-            clean(one.model),
-            counted(one),
-            shown(one.pass_at_1),
-            "-" if largest is None else f"@{largest} {shown(one.pass_at_k[largest], wide)}",
-            "-" if largest is None else shown(one.majority, wide),
-            f"{one.mean_length:,.0f} ({one.cut_off:.0%})",
-            *([usd] if wide else []),
-        )
-    return table
+        row = [clean(one.benchmark), clean(one.model), counted(one), shown(one.pass_at_1)]
+        row.append("-" if largest is None else f"@{largest} {shown(one.pass_at_k[largest], wide)}")
+        row.append("-" if largest is None else shown(one.majority, wide))
+        row.append(f"{one.mean_length:,.0f} ({one.cut_off:.0%})")
+        rows.append([*row, format_usd(one.usd) if report.rate else "-"] if wide else row)
+    return _rows([*headings, "dollars"] if wide else headings, rows, width, names=2)
 
 
-def _paper(rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(
-        box=None, pad_edge=False, title="\nThe paper's models, Pass@1 (arXiv 2504.15777)", title_justify="left"
-    )
-    table.caption, table.caption_justify = SETTING, "left"
-    (model, *benchmarks), *models = rows
-    table.add_column(model)
-    for name in benchmarks:
-        table.add_column(name, justify="right")
-    for row in models:
+def _rows(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int, names: int = 1) -> RenderableType:
+    """A table whose first columns are names and the others figures."""
+    if width < NARROW:
+        blocks = ("\n".join(f"{heading}: {cell}" for heading, cell in zip(headings, row, strict=True)) for row in rows)
+        return Text("\n\n".join(blocks))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for number, heading in enumerate(headings):
+        if number < names:
+            table.add_column(heading, overflow="fold", min_width=len(heading))
+        else:
+            table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
         table.add_row(*row)
     return table
 

@@ -51,8 +51,8 @@ def unpacked(path: Path, compression: str) -> Path:
         _drop_old(folder)
         _unpack(path, compression, place)
     except OSError as error:
-        where = error.filename or "the cache"
-        raise NoRoom(f"{path}: cannot be unpacked into {where} ({error.strerror}); make room there") from error
+        why = f"{path}: cannot be unpacked into {error.filename or 'the cache'} ({error.strerror})"
+        raise NoRoom(f"{why}; make room there, or name another cache in XDG_CACHE_HOME") from error
     return place
 
 
