@@ -51,7 +51,7 @@ def test_time_left_shrinks_within_a_step_but_not_below_the_steps_after_it(story:
     ("limits", "ends_by", "seconds", "steps"),
     [
         ({"max_usd": 60 * PER_SECOND}, "money", 31.0, 12),
-        ({"max_hours": 54 / 3600}, "hours", 25.0, 10),
+        ({"ends_at_s": 54.0}, "hours", 25.0, 10),
     ],
 )
 def test_the_first_limit_to_be_met_ends_the_run(

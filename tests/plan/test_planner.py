@@ -60,6 +60,16 @@ def test_the_first_limit_ends_the_run(plan_with, budget, stop, ended_by):
     assert more.usd > budget["max_usd"] or more.hours > stop.get("max_hours", 1e9) or more.steps > stop["max_steps"]
 
 
+@pytest.mark.parametrize(
+    "limit", [{"budget": {"max_usd": 0.9}}, {"budget": {"max_usd": 99}, "stop": {"max_hours": 2.5}}]
+)
+def test_hours_that_are_billed_whole_are_planned_whole(plan_with, limit):
+    """At $0.36 an hour $0.9 are two and a half."""
+    plan = plan_with(rate=Rate(0.36, "test", 3600.0), **limit)
+    assert plan.hours <= 2.0 < replace(plan, steps=plan.steps + 1).hours
+    assert plan.usd == pytest.approx(0.72)
+
+
 def test_what_is_not_known_is_none_and_said(plan_with):
     plan = plan_with(rate=None)
     assert (plan.steps, plan.hours, plan.usd) == (None, None, None)

@@ -163,8 +163,8 @@ class RunState:
             usd_left = started.max_usd - self.usd_at(now)
             left_s = affordable_s(usd_left, started.rate, self.elapsed_at(now), started.unit_s)
             limits.append((max(0.0, left_s), "money"))
-        if started.max_hours is not None:
-            limits.append((max(0.0, started.max_hours * 3600 - self.elapsed_at(now)), "hours"))
+        if started.ends_at_s is not None:
+            limits.append((max(0.0, started.ends_at_s - self.elapsed_at(now)), "hours"))
         return limits
 
     def _steps_s(self, pace: float, now: float) -> float:

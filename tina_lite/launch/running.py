@@ -248,7 +248,8 @@ class _Run:
         return saved
 
     def _announce(self, session: Session, from_step: int) -> None:
-        p, emit = self._p, session.events.emit
+        p, emit, reading = self._p, session.events.emit, session.meter.read()
+        left_s, _ = replace(session.rules.limits, max_usd=None).left(reading)
         emit(
             RunStarted(
                 name=p.recipe.name,
@@ -265,6 +266,7 @@ class _Run:
                 max_steps=p.max_steps,
                 resumed_from_step=from_step,
                 unit_s=p.rate.unit_s,
+                ends_at_s=None if left_s is None else reading.elapsed_s + left_s,
                 planned_step_s=p.plan.step.total if p.plan else None,
             )
         )

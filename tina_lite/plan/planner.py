@@ -6,6 +6,7 @@ from math import floor
 from typing import Any
 
 from tina_lite.budget import Rate
+from tina_lite.budget.billing import affordable_s, billed_s
 from tina_lite.plan.cards import card_named
 from tina_lite.plan.device import GIB, Device, room_on
 from tina_lite.plan.fit import Value, fitting_change
@@ -75,7 +76,10 @@ class Plan:
 
     @property
     def usd(self) -> float | None:
-        return None if self.hours is None or self.rate is None else self.hours * self.rate.usd_per_hour
+        """Of a run in one session, in the units that are billed."""
+        if self.hours is None or self.rate is None:
+            return None
+        return billed_s(3600 * self.hours, self.rate.unit_s) / 3600 * self.rate.usd_per_hour
 
     @property
     def kwh(self) -> float | None:
@@ -192,10 +196,12 @@ def _steps(
 ) -> tuple[int | None, str]:
     """How many steps are taken, and the rule that ends them."""
     bounds: dict[str, int] = {} if planned is None else {"max_steps": planned}
+    unit_s = rate.unit_s if rate is not None else 0.0
     if recipe.stop.max_hours is not None:
-        bounds["max_hours"] = floor(max(0.0, recipe.stop.max_hours * 3600 - other_s) / step_s)
+        paid_s = affordable_s(recipe.stop.max_hours, 1.0, 0.0, unit_s)
+        bounds["max_hours"] = floor(max(0.0, paid_s - other_s) / step_s)
     if recipe.budget.max_usd is not None and rate is not None and rate.binds:
-        paid_s = recipe.budget.max_usd / rate.usd_per_hour * 3600
+        paid_s = affordable_s(recipe.budget.max_usd, rate.usd_per_hour, 0.0, unit_s)
         bounds["max_usd"] = floor(max(0.0, paid_s - other_s) / step_s)
     if not bounds:
         return None, ""

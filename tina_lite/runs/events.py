@@ -36,6 +36,9 @@ class RunStarted:
     """0 for a fresh run."""
     unit_s: float = 0.0
     """The session is billed in whole units of so many seconds; 0: for what it used."""
+    ends_at_s: float | None = None
+    """Seconds of this session at which stop.max_hours, of which earlier sessions took their share, or stop.until end
+    it; None without them."""
     planned_step_s: float | None = None
     """Seconds of a step as `tina_lite.plan` foretold them."""
 
