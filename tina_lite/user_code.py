@@ -98,7 +98,7 @@ def _blaming(source: str, field: str) -> Iterator[None]:
         raise BadInput(f"{field}: {error}") from error
     except TinaError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{where.filename}:{where.lineno}"
         if isinstance(error, SyntaxError):

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tina_lite.budget import Limits, Meter, Rate, Reading, StopRules, outlook, read_bills, resolve_rate
-from tina_lite.budget.billing import UNITS_S, affordable_s, billed_s
+from tina_lite.budget.billing import FOREVER_S, UNITS_S, affordable_s, billed_s
 from tina_lite.budget.forecast import StepForecast
 from tina_lite.budget.ledger import SessionBill
 from tina_lite.errors import NoRoom
@@ -147,3 +147,9 @@ def test_the_bill_that_is_foreseen_keeps_the_budget(
     assert seen is not None
     assume(seen.steps > 0)
     assert seen.usd <= max_usd * (1 + 1e-9) + 1e-7
+
+
+@given(st.floats(1e-300, 1e308), st.floats(5e-324, 1e308), st.sampled_from(sorted(UNITS_S.values())))
+def test_no_price_is_beyond_reckoning(usd_left: float, rate: float, unit_s: float) -> None:
+    """Whoever asks for how many steps that is makes a whole number of it."""
+    assert affordable_s(usd_left, rate, 10.0, unit_s) <= FOREVER_S + 3600

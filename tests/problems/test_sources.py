@@ -191,6 +191,9 @@ def text():
 
 def broken():
     return 1 / 0
+
+def leaves():
+    raise SystemExit("bye")
 """
 
 
@@ -209,6 +212,7 @@ def test_a_function_gives_rows(folder: Path) -> None:
         ("no_such_module:rows", {}, r"data\.source: no module 'no_such_module' here"),
         ("mine.py:rows", {"size": 3}, r"data\.source: mine\.py:rows raised TypeError: .*called with \{'size': 3\}"),
         ("mine.py:broken", {}, r"mine\.py:broken raised ZeroDivisionError"),
+        ("mine.py:leaves", {}, r"mine\.py:leaves raised SystemExit: bye"),
         ("mine.py:text", {}, r"gave a text; it should give rows"),
         ("mine.py:words", {}, r"mine\.py:words, row 0: a row is a JSON object, this is a text"),
     ],

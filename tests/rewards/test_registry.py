@@ -114,12 +114,14 @@ def test_async_functions_are_waited_for_even_inside_a_running_loop(mine: Path) -
         ("no_such_module:f", "no module 'no_such_module'"),
         ("broken.py:f", r"broken\.py does not load: SyntaxError: .*broken\.py:2"),
         ("raises.py:f", r"raises\.py does not load: ZeroDivisionError: division by zero \(.*raises\.py:2\)"),
+        ("leaves.py:f", r"leaves\.py does not load: SystemExit: bye \(.*leaves\.py:2\)"),
         ("needs.py:f", r"needs\.py does not load: ModuleNotFoundError: No module named 'not_there_at_all'"),
     ],
 )
 def test_what_does_not_load(mine: Path, place: str, message: str) -> None:
     (mine / "broken.py").write_text("x = 1\ndef f(:\n")
     (mine / "raises.py").write_text("x = 1\ny = 1 / 0\n")
+    (mine / "leaves.py").write_text("import sys\nsys.exit('bye')\n")
     (mine / "needs.py").write_text("import not_there_at_all\n")
     with pytest.raises(BadInput, match=message) as caught:
         resolve(place)

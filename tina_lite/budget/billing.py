@@ -4,6 +4,8 @@ from math import floor
 
 UNITS_S = {"second": 0.0, "minute": 60.0, "hour": 3600.0}
 """Seconds by the recipe's name of a unit. By the second is what was used, so that a stopwatch agrees with the bill."""
+FOREVER_S = 1e12
+"""No limit is farther away: of a rate or a budget beyond all sense whole numbers can be made still."""
 
 
 def billed_s(seconds: float, unit_s: float) -> float:
@@ -28,7 +30,7 @@ def affordable_s(usd_left: float, rate: float, elapsed_s: float, unit_s: float) 
     >>> affordable_s(0.5, 1.0, elapsed_s=600, unit_s=3600), affordable_s(0.5, 1.0, elapsed_s=600, unit_s=0)
     (3000.0, 1800.0)
     """
-    buys_s = usd_left / rate * 3600
+    buys_s = min(usd_left / rate * 3600, FOREVER_S)
     if not unit_s:
         return buys_s
     units = floor(round(buys_s / unit_s, 9))  # rounded: (0.3 - 0.2) / 0.1 is one unit

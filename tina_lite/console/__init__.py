@@ -8,7 +8,7 @@ The room:
     curves.py   what is learnt
     reading.py  samples, alarms, notices; why.py: why a completion got nothing
     frame.py    rectangles of text
-    state.py    the state as a pure function of the events
+    state.py    the state as a pure function of the events; history.py: the metrics of its steps
     closing.py  the summary at the end
     lines.py    plain lines for logs, JSON lines for programs
     text.py     harmless text, durations, charts, bars

@@ -143,7 +143,7 @@ def load_function_rows(selection: Selection, base_folder: Path | None) -> Proble
             rows = given if isinstance(given, Sequence) else list(given)
     except TinaError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadInput(
             f"data.source: {source} raised {type(error).__name__}: {error} (called with {dict(params)})"
         ) from (error)
