@@ -11,6 +11,7 @@ from scipy import stats
 
 from tina_lite.evaluate.statistics import (
     bootstrap_interval,
+    difference_interval,
     interval95,
     pass_at_k,
     sign_flip_p,
@@ -94,6 +95,23 @@ def test_the_interval_covers_what_it_should():
 def test_an_interval_holds_its_mean_and_stays_a_share(shares):
     low, high = interval95(shares)
     assert 0.0 <= low <= fmean(shares) <= high <= 1.0
+
+
+def test_with_one_sample_the_difference_has_bonett_and_prices_interval():
+    """9 problems better, 2 worse, 19 alike: p12 = 10/32, p21 = 3/32."""
+    difference = (10 - 3) / 32
+    half = 1.959964 * np.sqrt((13 / 32 - difference**2) / 32)
+    found = difference_interval([1.0] * 9 + [-1.0] * 2 + [0.0] * 19, 1, 1)
+    assert found == pytest.approx((difference - half, difference + half), abs=1e-6)
+
+
+@given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.25, 1.0]), min_size=1, max_size=60), st.integers(1, 16))
+def test_a_differences_interval_holds_it_is_never_empty_and_does_not_care_who_is_first(differences, samples):
+    low, high = difference_interval(differences, samples, 4)
+    assert -1.0 <= low <= fmean(differences) <= high <= 1.0
+    assert high - low > 0.0
+    turned = difference_interval([-one for one in differences], 4, samples)
+    assert turned == pytest.approx((-high, -low))
 
 
 def all_sign_patterns(differences):

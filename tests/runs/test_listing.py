@@ -83,6 +83,8 @@ def test_a_folder_of_runs_and_a_run_itself(tmp_path: Path) -> None:
         a_run(tmp_path / name, finished("max_steps"))
     (tmp_path / "no-run").mkdir()
     assert sorted(Path(run.folder).name for run in runs_in(tmp_path)) == ["a", "b"]
+    (tmp_path / "a" / "eval").mkdir()  # of an evaluation of that run
+    (tmp_path / "a" / "eval" / "ledger.jsonl").write_bytes((tmp_path / "a" / "ledger.jsonl").read_bytes())
     assert [Path(run.folder).name for run in runs_in(tmp_path / "a")] == ["a"]
     assert runs_in(tmp_path / "no-run") == []
 

@@ -8,6 +8,8 @@ from tina_lite.evaluate.paper import PAPER_BENCHMARKS, paper_results
 from tina_lite.evaluate.scoring import Comparison, Estimate, Result
 
 SIGNIFICANT = 0.05
+FEW = 10
+"""Where fewer problems tell two models apart, the interval of their difference covers more or less than 95%."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +39,21 @@ def in_words(one: Comparison) -> str:
     'aime24: mine is better than base by 4.2 points [0.8, 7.6], p = 0.02, 30 problems (9 better, 2 worse)'
     >>> in_words(Comparison("mine", "base", "aime24", 30, -0.01, (-0.1, 0.08), 4, 5, 0.9))
     'aime24: mine and base cannot be told apart: -1.0 points [-10.0, 8.0], p = 0.9, 30 problems (4 better, 5 worse): \
-too few to see less than 9 points'
+too few to see less than 9 points; the interval is a rough one, as few problems differ'
     """
     low, high = (100 * bound for bound in one.ci95)
     points, word = 100 * one.difference, "better" if one.difference > 0 else "worse"
     behind = f"p = {one.p:.2g}, {one.problems} problems ({one.better} better, {one.worse} worse)"
     names = one.model, one.base
+    rough = "; the interval is a rough one, as few problems differ" if one.better + one.worse < FEW else ""
     if one.p >= SIGNIFICANT:
         told = f"{one.benchmark}: {names[0]} and {names[1]} cannot be told apart: {points:+.1f} points"
-        few = f": too few to see less than {(high - low) / 2:.0f} points" if high > low else ""
-        return f"{told} [{low:.1f}, {high:.1f}], {behind}{few}"
+        few = f": too few to see less than {(high - low) / 2:.0f} points"
+        return f"{told} [{low:.1f}, {high:.1f}], {behind}{few}{rough}"
     if one.difference < 0:
         low, high = -high, -low
     told = f"{one.benchmark}: {names[0]} is {word} than {names[1]} by {abs(points):.1f} points"
-    return f"{told} [{low:.1f}, {high:.1f}], {behind}"
+    return f"{told} [{low:.1f}, {high:.1f}], {behind}{rough}"
 
 
 def shown(estimate: Estimate, interval: bool = True) -> str:

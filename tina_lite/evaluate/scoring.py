@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tina_lite.evaluate.samples import Kept
-from tina_lite.evaluate.statistics import Interval, bootstrap_interval, interval95, pass_at_k, sign_flip_p
+from tina_lite.evaluate.statistics import Interval, difference_interval, interval95, pass_at_k, sign_flip_p
 from tina_lite.evaluate.votes import majority_share
 from tina_lite.problems.benchmarks import AnswerForm
 from tina_lite.rewards.accuracy import decided
@@ -132,14 +132,13 @@ def compared(
     counts = [(sum(a.right), sum(b.right)) for a, b in pairs]
     samples = len(pairs[0][0].right), len(pairs[0][1].right)
     differences = [a / samples[0] - b / samples[1] for a, b in counts]
-    low, high = bootstrap_interval(differences)
     return Comparison(
         model=model,
         base=base,
         benchmark=benchmark,
         problems=len(pairs),
         difference=fmean(differences),
-        ci95=(max(-1.0, low), min(1.0, high)),
+        ci95=difference_interval(differences, *samples),
         better=sum(difference > 0 for difference in differences),
         worse=sum(difference < 0 for difference in differences),
         p=sign_flip_p([a for a, _ in counts], samples[0], [b for _, b in counts], samples[1]),

@@ -48,8 +48,13 @@ class ListedRun:
 
 
 def runs_in(parent: Path) -> list[ListedRun]:
-    """Every run folder right below this one, and it itself where it is one; the newest first."""
-    folders = {ledger.parent for pattern in ("ledger.jsonl", "*/ledger.jsonl") for ledger in parent.glob(pattern)}
+    """Every run folder right below this one, and it itself where it is one; the newest first.
+
+    An evaluation, which is on a bill too, is no run: it has neither of a run's first files.
+    """
+    firsts = ("recipe.yaml", "events.jsonl")
+    billed = {ledger.parent for pattern in ("ledger.jsonl", "*/ledger.jsonl") for ledger in parent.glob(pattern)}
+    folders = [folder for folder in billed if any((folder / name).exists() for name in firsts)]
     return sorted(map(listed, folders), key=lambda run: (-run.last_at, run.folder))
 
 
