@@ -3,7 +3,7 @@
 The sampler decides which row is decoded when; what is drawn does not depend on that (drawing.py).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
@@ -23,13 +23,27 @@ PREFILL_PROMPTS = 16
 """Prompts read in one forward pass."""
 
 
+Place = tuple[int, int]
+"""A completion's: the number of its prompt, and its own in the group."""
+
+
 @dataclass(slots=True)
 class _Done:
     """What a rollout has come to so far; it outlives an attempt that ran out of memory."""
 
-    completions: dict[tuple[int, int], Completion] = field(default_factory=dict)
-    """By group and number."""
+    known: Collection[Place] = ()
+    """Not to be sampled."""
+    finished: Callable[[Place, Completion], None] = lambda place, completion: None
+    """Told each completion as it ends."""
+    completions: dict[Place, Completion] = field(default_factory=dict)
     decoded_tokens: int = 0
+
+    def __contains__(self, place: Place) -> bool:
+        return place in self.completions or place in self.known
+
+    def add(self, place: Place, completion: Completion) -> None:
+        self.completions[place] = completion
+        self.finished(place, completion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +98,42 @@ class Sampler:
         `out_of_time` is asked before each decode step; once it says yes, or one more step would draw more than
         `max_tokens` in all, unfinished groups are dropped. `progress` is told (completions done, completions in all).
         """
-        total = len(prompts) * num_generations
-        longest = max(len(prompt.ids) for prompt in prompts) + self._sampling.max_completion_length
         done = _Done()
+        self._sample(prompts, num_generations, step, done, out_of_time, max_tokens, progress)
+        groups = _whole_groups(prompts, num_generations, done.completions)
+        return Rollout(tuple(groups), done.decoded_tokens, len(prompts) - len(groups))
+
+    def complete(
+        self,
+        prompts: Sequence[Prompt],
+        num_generations: int,
+        step: int,
+        *,
+        known: Collection[Place],
+        finished: Callable[[Place, Completion], None],
+        out_of_time: Callable[[], bool] = lambda: False,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> int:
+        """The completions of `rollout` but for those that are `known`, each told to `finished` as it ends.
+
+        Returns how many tokens were drawn, those of completions that did not end in time included.
+        """
+        done = _Done(known, finished)
+        self._sample(prompts, num_generations, step, done, out_of_time, inf, progress)
+        return done.decoded_tokens
+
+    def _sample(
+        self,
+        prompts: Sequence[Prompt],
+        num_generations: int,
+        step: int,
+        done: _Done,
+        out_of_time: Callable[[], bool],
+        max_tokens: float,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        total = len(prompts) * num_generations - len(done.known)
+        longest = max(len(prompt.ids) for prompt in prompts) + self._sampling.max_completion_length
 
         def attempt() -> None:
             max_rows = self._max_rows(total, longest)
@@ -95,8 +142,6 @@ class Sampler:
             self._decode(decoder, waiting, max_rows, total, done, out_of_time, max_tokens, progress)
 
         with_less_each_time(attempt, lambda error: self._halve_rows(total, longest, error))
-        groups = _whole_groups(prompts, num_generations, done.completions)
-        return Rollout(tuple(groups), done.decoded_tokens, len(prompts) - len(groups))
 
     def rehearse(self, prompt: Sequence[int], prompts: int, num_generations: int) -> None:
         """The memory of the longest rollout: prompts like this one are read, rows at their full length decoded once."""
@@ -161,7 +206,7 @@ class Sampler:
                 ended = [over or self._said(ids) for over, ids in zip(ended, batch.latest(self._tail), strict=True)]
             if any(ended):
                 for row in (row for row, over in enumerate(ended) if over):
-                    done.completions[batch.rows[row].key] = self._completion(*batch.drawn(row))
+                    done.add(batch.rows[row].key, self._completion(*batch.drawn(row)))
                 kept = torch.tensor(compaction(ended), dtype=torch.int64, device=self._policy.device)
                 decoder.keep(kept)
                 batch.keep(kept)
@@ -186,7 +231,7 @@ class Sampler:
         open_groups = [
             group
             for group in range(len(prompts))
-            if any((group, number) not in done.completions for number in range(num_generations))
+            if any((group, number) not in done for number in range(num_generations))
         ]
         at_once = min(PREFILL_PROMPTS, max_rows)
         for start in range(0, len(open_groups), at_once):
@@ -195,7 +240,7 @@ class Sampler:
             for group, prefix in zip(chunk, prefixes, strict=True):
                 problem, epoch = prompts[group].problem.index, prompts[group].epoch
                 for number in range(num_generations):
-                    if (group, number) not in done.completions:
+                    if (group, number) not in done:
                         count = self._sampling.max_completion_length
                         uniform = uniforms(self._seed, step, problem, number, count, epoch)
                         yield Row(group, number, prefix, uniform)
@@ -217,9 +262,7 @@ class Sampler:
         return Completion(tuple(ids), tuple(logprobs), text[:end], finish)
 
 
-def _whole_groups(
-    prompts: Sequence[Prompt], num_generations: int, finished: dict[tuple[int, int], Completion]
-) -> list[Group]:
+def _whole_groups(prompts: Sequence[Prompt], num_generations: int, finished: dict[Place, Completion]) -> list[Group]:
     groups = []
     for group, prompt in enumerate(prompts):
         completions = tuple(finished[key] for n in range(num_generations) if (key := (group, n)) in finished)

@@ -4,15 +4,15 @@ whatever was killed goes on without sampling anything twice. `tina-lite score` r
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tina_lite.answers.gym_gold import GymGold, kept_of
-from tina_lite.disk import sync_folder
-from tina_lite.errors import BadInput, NoRoom
-from tina_lite.records import Group, Problem
+from tina_lite.disk import JsonLines, disk_faults, sync_folder
+from tina_lite.errors import BadInput
+from tina_lite.records import Completion, Problem
 
 TOO_LONG = "prompt too long"
 
@@ -33,7 +33,7 @@ class Kept:
     finish_reason: str
     """stop, or length: cut off."""
     usd: float
-    """Its share of the dollars that its batch took."""
+    """What was spent from the end of the completion before it to its own."""
     verifier: Mapping[str, Any] | None = None
     """Of a problem that has one: what it needs (GymGold)."""
 
@@ -44,12 +44,12 @@ class Kept:
 
 
 class SampleFile:
-    """The completions of one model on one benchmark."""
+    """The completions of one model on one benchmark, kept as they come."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.groups: dict[int, list[Kept]] = {}
-        """By problem."""
+        self._kept: dict[int, dict[int, Kept]] = {}
+        self._log: JsonLines | None = None
         self.skipped: set[int] = set()
         """Problems whose prompt does not fit the model."""
         self._read()
@@ -69,63 +69,71 @@ class SampleFile:
                     self.skipped.add(int(row["problem"]))
                 else:
                     kept = Kept(**row)
-                    self.groups.setdefault(kept.problem, []).append(kept)
+                    self._kept.setdefault(kept.problem, {}).setdefault(kept.sample, kept)
             except (ValueError, TypeError, KeyError):
                 raise BadInput(f"{self._path}:{number}: not a kept completion; restore the file or remove it") from None
+
+    @property
+    def groups(self) -> dict[int, list[Kept]]:
+        """By problem, in the order of their samples; some may be missing."""
+        return {problem: [of[sample] for sample in sorted(of)] for problem, of in sorted(self._kept.items())}
+
+    @property
+    def count(self) -> int:
+        """Completions."""
+        return sum(map(len, self._kept.values()))
+
+    def samples_of(self, problem: Problem) -> Collection[int]:
+        """Numbers of the completions that are there."""
+        return self._kept.get(problem.index, {}).keys()
 
     def missing(self, problems: Iterable[Problem], samples: int) -> list[Problem]:
         """Those that have not all their completions yet. BadInput where what is kept was asked something else."""
         return [problem for problem in problems if self._is_missing(problem, samples)]
 
     def _is_missing(self, problem: Problem, samples: int) -> bool:
-        kept = self.groups.get(problem.index, [])
-        if kept and (kept[0].prompt, kept[0].answer) != (_plain(problem.question), _gold(problem)):
+        kept = next(iter(self._kept.get(problem.index, {}).values()), None)
+        if kept is not None and (kept.prompt, kept.answer) != (_plain(problem.question), _gold(problem)):
             raise BadInput(
                 f"{self._path}: problem {problem.index} is another one now; the data has changed, choose another --out"
             )
-        return len(kept) < samples and problem.index not in self.skipped
+        return len(self.samples_of(problem)) < samples and problem.index not in self.skipped
 
-    def keep(self, groups: Sequence[Group], usd: float) -> None:
-        """Append whole groups, in one piece; on the disk when this returns."""
-        count = sum(len(group.completions) for group in groups)
-        added = [
-            Kept(
-                problem=group.prompt.problem.index,
-                sample=number,
-                prompt=_plain(group.prompt.problem.question),
-                answer=_gold(group.prompt.problem),
-                completion=_plain(completion.text),
-                tokens=len(completion.ids),
-                finish_reason=completion.finish_reason,
-                usd=round(usd / count, 9),
-                **kept_of(group.prompt.problem.answer),
-            )
-            for group in groups
-            for number, completion in enumerate(group.completions)
-        ]
-        self._append([{name: value for name, value in asdict(one).items() if value is not None} for one in added])
-        for one in added:
-            self.groups.setdefault(one.problem, []).append(one)
+    def keep(self, problem: Problem, sample: int, completion: Completion, usd: float) -> None:
+        """Append one; a kill of the process does not take it back."""
+        one = Kept(
+            problem=problem.index,
+            sample=sample,
+            prompt=_plain(problem.question),
+            answer=_gold(problem),
+            completion=_plain(completion.text),
+            tokens=len(completion.ids),
+            finish_reason=completion.finish_reason,
+            usd=round(usd, 9),
+            **kept_of(problem.answer),
+        )
+        self._append({name: value for name, value in asdict(one).items() if value is not None})
+        self._kept.setdefault(problem.index, {})[sample] = one
 
     def skip(self, problem: Problem) -> None:
         """Take note that a prompt is too long to be asked."""
-        self._append([{"problem": problem.index, "skipped": TOO_LONG}])
+        self._append({"problem": problem.index, "skipped": TOO_LONG})
         self.skipped.add(problem.index)
 
-    def _append(self, rows: Sequence[object]) -> None:
-        data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-        new = not self._path.exists()
-        try:
-            with self._path.open("ab") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise NoRoom(
-                f"{self._path}: cannot be written ({error.strerror}); free some space and start again"
-            ) from error
-        if new:
-            sync_folder(self._path.parent)
+    def _append(self, row: Mapping[str, Any]) -> None:
+        if self._log is None:
+            with disk_faults(self._path):
+                self._log = JsonLines(self._path)
+        self._log.append(row)
+
+    def close(self) -> None:
+        """All of it is on the disk once this returns; what is kept afterwards opens it again."""
+        if self._log is not None:
+            with disk_faults(self._path):
+                self._log.sync()
+                sync_folder(self._path.parent)
+            self._log.close()
+            self._log = None
 
 
 def _gold(problem: Problem) -> str | list[str]:

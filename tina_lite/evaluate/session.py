@@ -3,13 +3,14 @@
     OUT/          asked.json  ledger.jsonl  results.json  results.md
     OUT/MODEL/    settings.json  BENCHMARK.jsonl  BENCHMARK.verdicts.jsonl
 
-A model is asked in chunks of whole problems whose size is fixed once, so that after a kill the same rows share a batch
-as before; what is drawn depends on nothing else (sampler.py). A model is loaded only where completions are missing.
+A model is asked in chunks of whole problems whose size is fixed once. Each completion is kept as it ends, and is never
+asked again; what is drawn does not depend on what it shares a batch with (sampler.py). A model is loaded only where
+completions are missing.
 """
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tina_lite.budget import Limits, Meter, Rate, StopRules
@@ -28,10 +29,10 @@ from tina_lite.opened import Target, open_target
 from tina_lite.problems import make_prompt
 from tina_lite.problems.benchmarks import Benchmark
 from tina_lite.problems.from_recipe import EVAL_SEED
-from tina_lite.records import Problem, Prompt
+from tina_lite.records import Completion, Problem, Prompt
 from tina_lite.runs.lock import lock_folder, unlock
 from tina_lite.runs.signals import StopRequest
-from tina_lite.sampler import Sampler
+from tina_lite.sampler import Place, Sampler
 
 LOADING_S = 6.0
 """No model is loaded and asked in less."""
@@ -77,7 +78,7 @@ class Evaluation:
         own = self._folder / target.name
         files = {one.name: SampleFile(own / f"{one.name}.jsonl") for one in self._benchmarks}
         missing = [one for one in self._benchmarks if files[one.name].missing(one.problems, self._asking.samples)]
-        self._unjudged = self._asking.samples * sum(len(file.groups) for file in files.values())
+        self._unjudged = sum(file.count for file in files.values())
         if missing and not self._rescore and not self._out_of_time(LOADING_S):
             own.mkdir(parents=True, exist_ok=True)
             with self._meter.phase("load"):
@@ -121,23 +122,40 @@ class Evaluation:
                     file.skip(problem)
                 else:
                     prompts.append(prompt)
-            self._unjudged += samples * len(prompts)
+            known = {(place, number) for place, one in enumerate(prompts) for number in file.samples_of(one.problem)}
+            self._unjudged += samples * len(prompts) - len(known)
             if self._out_of_time():
                 return
             if not prompts:
                 continue
-            before, done = self._meter.usd(), samples * len(file.groups)
+            done, started = file.count, self._meter.elapsed_s()
 
             def tell(finished: int, _: int, done: int = done, speed: float | None = speed) -> None:
                 self._watch(name, benchmark.name, done + finished, total, self._meter.usd(), speed)
 
-            started = self._meter.elapsed_s()
-            sampler = model.sampler(settings.kv_tokens)
-            rollout = sampler.rollout(prompts, samples, EVAL_STEP, out_of_time=self._out_of_time, progress=tell)
+            with closing(file):
+                tokens = model.sampler(settings.kv_tokens).complete(
+                    prompts,
+                    samples,
+                    EVAL_STEP,
+                    known=known,
+                    finished=self._keeper(file, prompts),
+                    out_of_time=self._out_of_time,
+                    progress=tell,
+                )
             seconds = self._meter.elapsed_s() - started
-            speed = rollout.decoded_tokens / seconds if seconds else None
-            if rollout.groups:
-                file.keep(rollout.groups, self._meter.usd() - before)
+            speed = tokens / seconds if seconds else None
+
+    def _keeper(self, file: SampleFile, prompts: Sequence[Prompt]) -> Callable[[Place, Completion], None]:
+        """Keeps completions as they end."""
+        spent = self._meter.usd()
+
+        def keep(place: Place, completion: Completion) -> None:
+            nonlocal spent
+            before, spent = spent, self._meter.usd()
+            file.keep(prompts[place[0]].problem, place[1], completion, spent - before)
+
+        return keep
 
     def _judge(self, name: str, benchmark: Benchmark, file: SampleFile) -> Result | None:
         wanted = {problem.index for problem in benchmark.problems}
@@ -230,7 +248,8 @@ def run_evaluation(
                 if rescore:
                     raise BadInput(f"--rescore: {folder} holds no problem with all its completions yet")
                 raise NoRoom(
-                    f"max_usd {max_usd:g} does not pay for one problem, {meter.usd():.4f} are spent; raise --max-usd"
+                    f"max_usd {max_usd:g} does not pay for one problem, {meter.usd():.4f} are spent; with a higher "
+                    f"--max-usd the same command goes on in {folder}"
                     if max_usd is not None
                     else "no problem's prompt fits the model; choose a smaller --max-completion-length"
                 )
