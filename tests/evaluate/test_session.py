@@ -1,8 +1,13 @@
 """An evaluation killed and resumed is one that was never stopped; it keeps its budget; a re-score needs no model."""
 
+import errno
 import json
+import os
+import random
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -70,7 +75,7 @@ def asking(**changes):
 
 def completions(folder, name="builtin-tiny/arithmetic.jsonl"):
     rows = [json.loads(line) for line in (folder / name).read_text().splitlines()]
-    return [{**row, "usd": None} for row in rows]
+    return sorted(({**row, "usd": None} for row in rows), key=lambda row: (row["problem"], row["sample"]))
 
 
 def figures(report):
@@ -92,6 +97,64 @@ def test_killed_and_resumed_is_the_same_as_never_stopped(tmp_path, sums):
     assert completions(tmp_path / "killed") == completions(tmp_path / "whole")
     assert figures(resumed) == figures(whole)
     assert resumed.usd > sum(result.usd for result in resumed.results), "loading is on the bill"
+
+
+@pytest.fixture(scope="module")
+def never_stopped(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settled, "MOST_ROWS", 4)
+        folder = tmp_path_factory.mktemp("whole")
+        return folder, figures(evaluate(folder, load_benchmark("arithmetic", limit=14)))
+
+
+class Died(BaseException):
+    """In the place of a process that is killed in a write."""
+
+
+def stop_at(moment, kind, clock, monkeypatch):
+    """While this completion is kept, the first being 1."""
+    write, written = os.write, iter(range(1, 100))
+
+    def kept(descriptor, data):
+        if b'"completion"' not in bytes(data) or next(written) != moment:
+            return write(descriptor, data)
+        if kind == "signal":
+            os.kill(os.getpid(), signal.SIGTERM)
+        if kind == "budget":
+            clock.now += 1e6
+        if kind in ("signal", "budget"):
+            return write(descriptor, data)
+        write(descriptor, bytes(data)[: len(data) // 2])
+        raise Died if kind == "kill" else OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tina_lite.disk.os.write", kept)
+
+
+@pytest.mark.parametrize("kind", ["signal", "budget", "kill", "full disk"])
+@pytest.mark.parametrize("moment", random.Random(7).sample(range(1, 28), 5))
+def test_an_evaluation_that_ends_early_keeps_what_was_paid_for_and_asks_for_the_rest(
+    tmp_path, sums, never_stopped, monkeypatch, kind, moment
+):
+    """Half a group, half a line: at any moment, in any way."""
+    whole, reached = never_stopped
+    clock = FakeClock(20.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("tina_lite.evaluate.session.guard", lambda *_: None)
+        stop_at(moment, kind, clock, patch)
+        with suppress(Died, NoRoom):
+            evaluate(tmp_path, sums, max_usd=1.0, clock=clock)
+    kept = completions_of(tmp_path)
+    assert len(kept) >= moment - (kind in ("kill", "full disk"))
+    report = evaluate(tmp_path, sums)
+    assert completions_of(tmp_path)[: len(kept)] == kept, "what was paid for was asked again"
+    assert completions(tmp_path) == completions(whole)
+    assert (report.stop_reason, figures(report)) == ("finished", reached)
+
+
+def completions_of(folder):
+    """Lines that are whole, as they stand."""
+    text = (folder / "builtin-tiny" / "arithmetic.jsonl").read_text()
+    return text[: text.rfind("\n") + 1].splitlines()
 
 
 def test_a_finished_evaluation_is_scored_again_without_a_model(tmp_path, sums, monkeypatch):
