@@ -17,7 +17,7 @@ from tina_lite import Recipe, reward, run
 from tina_lite.cli.stop import stop
 from tina_lite.disk import UMASK
 from tina_lite.errors import BadInput, Interrupted, NoRoom
-from tina_lite.runs.events import CheckpointSaved, Notice
+from tina_lite.runs.events import CheckpointSaved, Evaluated, Notice
 from tina_lite.runs.metrics import metric_names
 
 
@@ -78,6 +78,36 @@ def test_a_killed_run_resumes_exactly(quick_recipe, tmp_path, straight, step):
     run(recipe, out=killed, resume=True)
     assert_alike(killed, straight)
     assert {row["session"] for row in lines(killed / "ledger.jsonl")} == {1, 2}
+
+
+def test_a_figure_that_was_measured_is_measured_once(quick_recipe, tmp_path, monkeypatch):
+    """Of eight figures: killed behind one, a run measures the others, and ends the same. Seven runs, 8 s."""
+    rows = [{"question": f"{n}+{n}=", "answer": str(2 * n)} for n in range(6)]
+    (tmp_path / "doubles.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    benchmarks = ["held_out", str(tmp_path / "doubles.jsonl")]
+    evaluated = {"benchmarks": benchmarks, "problems": 3, "samples": 1, "every": 1, "best": True}
+    changes = {"stop.max_steps": 3, "checkpoint.every_steps": 2, "eval": evaluated, "rollout.max_completion_length": 8}
+    recipe = Recipe.load(quick_recipe, changes)
+    whole = run(recipe, out=tmp_path / "whole")
+    figures = [(row["when"], row["step"], row["benchmark"]) for row in lines(tmp_path / "whole" / "figures.jsonl")]
+    assert len(figures) == 8
+    for number in (1, 6, 7):
+        out, killed = tmp_path / f"out{number}", tmp_path / f"killed{number}"
+        told = iter(range(1, 10))
+
+        def listener(stamped, out=out, killed=killed, told=told, number=number):
+            if isinstance(stamped.event, Evaluated) and next(told) == number:
+                shutil.copytree(out, killed)
+                die()
+
+        with pytest.raises(Killed):
+            run(recipe, out=out, listeners=[listener])
+        assert len(lines(killed / "figures.jsonl")) == number
+        summary = run(recipe, out=killed, resume=True)
+        kept = [(row["when"], row["step"], row["benchmark"]) for row in lines(killed / "figures.jsonl")]
+        assert kept == figures, "one was measured twice, or never"
+        assert_alike(killed, tmp_path / "whole")
+        assert summary["best_eval"]["step"] == whole["best_eval"]["step"]
 
 
 def test_resume_passes_over_a_damaged_checkpoint(quick_recipe, tmp_path, straight):

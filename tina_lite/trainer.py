@@ -42,6 +42,11 @@ class Trainer:
             self.keeper.save(adapter=True, say=False)  # what cannot be saved must not be paid for
             self.examiner.before()
             self.keeper.mark()
+        else:
+            is_best = self.examiner.recount(state.step)
+            self.keeper.mark()
+            if is_best:
+                self.keeper.save_best()
         for step in self._steps():
             try:
                 self._step(step)

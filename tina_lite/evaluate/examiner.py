@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from tina_lite.budget.pace import OutOfTimeCheck
+from tina_lite.evaluate.figures import Figures
 from tina_lite.evaluate.passk import Asked, ask, judge
 from tina_lite.evaluate.statistics import Z95
 from tina_lite.problems.from_recipe import EVAL_SEED
@@ -37,14 +38,16 @@ class Examiner:
         benchmarks: Mapping[str, Sequence[Prompt]],
         settings: EvalSection,
         patience: int | None = None,
+        kept: Figures | None = None,
     ) -> None:
-        """`patience`: evaluations in a row without a gain, after which the run is to end."""
+        """`patience`: evaluations in a row without a gain, after which the run is to end; `kept`: what was measured."""
         # A cut takes the first ones, so they are in no order that means something.
         self._benchmarks = {name: _shuffled(prompts) for name, prompts in benchmarks.items()}
         self._session = session
         self._sampler = sampler
         self._settings = settings
         self._patience = patience
+        self._kept = kept or Figures(None)
         self._pace, self._meter = session.pace, session.meter
         self.results: Results = {}
         self._step = 0
@@ -75,10 +78,20 @@ class Examiner:
                 f"no evaluation after step {step}: it may take {expected_s:.0f} s, which the end of the run needs"
             )
             return False
+        return self._count(step, lambda name: self._again(name, self._pace.reserve_s))
+
+    def recount(self, step: int) -> bool:
+        """`during` of a step whose figures are kept but in no checkpoint: who measured them was killed behind it."""
+        if self._session.state.evaluated_step == step or not self._kept.of("step", step):
+            return False
+        return self._count(step, lambda name: None)
+
+    def _count(self, step: int, figure: Callable[[str], EvalResult | None]) -> bool:
         names = self._measured()
-        found = self._measure("step", step, names, lambda name: self._again(name, self._pace.reserve_s))
+        found = self._measure("step", step, names, figure)
         if names and names[0] in found:
             self._count_gain(found[names[0]], self.results["before"][names[0]])
+            self._session.state.evaluated_step = step
         return self._is_best(found, step)
 
     def after(self, step: int) -> bool:
@@ -115,9 +128,14 @@ class Examiner:
         """Figures of `names`, those included that were there already, until a signal comes."""
         self._step, started = step, self._meter.elapsed_s()
         found = {} if when == "step" else self.results.setdefault(when, {})
+        kept = self._kept.of(when, step)
         for name in names:
-            result = None if name in found or self._session.stop else figure(name)
+            if name in found:
+                continue
+            result = kept.get(name) or (None if self._session.stop else figure(name))
             if result is not None:
+                if name not in kept:
+                    self._kept.keep(when, step, result)
                 found[name] = result
                 fields = {field: getattr(result, field) for field in EvalResult.__slots__}
                 self._session.events.emit(Evaluated(when=when, step=step, **fields))

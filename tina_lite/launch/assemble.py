@@ -11,6 +11,7 @@ import torch
 from tina_lite.collector import Collector
 from tina_lite.device import refuse_other_card
 from tina_lite.evaluate.examiner import Examiner
+from tina_lite.evaluate.figures import Figures
 from tina_lite.launch.model_check import refuse_endless
 from tina_lite.launch.prepare import Prepared
 from tina_lite.launch.probe import probe
@@ -69,7 +70,10 @@ def assemble(
     sampler = make_sampler(policy, recipe.rollout, recipe.seed, choices.kv_tokens, session.notice)
     asks = make_sampler(policy, _evaluations(recipe), EVAL_SEED, choices.kv_tokens, session.notice)
     prompts = _benchmark_prompts(p, tokenizer, session.notice)
-    examiner = Examiner(session, asks, prompts, recipe.eval, recipe.stop.eval_patience)
+    if earlier is None:
+        session.folder.figures.unlink(missing_ok=True)  # of a course of training that is not gone on with
+    kept = Figures(session.folder.figures)
+    examiner = Examiner(session, asks, prompts, recipe.eval, recipe.stop.eval_patience, kept)
     if earlier is None and recipe.probe and layout.is_tight:
         probe(recipe, sampler, learner, session)
     watchers = watchers_of(session, recipe, p.max_steps)

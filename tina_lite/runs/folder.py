@@ -1,6 +1,7 @@
 """The run folder: one owner, its files, and the listener that writes the event stream into them.
 
-recipe.yaml  events.jsonl  metrics.jsonl  samples.jsonl  ledger.jsonl  checkpoints/  adapter/  summary.json
+recipe.yaml  events.jsonl  metrics.jsonl  samples.jsonl  figures.jsonl  ledger.jsonl  checkpoints/  adapter/
+summary.json
 """
 
 import json
@@ -159,6 +160,11 @@ class RunFolder:
     @property
     def ledger(self) -> Path:
         return self.path / LEDGER
+
+    @property
+    def figures(self) -> Path:
+        """Of the run's own evaluations."""
+        return self.path / "figures.jsonl"
 
     @property
     def adapter(self) -> Path:

@@ -35,6 +35,8 @@ class RunState(Fields):
     best_pass_at_1: float = -1.0
     """Of evaluations between the steps, on the first benchmark; -1 before there is one."""
     best_eval_step: Count = 0
+    evaluated_step: Count = 0
+    """After which an evaluation was counted last."""
     eval_level: float | None = None
     """Pass@1 that an evaluation has to pass, by more than noise, to count as a gain."""
     evals_without_gain: Count = 0

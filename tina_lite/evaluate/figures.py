@@ -1,0 +1,45 @@
+"""The figures of a run's own evaluations, kept as they come: what one session measured no other pays for again."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from tina_lite.disk import JsonLines
+from tina_lite.records import EvalResult
+from tina_lite.runs.look import records
+from tina_lite.stateful import adapter
+
+
+class Figures:
+    """A file of a line for each figure: when ("before", "step", "after"), at which step, and what it came to.
+
+    Steps are those of one course of training: whoever begins another removes the file.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        """Without a path nothing outlives the process."""
+        self._path = path
+        self._found: dict[tuple[str, int], dict[str, EvalResult]] = {}
+        for record in records(path) if path is not None else ():
+            try:
+                when, step = str(record.pop("when")), int(record.pop("step"))
+                self._add(when, step, adapter(EvalResult).validate_python(record))
+            except (KeyError, TypeError, ValueError, ValidationError):
+                continue  # it is measured again
+
+    def of(self, when: str, step: int) -> dict[str, EvalResult]:
+        """By benchmark."""
+        return self._found.get((when, step), {})
+
+    def keep(self, when: str, step: int, result: EvalResult) -> None:
+        """NoRoom on a full disk."""
+        self._add(when, step, result)
+        if self._path is not None:
+            log = JsonLines(self._path)
+            log.append({"when": when, "step": step, **asdict(result)})
+            log.sync()
+            log.close()
+
+    def _add(self, when: str, step: int, result: EvalResult) -> None:
+        self._found.setdefault((when, step), {})[result.benchmark] = result
