@@ -42,6 +42,19 @@ def test_changed_data_are_refused(quick_recipe, tmp_path, count, first, said):
     assert run(more, out=tmp_path / "out", resume=True, force_recipe=True)["steps"] == 2
 
 
+def test_a_recipe_that_was_edited_in_the_run_folder_is_refused(quick_recipe, tmp_path):
+    run(Recipe.load(quick_recipe, {"stop.max_steps": 1}), out=tmp_path / "out")
+    kept = tmp_path / "out" / "recipe.yaml"
+    as_it_ran = kept.read_text()
+    kept.write_text(as_it_ran.replace("learning_rate: 0.001", "learning_rate: 0.5").replace("seed: 1", "seed: 2"))
+    changed = r"since the checkpoint: seed 1 -> 2; optim\.learning_rate 0\.001 -> 0\.5; put it back"
+    with pytest.raises(BadInput, match=changed):
+        run(Recipe.load(kept, {"stop.max_steps": 2}), out=tmp_path / "out", resume=True, force_recipe=True)
+    kept.write_text(as_it_ran)
+    more = Recipe.load(kept, {"stop.max_steps": 2})
+    assert run(more, out=tmp_path / "out", resume=True, force_recipe=True)["steps"] == 2
+
+
 def test_changed_reward_code_is_said(quick_recipe, tmp_path):
     mine = tmp_path / "mine.py"
     mine.write_text("def mine(completions, **columns):\n    return [float(len(str(c)) % 2) for c in completions]\n")

@@ -17,7 +17,7 @@ from tina_lite.device import usable_card
 from tina_lite.errors import BadInput, nearest
 from tina_lite.guard import guard
 from tina_lite.launch.foretold import plan_at_once, refuse_first_step
-from tina_lite.launch.resuming import refuse_changed_recipe, refuse_used_up
+from tina_lite.launch.resuming import fixed_part, refuse_changed_recipe, refuse_used_up
 from tina_lite.plan import Plan, newest_measured
 from tina_lite.plan.model_config import read_model_type
 from tina_lite.policy.engine import Engine, choose_engine, find_facts, refuse_vllm
@@ -134,6 +134,7 @@ def prepare(
             train.digest(),
             code_digests((weighted.reward.name, weighted.reward.function) for weighted in rewards),
             card or "the CPU",
+            fixed_part(recipe),
         ),
         path,
         out is None and not resume,

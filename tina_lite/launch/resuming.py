@@ -1,6 +1,6 @@
 """Before a run is gone on with: is it the same run, and is there anything left to do?"""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from tina_lite.budget.pace import SAVE_RESERVE_S
 from tina_lite.errors import BadInput, NothingLeft
 from tina_lite.recipe import Recipe
 from tina_lite.runs.folder import read_summary
+from tina_lite.runs.identity import differences
 
 LIMITS = ("budget", "stop", "checkpoint", "track")
 """Sections that change when a run ends and what is kept of it, and not a number that it computes before."""
@@ -31,7 +32,7 @@ def refuse_changed_recipe(path: Path, recipe: Recipe, *, force: bool, asked: Col
     `force` lets its limits be others, and `asked` those that it names: a flag is no slip, as an edited file may be.
     """
     kept = recipe_of(path)
-    changes = list(_differences("", _compared(Recipe.load(kept)), _compared(recipe.with_local_paths())))
+    changes = list(differences("", _compared(Recipe.load(kept)), _compared(recipe.with_local_paths())))
     fixed = [change for field, change in changes if field.partition(".")[0] not in LIMITS]
     if fixed:
         raise BadInput(
@@ -116,22 +117,9 @@ def _got_beyond_loading(bill: SessionBill) -> bool:
 
 def _compared(recipe: Recipe) -> dict[str, Any]:
     """All but the engine: either computes the same."""
-    return recipe.model_dump(exclude={"model": {"engine"}})
+    return recipe.model_dump(mode="json", exclude={"model": {"engine"}})
 
 
-def _differences(place: str, old: Any, new: Any) -> Iterator[tuple[str, str]]:
-    """Dotted fields that differ, each with how.
-
-    >>> list(_differences("", {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}, "d": 3}))
-    [('a.c', 'a.c 2 -> 4')]
-    """
-    if isinstance(old, dict) and isinstance(new, dict):
-        for name in dict.fromkeys((*old, *new)):
-            yield from _differences(f"{place}.{name}" if place else name, old.get(name), new.get(name))
-    elif old != new:
-        yield place, f"{place} {_short(old)} -> {_short(new)}"
-
-
-def _short(value: Any) -> str:
-    text = "none" if value is None else str(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+def fixed_part(recipe: Recipe) -> dict[str, Any]:
+    """What no session of a run may change."""
+    return {name: section for name, section in _compared(recipe).items() if name not in LIMITS}

@@ -2,9 +2,10 @@
 
 import hashlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tina_lite.errors import BadInput
 
@@ -23,9 +24,16 @@ class Identity:
     rewards: dict[str, str] = field(default_factory=dict)
     """By name of a reward of one's own, the digest of its file."""
     device: str = ""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """As it ran, but for what changes no number; empty where it was not kept."""
 
     def changes_since(self, kept: "Identity") -> list[str]:
-        """What a person should know; BadInput where the data are others: every problem would be another one."""
+        """What a person should know; BadInput where the recipe or the data are others: it would be another run."""
+        if fields := [said for _, said in differences("", kept.recipe, self.recipe)] if kept.recipe else []:
+            raise BadInput(
+                f"the recipe has changed since the checkpoint: {'; '.join(fields)}; put it back, or start another run "
+                "with --out"
+            )
         if kept.data and kept.data != self.data:
             how = f"{kept.problems} problems then, {self.problems} now"
             if kept.problems == self.problems:
@@ -41,6 +49,24 @@ class Identity:
                 f"the checkpoint was made on {kept.device}, this is {self.device}: numbers will round otherwise"
             )
         return said
+
+
+def differences(place: str, old: Any, new: Any) -> Iterator[tuple[str, str]]:
+    """Dotted fields that differ, each with how.
+
+    >>> list(differences("", {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}, "d": 3}))
+    [('a.c', 'a.c 2 -> 4')]
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in dict.fromkeys((*old, *new)):
+            yield from differences(f"{place}.{name}" if place else name, old.get(name), new.get(name))
+    elif old != new:
+        yield place, f"{place} {_short(old)} -> {_short(new)}"
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def code_digests(functions: Iterable[tuple[str, Callable[..., object]]]) -> dict[str, str]:

@@ -56,7 +56,7 @@ class Keeper:
         self._learner = learner
         self._save_adapter = save_adapter
         self._keep_best = keep_best
-        self._identity = identity
+        self._identity = asdict(identity)
         self._parts: dict[str, Stateful] = {"state": session.state, "timings": session.pace, **parts}
         self._at_s = session.meter.elapsed_s()
         self._fell_back = False
@@ -68,7 +68,7 @@ class Keeper:
     def mark(self) -> None:
         """All is whole now: this is what is saved, and gone back to."""
         parts = {name: part.state() for name, part in self._parts.items()}
-        self._whole = {**parts, "log_sizes": self._session.folder.log_sizes(), "identity": asdict(self._identity)}
+        self._whole = {**parts, "log_sizes": self._session.folder.log_sizes(), "identity": self._identity}
 
     def back(self) -> None:
         """As if the step under way had not begun; what was measured stays."""
