@@ -15,9 +15,11 @@ from tina_lite.runs.events import Notice
 from tina_lite.runs.identity import Identity
 
 
-def rows(path: Path, count: int, first: int = 0) -> None:
-    lines = (json.dumps({"question": f"What is {n}+1?", "answer": str(n + 1)}) for n in range(first, first + count))
-    path.write_text("".join(f"{line}\n" for line in lines))
+def rows(path: Path, count: int, first: int = 0, level: int = 1) -> None:
+    """`level`, another column, is that of the last row alone."""
+    found = [{"question": f"What is {n}+1?", "answer": str(n + 1), "level": 1} for n in range(first, first + count)]
+    found[-1]["level"] = level
+    path.write_text("".join(json.dumps(row) + "\n" for row in found))
 
 
 def notices(seen: list) -> list[str]:
@@ -25,15 +27,19 @@ def notices(seen: list) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("count", "first", "said"),
-    [(41, 0, "40 problems then, 41 now"), (40, 1, "40 problems, but not the same")],
+    ("count", "first", "level", "said"),
+    [
+        (41, 0, 1, "40 problems then, 41 now"),
+        (40, 1, 1, "40 problems, but not the same"),
+        (40, 0, 2, "40 problems, but not the same"),
+    ],
 )
-def test_changed_data_are_refused(quick_recipe, tmp_path, count, first, said):
+def test_changed_data_are_refused(quick_recipe, tmp_path, count, first, level, said):
     rows(tmp_path / "mine.jsonl", 40)
     changes = {"data": {"source": str(tmp_path / "mine.jsonl")}, "stop.max_steps": 1}
     run(Recipe.load(quick_recipe, changes), out=tmp_path / "out")
     bill = (tmp_path / "out" / "ledger.jsonl").read_bytes()
-    rows(tmp_path / "mine.jsonl", count, first)
+    rows(tmp_path / "mine.jsonl", count, first, level)
     more = Recipe.load(quick_recipe, {**changes, "stop.max_steps": 2})
     with pytest.raises(BadInput, match=said):
         run(more, out=tmp_path / "out", resume=True, force_recipe=True)
@@ -55,6 +61,18 @@ def test_a_recipe_that_was_edited_in_the_run_folder_is_refused(quick_recipe, tmp
     assert run(more, out=tmp_path / "out", resume=True, force_recipe=True)["steps"] == 2
 
 
+def test_a_changed_benchmark_is_refused(quick_recipe, tmp_path):
+    rows(tmp_path / "asked.jsonl", 4)
+    asked = {"benchmarks": [str(tmp_path / "asked.jsonl")], "problems": 2, "samples": 1}
+    run(Recipe.load(quick_recipe, {"stop.max_steps": 1, "eval": asked}), out=tmp_path / "out")
+    more = Recipe.load(quick_recipe, {"stop.max_steps": 2, "eval": asked})
+    rows(tmp_path / "asked.jsonl", 4, first=7)
+    with pytest.raises(BadInput, match=r"^eval\.benchmarks: the problems of \S*asked\S* have changed"):
+        run(more, out=tmp_path / "out", resume=True, force_recipe=True)
+    rows(tmp_path / "asked.jsonl", 4)
+    assert run(more, out=tmp_path / "out", resume=True, force_recipe=True)["steps"] == 2
+
+
 def test_changed_reward_code_is_said(quick_recipe, tmp_path):
     mine = tmp_path / "mine.py"
     mine.write_text("def mine(completions, **columns):\n    return [float(len(str(c)) % 2) for c in completions]\n")
@@ -68,10 +86,10 @@ def test_changed_reward_code_is_said(quick_recipe, tmp_path):
 
 
 def test_another_device_is_said_and_what_was_not_kept_is_no_change():
-    now = Identity(4, "abc", {"mine": "1"}, "NVIDIA L40S")
+    now = Identity(4, "abc", {}, {"mine": "1"}, "NVIDIA L40S")
     assert now.changes_since(Identity()) == []
     assert now.changes_since(now) == []
-    assert now.changes_since(Identity(4, "abc", {}, "the CPU")) == [
+    assert now.changes_since(Identity(4, "abc", {}, {}, "the CPU")) == [
         "the checkpoint was made on the CPU, this is NVIDIA L40S: numbers will round otherwise"
     ]
 

@@ -132,6 +132,7 @@ def prepare(
         Identity(
             len(train),
             train.digest(),
+            {name: problems.digest() for name, problems in benchmarks.items()},
             code_digests((weighted.reward.name, weighted.reward.function) for weighted in rewards),
             card or "the CPU",
             fixed_part(recipe),

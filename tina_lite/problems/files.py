@@ -119,7 +119,8 @@ def load_rows(reader: Reader, name: str, source: str, selection: Selection) -> P
         if len(usable) == selection.data.limit:
             break
     refuse_if_empty(len(usable), sieve.skipped, source)
-    return ProblemSet(name, _Fetch(reader, columns, selection), usable, sieve.skipped, keys, sieve.notes())
+    fetch = _Fetch(reader, columns, selection)
+    return ProblemSet(name, fetch, usable, sieve.skipped, keys, sieve.notes(), reader.digest)
 
 
 class _Fetch:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tina_lite.errors import BadInput
 from tina_lite.hub import REACH_LIMIT_S, unreachable
+from tina_lite.problems import contents
 from tina_lite.problems.files import load_rows
 from tina_lite.problems.problem_set import ProblemSet
 from tina_lite.problems.readers import Table
@@ -48,6 +49,9 @@ class Stream:
 
     def share(self, index: int) -> float:
         return 0.0
+
+    def digest(self) -> str:
+        return contents.of_rows(self._passed)
 
 
 def download(source: str, config: str | None, split: str, streaming: bool) -> Any:

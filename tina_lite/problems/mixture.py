@@ -70,7 +70,8 @@ class Mixture:
             return replace(parts[part].in_row(row - self._starts[part]), index=row)
 
         notes = [f"{part.name}: {note}" for part in parts for note in part.notes]
-        return ProblemSet("+".join(part.name for part in parts), fetch, rows, skipped, keys, notes)
+        name = "+".join(part.name for part in parts)
+        return ProblemSet(name, fetch, rows, skipped, keys, notes, lambda: " ".join(part.digest() for part in parts))
 
     def _part_of(self, row: int) -> int:
         return bisect_right(self._starts, row) - 1

@@ -1,6 +1,5 @@
 """A set of problems that are made when they are asked for, and its split by hash."""
 
-import json
 import unicodedata
 from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -10,11 +9,12 @@ from itertools import compress
 from typing import overload
 
 from tina_lite.errors import BadInput
+from tina_lite.problems import contents
 from tina_lite.records import Problem
 
 KEY_BITS = 64
 DIGESTED = 2048
-"""Problems of a large set whose text is digested: evenly spaced, and to read them takes a fraction of a second."""
+"""Evenly spaced: to make them takes a fraction of a second."""
 
 
 def question_key(question: str) -> int:
@@ -38,10 +38,12 @@ class ProblemSet(Sequence[Problem]):
         skipped_rows: Mapping[str, Sequence[int]],
         keys: "array[int] | None" = None,
         notes: Sequence[str] = (),
+        source_digest: Callable[[], str] | None = None,
     ) -> None:
         """`fetch` makes a source row's problem; `rows` are the usable rows; `keys` their question keys, if known.
 
-        `notes` are what a person should know of how the rows were read.
+        `notes` are what a person should know of how the rows were read. `source_digest` is of all that the source
+        holds; None where its problems are made up by rule.
         """
         self.name = name
         self.skipped_rows = skipped_rows
@@ -50,6 +52,7 @@ class ProblemSet(Sequence[Problem]):
         self._fetch = fetch
         self._rows = rows
         self._keys = keys
+        self.source_digest = source_digest
 
     @property
     def skipped(self) -> dict[str, int]:
@@ -94,12 +97,13 @@ class ProblemSet(Sequence[Problem]):
         return self.where([row not in rows for row in self._rows])
 
     def digest(self) -> str:
-        """Of how many there are, and of questions and answers: all of a small set, DIGESTED of a large one."""
-        places = range(0, len(self), max(1, len(self) // DIGESTED))
-        found = blake2b(f"{len(self)}".encode(), digest_size=16)
-        for place in places:
-            problem = self[place]
-            found.update(json.dumps([problem.question, problem.gold], default=str).encode())
+        """Of the source, and which of its rows these are; of problems that are made up, of DIGESTED of them."""
+        found = blake2b(array("Q", self._rows).tobytes(), digest_size=contents.SIZE)
+        if self.source_digest is not None:
+            found.update(self.source_digest().encode())
+            return found.hexdigest()
+        made_up = (self[place] for place in range(0, len(self), max(1, len(self) // DIGESTED)))
+        found.update(contents.of_rows([one.question, str(one.gold), dict(one.columns)] for one in made_up).encode())
         return found.hexdigest()
 
     def repeated(self, rows: Sequence[int], distinct: int) -> "ProblemSet":
@@ -118,7 +122,9 @@ class ProblemSet(Sequence[Problem]):
         self, rows: Sequence[int], keys: "array[int] | None", fetch: Callable[[int], Problem] | None = None
     ) -> "ProblemSet":
         """The same source in other rows."""
-        return ProblemSet(self.name, fetch or self._fetch, rows, self.skipped_rows, keys, self.notes)
+        return ProblemSet(
+            self.name, fetch or self._fetch, rows, self.skipped_rows, keys, self.notes, self.source_digest
+        )
 
 
 def no_problems(name: str) -> ProblemSet:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tina_lite.errors import BadInput
+from tina_lite.problems import contents
 from tina_lite.problems.rows import Row
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -33,6 +34,10 @@ class Reader(Protocol):
 
     def row(self, index: int) -> Row:
         """One whole row, after `rows` has passed it."""
+        ...
+
+    def digest(self) -> str:
+        """Of all that the source holds."""
         ...
 
 
@@ -62,6 +67,9 @@ class JsonLines:
             file.seek(self._offsets[index])
             return self._parsed(file.readline(), f"{self._path}, row {index} {CHANGED}")
 
+    def digest(self) -> str:
+        return contents.of_file(self._place)
+
     def _parsed(self, line: bytes, where: str) -> Row:
         try:
             return _as_row(json.loads(line.removeprefix(BYTE_ORDER_MARK).decode().rstrip()), where)
@@ -88,6 +96,9 @@ class Listed:
 
     def row(self, index: int) -> Row:
         return _as_row(self._rows[index], f"{self._source}, row {index}")
+
+    def digest(self) -> str:
+        return contents.of_rows(self._rows)
 
 
 def json_list(path: Path, place: Path) -> Listed:
@@ -141,6 +152,9 @@ class Csv:
             file.seek(self._offsets[index])
             lines = _Lines(file, self._path)
             return self._as_row(self._next(self._cells(lines), lines) or [], where)
+
+    def digest(self) -> str:
+        return contents.of_file(self._place)
 
     def _cells(self, lines: "_Lines") -> Iterator[list[str]]:
         return csv.reader(lines, delimiter=self._delimiter, strict=True)
@@ -203,6 +217,9 @@ class Table:
         row: Row = self._dataset[index]
         return row
 
+    def digest(self) -> str:
+        return contents.of_table(self._dataset.data.table)
+
 
 def tsv(path: Path, place: Path) -> Csv:
     """A .tsv file, whose cells are separated by tabs."""
@@ -245,6 +262,9 @@ class Joined:
     def row(self, index: int) -> Row:
         which, inside = self._place_of(index)
         return self._readers[which].row(inside)
+
+    def digest(self) -> str:
+        return " ".join(reader.digest() for reader in self._readers)
 
     def _place_of(self, index: int) -> tuple[int, int]:
         """The reader of a row, and the row's number in it."""

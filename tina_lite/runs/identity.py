@@ -19,8 +19,10 @@ class Identity:
 
     problems: int = 0
     """Of the training set."""
-    data: str = ""
-    """Digest of the training set; empty where it was not kept."""
+    train: str = ""
+    """Digest of the training set, all columns; empty where it was not kept."""
+    benchmarks: dict[str, str] = field(default_factory=dict)
+    """The same of each benchmark."""
     rewards: dict[str, str] = field(default_factory=dict)
     """By name of a reward of one's own, the digest of its file."""
     device: str = ""
@@ -34,13 +36,19 @@ class Identity:
                 f"the recipe has changed since the checkpoint: {'; '.join(fields)}; put it back, or start another run "
                 "with --out"
             )
-        if kept.data and kept.data != self.data:
+        if kept.train and kept.train != self.train:
             how = f"{kept.problems} problems then, {self.problems} now"
             if kept.problems == self.problems:
                 how = f"{self.problems} problems, but not the same"
             raise BadInput(
                 f"data.source: the data have changed since the checkpoint ({how}); restore them, or start another "
                 "run with --out"
+            )
+        others = [name for name, digest in self.benchmarks.items() if kept.benchmarks.get(name, digest) != digest]
+        if others:
+            raise BadInput(
+                f"eval.benchmarks: the problems of {', '.join(others)} have changed since the checkpoint, and its "
+                "figures would be compared with those of others; restore them, or start another run with --out"
             )
         changed = [name for name, digest in self.rewards.items() if kept.rewards.get(name, digest) != digest]
         said = [f"the code of reward {name} has changed since the checkpoint: it may give others" for name in changed]
