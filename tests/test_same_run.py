@@ -2,11 +2,13 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 from fakes import wound_clock
 
+import tina_lite
 from tina_lite import Recipe, run
 from tina_lite.errors import BadInput
 from tina_lite.learner import Learner
@@ -73,6 +75,21 @@ def test_a_changed_benchmark_is_refused(quick_recipe, tmp_path):
     assert run(more, out=tmp_path / "out", resume=True, force_recipe=True)["steps"] == 2
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "chat_template.jinja", "config.json"])
+def test_a_changed_model_is_refused(quick_recipe, tmp_path, name):
+    shutil.copytree(Path(tina_lite.__file__).parent / "base", tmp_path / "model")
+    changes = {"model.id": str(tmp_path / "model"), "stop.max_steps": 1}
+    run(Recipe.load(quick_recipe, changes), out=tmp_path / "out")
+    more = Recipe.load(quick_recipe, {**changes, "stop.max_steps": 2})
+    file = tmp_path / "model" / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9] + b" " + whole[-8:] if name == "model.safetensors" else whole + b" ")
+    with pytest.raises(BadInput, match=rf"^model\.id: {name} of the model's folder changed since the checkpoint"):
+        run(more, out=tmp_path / "out", resume=True, force_recipe=True)
+    file.write_bytes(whole)
+    assert run(more, out=tmp_path / "out", resume=True, force_recipe=True)["steps"] == 2
+
+
 def test_changed_reward_code_is_said(quick_recipe, tmp_path):
     mine = tmp_path / "mine.py"
     mine.write_text("def mine(completions, **columns):\n    return [float(len(str(c)) % 2) for c in completions]\n")
@@ -86,10 +103,10 @@ def test_changed_reward_code_is_said(quick_recipe, tmp_path):
 
 
 def test_another_device_is_said_and_what_was_not_kept_is_no_change():
-    now = Identity(4, "abc", {}, {"mine": "1"}, "NVIDIA L40S")
+    now = Identity(4, "abc", {}, {}, {"mine": "1"}, "NVIDIA L40S")
     assert now.changes_since(Identity()) == []
     assert now.changes_since(now) == []
-    assert now.changes_since(Identity(4, "abc", {}, {}, "the CPU")) == [
+    assert now.changes_since(Identity(4, "abc", {}, {}, {}, "the CPU")) == [
         "the checkpoint was made on the CPU, this is NVIDIA L40S: numbers will round otherwise"
     ]
 

@@ -21,6 +21,7 @@ from tina_lite.launch.resuming import fixed_part, refuse_changed_recipe, refuse_
 from tina_lite.plan import Plan, newest_measured
 from tina_lite.plan.model_config import read_model_type
 from tina_lite.policy.engine import Engine, choose_engine, find_facts, refuse_vllm
+from tina_lite.policy.model_folder import digests
 from tina_lite.problems import ProblemSet
 from tina_lite.problems.from_recipe import problems_of
 from tina_lite.recipe import Recipe
@@ -133,6 +134,7 @@ def prepare(
             len(train),
             train.digest(),
             {name: problems.digest() for name, problems in benchmarks.items()},
+            digests(recipe.model.id),
             code_digests((weighted.reward.name, weighted.reward.function) for weighted in rewards),
             card or "the CPU",
             fixed_part(recipe),

@@ -8,11 +8,13 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tina_lite.disk import digest_of
 from tina_lite.errors import BadInput
 from tina_lite.hub import LFS_POINTER
 
 TINY_BASE = "builtin:tiny"
 CONFIG, ADAPTER, INDEX = "config.json", "adapter_config.json", "model.safetensors.index.json"
+COMPUTES = ("*.json", "*.jinja", "*.model", "*.txt", "*.safetensors", "*.bin")
 AGAIN = "copy or download it again"
 LENGTH_BYTES = 8
 """A .safetensors file begins with the length of its header, which is JSON."""
@@ -27,6 +29,16 @@ def model_folder(model_id: str) -> str:
     if model_id.startswith("builtin:"):
         raise BadInput(f"model.id: {model_id} does not ship with the package; did you mean {TINY_BASE}?")
     return model_id
+
+
+def digests(model_id: str) -> dict[str, str]:
+    """Of what a model computes with, its weights, configs, tokenizer and template, by file; none of a hub id."""
+    folder = Path(model_folder(model_id))
+    files = sorted(file for pattern in COMPUTES for file in folder.glob(pattern)) if folder.is_dir() else []
+    try:
+        return {file.name: digest_of(file) for file in files}
+    except OSError as error:
+        raise BadInput(f"model.id: {error.filename or folder}: cannot be read ({error.strerror})") from error
 
 
 def refuse_broken(model_id: str) -> None:

@@ -4,18 +4,11 @@ import io
 import json
 import marshal
 from collections.abc import Iterable
-from hashlib import blake2b, file_digest
-from pathlib import Path
+from hashlib import blake2b
 from typing import Any
 
 SIZE = 16
 """Bytes of a digest."""
-
-
-def of_file(path: Path) -> str:
-    """A gigabyte takes one or two seconds."""
-    with path.open("rb") as file:
-        return file_digest(file, lambda: blake2b(digest_size=SIZE)).hexdigest()
 
 
 def of_rows(rows: Iterable[Any]) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from tina_lite.disk import digest_of
 from tina_lite.errors import BadInput
 from tina_lite.problems import contents
 from tina_lite.problems.rows import Row
@@ -68,7 +69,7 @@ class JsonLines:
             return self._parsed(file.readline(), f"{self._path}, row {index} {CHANGED}")
 
     def digest(self) -> str:
-        return contents.of_file(self._place)
+        return digest_of(self._place)
 
     def _parsed(self, line: bytes, where: str) -> Row:
         try:
@@ -154,7 +155,7 @@ class Csv:
             return self._as_row(self._next(self._cells(lines), lines) or [], where)
 
     def digest(self) -> str:
-        return contents.of_file(self._place)
+        return digest_of(self._place)
 
     def _cells(self, lines: "_Lines") -> Iterator[list[str]]:
         return csv.reader(lines, delimiter=self._delimiter, strict=True)

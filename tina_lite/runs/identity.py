@@ -1,12 +1,12 @@
 """What a run's numbers depend on beside its recipe: a resumed run on something else is not the same run."""
 
-import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tina_lite.disk import digest_of
 from tina_lite.errors import BadInput
 
 OURS = "tina_lite."
@@ -23,18 +23,25 @@ class Identity:
     """Digest of the training set, all columns; empty where it was not kept."""
     benchmarks: dict[str, str] = field(default_factory=dict)
     """The same of each benchmark."""
-    rewards: dict[str, str] = field(default_factory=dict)
+    base: dict[str, str] = field(default_factory=dict)
+    """The same of the files of a model in a folder, by name."""
+    code: dict[str, str] = field(default_factory=dict)
     """By name of a reward of one's own, the digest of its file."""
     device: str = ""
     recipe: dict[str, Any] = field(default_factory=dict)
     """As it ran, but for what changes no number; empty where it was not kept."""
 
     def changes_since(self, kept: "Identity") -> list[str]:
-        """What a person should know; BadInput where the recipe or the data are others: it would be another run."""
+        """What a person should know; BadInput where recipe, base or data are others: it would be another run."""
         if fields := [said for _, said in differences("", kept.recipe, self.recipe)] if kept.recipe else []:
             raise BadInput(
                 f"the recipe has changed since the checkpoint: {'; '.join(fields)}; put it back, or start another run "
                 "with --out"
+            )
+        if files := [name for name, _ in differences("", kept.base, self.base)] if kept.base else []:
+            raise BadInput(
+                f"model.id: {', '.join(files)} of the model's folder changed since the checkpoint; restore the model, "
+                "or start another run with --out"
             )
         if kept.train and kept.train != self.train:
             how = f"{kept.problems} problems then, {self.problems} now"
@@ -50,7 +57,7 @@ class Identity:
                 f"eval.benchmarks: the problems of {', '.join(others)} have changed since the checkpoint, and its "
                 "figures would be compared with those of others; restore them, or start another run with --out"
             )
-        changed = [name for name, digest in self.rewards.items() if kept.rewards.get(name, digest) != digest]
+        changed = [name for name, digest in self.code.items() if kept.code.get(name, digest) != digest]
         said = [f"the code of reward {name} has changed since the checkpoint: it may give others" for name in changed]
         if kept.device and kept.device != self.device:
             said.append(
@@ -85,7 +92,7 @@ def code_digests(functions: Iterable[tuple[str, Callable[..., object]]]) -> dict
             continue
         try:
             file = inspect.getsourcefile(function)
-            found[name] = hashlib.sha256(Path(file or "").read_bytes()).hexdigest()
+            found[name] = digest_of(Path(file or ""))
         except (OSError, TypeError):
             continue
     return found
