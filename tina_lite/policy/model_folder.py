@@ -5,6 +5,7 @@ Downloads break in a few ways that every loader answers with a traceback of its 
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,12 +34,11 @@ def model_folder(model_id: str) -> str:
 
 def digests(model_id: str) -> dict[str, str]:
     """Of what a model computes with, its weights, configs, tokenizer and template, by file; none of a hub id."""
-    folder = Path(model_folder(model_id))
-    files = sorted(file for pattern in COMPUTES for file in folder.glob(pattern)) if folder.is_dir() else []
-    try:
-        return {file.name: digest_of(file) for file in files}
-    except OSError as error:
-        raise BadInput(f"model.id: {error.filename or folder}: cannot be read ({error.strerror})") from error
+    folder, found = Path(model_folder(model_id)), {}
+    for file in sorted(file for pattern in COMPUTES for file in folder.glob(pattern)) if folder.is_dir() else ():
+        with suppress(OSError):  # `refuse_broken` says what is wrong with it
+            found[file.name] = digest_of(file)
+    return found
 
 
 def refuse_broken(model_id: str) -> None:
