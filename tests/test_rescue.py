@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from whole_runs import STEPS, assert_alike, lines, metrics, stateful, summary_of
+from whole_runs import STEPS, after_step, assert_alike, lines, metrics, stateful, summary_of
 
 from tina_lite import Recipe, run
 from tina_lite.errors import BadInput, Interrupted, NoRoom
@@ -201,3 +201,21 @@ def test_no_step_left_asks_before_it_begins_again(all_damaged, quick_recipe, tmp
     run(recipe, out=out, resume=True, force_restart=True)
     assert metrics(out) == metrics(straight)
     assert {found.name for found in (out / "checkpoints").iterdir()} >= {"step-000004", "damaged-step-000004"}
+
+
+def test_a_folder_that_is_moved_while_a_run_is_in_it_is_followed(quick_recipe, tmp_path, straight):
+    out, moved = tmp_path / "out", tmp_path / "other" / "moved"
+    moved.parent.mkdir()
+    summary = run(stateful(quick_recipe), out=out, listeners=[after_step(2, lambda: out.rename(moved))])
+    assert summary["folder"] == str(moved)
+    assert not out.exists()
+    assert_alike(moved, straight)
+
+
+def test_a_folder_that_is_removed_while_a_run_is_in_it_leaves_no_stump(quick_recipe, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(
+        NoRoom, match=r"out: the run folder was removed while the run was in it; what it learnt is lost"
+    ):
+        run(stateful(quick_recipe), out=out, listeners=[after_step(2, lambda: shutil.rmtree(out))])
+    assert not out.exists()

@@ -47,7 +47,7 @@ class Examiner:
         self._sampler = sampler
         self._settings = settings
         self._patience = patience
-        self._kept = kept or Figures(None)
+        self._kept = kept or Figures()
         self._pace, self._meter = session.pace, session.meter
         self.results: Results = {}
         self._step = 0

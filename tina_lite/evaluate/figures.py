@@ -1,5 +1,6 @@
 """The figures of a run's own evaluations, kept as they come: what one session measured no other pays for again."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,11 +18,11 @@ class Figures:
     Steps are those of one course of training: whoever begins another removes the file.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        """Without a path nothing outlives the process."""
-        self._path = path
+    def __init__(self, place: Callable[[], Path] | None = None) -> None:
+        """`place` says where the file is now; without it nothing outlives the process."""
+        self._place = place
         self._found: dict[tuple[str, int], dict[str, EvalResult]] = {}
-        for record in records(path) if path is not None else ():
+        for record in records(place()) if place is not None else ():
             try:
                 when, step = str(record.pop("when")), int(record.pop("step"))
                 self._add(when, step, adapter(EvalResult).validate_python(record))
@@ -35,8 +36,8 @@ class Figures:
     def keep(self, when: str, step: int, result: EvalResult) -> None:
         """NoRoom on a full disk."""
         self._add(when, step, result)
-        if self._path is not None:
-            log = JsonLines(self._path)
+        if self._place is not None:
+            log = JsonLines(self._place())
             log.append({"when": when, "step": step, **asdict(result)})
             log.sync()
             log.close()

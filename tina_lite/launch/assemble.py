@@ -72,7 +72,7 @@ def assemble(
     prompts = _benchmark_prompts(p, tokenizer, session.notice)
     if earlier is None:
         session.folder.figures.unlink(missing_ok=True)  # of a course of training that is not gone on with
-    kept = Figures(session.folder.figures)
+    kept = Figures(lambda: session.folder.figures)
     examiner = Examiner(session, asks, prompts, recipe.eval, recipe.stop.eval_patience, kept)
     if earlier is None and recipe.probe and layout.is_tight:
         probe(recipe, sampler, learner, session)

@@ -178,6 +178,8 @@ class _Run:
         """Save what was finished before the loop ended so; the error as a person is told it."""
         if isinstance(error, Interrupted):  # it was saved before
             return error
+        if folder.is_gone:
+            return NoRoom(f"{folder.path}: the run folder was removed while the run was in it; what it learnt is lost")
         try:
             step = keeper.rescue()
             saved = f"step {step} is saved, go on with: tina-lite resume {folder.path}"

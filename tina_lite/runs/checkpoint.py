@@ -63,7 +63,8 @@ def save(folder: Path, checkpoint: Checkpoint, *, keep: int, keep_steps: Collect
     target = folder / f"step-{checkpoint.step:06d}"
     partial = folder / f".{target.name}.partial"
     remove_folder(partial)
-    partial.mkdir(parents=True)
+    folder.mkdir(exist_ok=True)  # not its parents: a run folder that is gone stays gone
+    partial.mkdir()
     try:
         tensors = to_bytes({name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()})
         state = json.dumps({"step": checkpoint.step, **checkpoint.state}).encode()

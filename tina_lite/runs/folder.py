@@ -91,9 +91,29 @@ class RunFolder:
     """An open run folder, locked against a second process. `listener` keeps its logs."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self._path = path
         self._lock = lock_folder(path)
         self._logs: dict[str, JsonLines] = {}
+
+    @property
+    def path(self) -> Path:
+        """Where it is: a folder that is moved while a run is in it is followed, where the system says whereto."""
+        if not self._is_at(self._path):
+            with suppress(OSError):  # there is no /proc but on Linux
+                moved = Path(os.readlink(f"/proc/self/fd/{self._lock}")).parent
+                self._path = moved if self._is_at(moved) else self._path
+        return self._path
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was removed, or moved to where it cannot be followed."""
+        return not self._is_at(self.path)
+
+    def _is_at(self, place: Path) -> bool:
+        try:
+            return os.path.samestat(os.stat(place / ".lock"), os.fstat(self._lock))
+        except OSError:
+            return False
 
     @classmethod
     def create(cls, path: Path, recipe_yaml: str) -> "RunFolder":
