@@ -121,7 +121,7 @@ def test_async_functions_are_waited_for_even_inside_a_running_loop(mine: Path) -
 def test_what_does_not_load(mine: Path, place: str, message: str) -> None:
     (mine / "broken.py").write_text("x = 1\ndef f(:\n")
     (mine / "raises.py").write_text("x = 1\ny = 1 / 0\n")
-    (mine / "leaves.py").write_text("import sys\nsys.exit('bye')\n")
+    (mine / "leaves.py").write_text("x = 1\nraise SystemExit('bye')\n")
     (mine / "needs.py").write_text("import not_there_at_all\n")
     with pytest.raises(BadInput, match=message) as caught:
         resolve(place)
