@@ -43,10 +43,7 @@ class Trainer:
             self.examiner.before()
             self.keeper.mark()
         else:
-            is_best = self.examiner.recount(state.step)
-            self.keeper.mark()
-            if is_best:
-                self.keeper.save_best()
+            self._keep(is_best=self.examiner.recount(state.step))
         for step in self._steps():
             try:
                 self._step(step)
@@ -55,15 +52,18 @@ class Trainer:
                 break
             self.keeper.save_when_due()
             if self.examiner.is_due(step):
-                is_best = self.examiner.during(step)
-                self.keeper.mark()
-                if is_best:
-                    self.keeper.save_best()
+                self._keep(is_best=self.examiner.during(step))
         self.keeper.save(adapter=True)
         self._leave_if_asked()
         if self.examiner.after(state.step):
             self.keeper.save_best()
         self._leave_if_asked()
+
+    def _keep(self, *, is_best: bool) -> None:
+        """What an evaluation between the steps came to."""
+        self.keeper.mark()
+        if is_best:
+            self.keeper.save_best()
 
     def _step(self, step: int) -> None:
         started = self.session.meter.elapsed_s()

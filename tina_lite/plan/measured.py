@@ -1,16 +1,14 @@
 """What a run has shown: its seconds a step and its lengths, which correct the forecast of the next."""
 
-import json
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
 
 from tina_lite.errors import BadInput
 from tina_lite.recipe import Recipe
 from tina_lite.runs.folder import folders_named
+from tina_lite.runs.look import begins, records
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +41,10 @@ def read_measured(folder: Path) -> Measured:
     """The steps of a run folder. BadInput where there are none."""
     if not (folder / "recipe.yaml").is_file():
         raise BadInput(f"--run: {folder} is no run folder (no recipe.yaml there)")
-    steps = list(_lines(folder / "metrics.jsonl"))
+    steps = list(records(folder / "metrics.jsonl"))
     if not steps:
         raise BadInput(f"--run: {folder} has no step in its metrics.jsonl; the plan cannot be corrected by it")
-    started = [event for event in _lines(folder / "events.jsonl") if event.get("event") == "run_started"]
+    started = list(records(folder / "events.jsonl", begins("run_started")))
     recipe = Recipe.load(folder / "recipe.yaml")
     warm = steps[1:] or steps
     try:
@@ -72,18 +70,3 @@ def newest_measured(runs: Path, name: str) -> Measured | None:
         with suppress(BadInput):
             return read_measured(folder)
     return None
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Records of a log; a torn last line is passed over."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict):
-            yield record

@@ -3,6 +3,7 @@
 import os
 from array import array
 from collections.abc import Callable
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -120,7 +121,7 @@ def load_rows(reader: Reader, name: str, source: str, selection: Selection) -> P
             break
     refuse_if_empty(len(usable), sieve.skipped, source)
     fetch = _Fetch(reader, columns, selection)
-    return ProblemSet(name, fetch, usable, sieve.skipped, keys, sieve.notes(), reader.digest)
+    return ProblemSet(name, fetch, usable, sieve.skipped, keys, sieve.notes(), cache(reader.digest))
 
 
 class _Fetch:

@@ -4,6 +4,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -71,7 +72,8 @@ class Mixture:
 
         notes = [f"{part.name}: {note}" for part in parts for note in part.notes]
         name = "+".join(part.name for part in parts)
-        return ProblemSet(name, fetch, rows, skipped, keys, notes, lambda: " ".join(part.digest() for part in parts))
+        digest = cache(lambda: " ".join(part.digest() for part in parts))
+        return ProblemSet(name, fetch, rows, skipped, keys, notes, digest)
 
     def _part_of(self, row: int) -> int:
         return bisect_right(self._starts, row) - 1

@@ -43,7 +43,7 @@ class ProblemSet(Sequence[Problem]):
         """`fetch` makes a source row's problem; `rows` are the usable rows; `keys` their question keys, if known.
 
         `notes` are what a person should know of how the rows were read. `source_digest` is of all that the source
-        holds; None where its problems are made up by rule.
+        holds, reckoned once for all sets of it; None where its problems are made up by rule.
         """
         self.name = name
         self.skipped_rows = skipped_rows

@@ -5,7 +5,7 @@ What cannot be read is left out; only a folder that holds no run at all is refus
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,10 +14,10 @@ from tina_lite.errors import BadInput
 from tina_lite.report.money import Spent, spent_by_phase
 from tina_lite.report.samples import Pair, pairs
 from tina_lite.runs.events import Evaluated, Notice, RunStarted, Stamped, from_json
+from tina_lite.runs.look import begins, records
 
 State = Literal["finished", "interrupted", "unfinished"]
-SHOWN = tuple(f'{{"event": "{name}"' for name in ("run_started", "eval", "notice", "run_finished"))
-"""How lines of the log that are read begin; most are of phases and steps."""
+SHOWN = begins("run_started", "eval", "notice", "run_finished")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def read_run(folder: Path, summary: Mapping[str, Any] | None = None) -> Run:
     files = ("events.jsonl", "metrics.jsonl", "summary.json")
     if not any((folder / name).is_file() for name in files):
         raise BadInput(f"{folder}: holds no run (none of {', '.join(files)}); give a run folder, such as runs/NAME")
-    rows = list(_rows(folder / "events.jsonl", SHOWN))
+    rows = list(records(folder / "events.jsonl", SHOWN))
     events = [stamped for row in rows if (stamped := _event(row)) is not None]
     starts = [stamped.event for stamped in events if isinstance(stamped.event, RunStarted)]
     spent = spent_by_phase(folder / "ledger.jsonl")
@@ -132,23 +132,6 @@ def _state(summary: Mapping[str, Any]) -> State:
     return "interrupted" if summary.get("stop_reason") in ("interrupted", "error") else "finished"
 
 
-def _rows(path: Path, begin: str | tuple[str, ...] = "") -> Iterator[dict[str, Any]]:
-    """Whole lines that are JSON objects and begin so; a torn one is passed over."""
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            for line in file:
-                if not line.startswith(begin):
-                    continue
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(row, dict):
-                    yield row
-    except OSError:
-        return
-
-
 def _event(row: Mapping[str, Any]) -> Stamped | None:
     """None for the event of a later version."""
     try:
@@ -161,7 +144,7 @@ def _metrics(path: Path) -> tuple[Mapping[str, float], ...]:
     """By step; of a step that was done twice, as after a kill, the later one."""
     rows = {
         int(row["step"]): {name: math.nan if value is None else value for name, value in row.items()}
-        for row in _rows(path)
+        for row in records(path)
         if isinstance(row.get("step"), int) and all(isinstance(v, int | float | None) for v in row.values())
     }
     return tuple(rows[step] for step in sorted(rows))

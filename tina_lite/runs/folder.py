@@ -26,6 +26,7 @@ from tina_lite.disk import (
 from tina_lite.errors import BadInput, NoRoom
 from tina_lite.runs.events import Progress, Stamped, StepDone
 from tina_lite.runs.lock import lock_folder, unlock
+from tina_lite.runs.look import begins
 
 LOGS = ("events.jsonl", "metrics.jsonl", "samples.jsonl")
 LEDGER = "ledger.jsonl"
@@ -210,7 +211,7 @@ class RunFolder:
 
     def warnings(self) -> list[str]:
         """What the console was told to warn of, over all sessions; the first MOST_WARNINGS."""
-        notices = (json.loads(line) for line in self._lines("events.jsonl") if line.startswith(b'{"event": "notice"'))
+        notices = (json.loads(line) for line in self._lines("events.jsonl") if line.startswith(begins("notice")))
         found = dict.fromkeys(one["text"] for one in notices if one["level"] == "warning")
         return list(found)[:MOST_WARNINGS]
 
@@ -273,7 +274,7 @@ class RunFolder:
 
 def _is_checkpoint(line: bytes) -> bool:
     """Whether a line of events.jsonl says that a checkpoint was made: it stands behind the size that this one knows."""
-    return line.startswith(b'{"event": "checkpoint"')
+    return line.startswith(begins("checkpoint"))
 
 
 def _refuse_links(path: Path) -> None:

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 from tina_lite.records import PhaseName
 from tina_lite.runs.events import PhaseChanged, Stamped
-from tina_lite.runs.look import event_of
+from tina_lite.runs.look import begins, event_of
 
 WHOLE = 1000
 """The last lines are told as they are: some 250 steps."""
 STEPS = 4000
 """So many are left of those before."""
-STEP, PHASE, EVAL, STARTED = (f'{{"event": "{name}"'.encode() for name in ("step", "phase", "eval", "run_started"))
+STEP, PHASE, EVAL, STARTED = begins("step", "phase", "eval", "run_started")
 _PHASE = re.compile(rb'"usd": ([-+.e\d]+), "phase": "(\w+)"')
 _TOTAL = re.compile(rb'"sample": \{.*?"total": ([-+.e\d]+), "advantage"', re.DOTALL)
 

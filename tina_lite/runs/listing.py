@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from tina_lite.budget import read_bills
 from tina_lite.errors import BadInput
-from tina_lite.runs.look import owner_of, records
+from tina_lite.runs.look import begins, owner_of, records
 
 RunStatus = Literal["running", "finished", "stopped", "failed", "killed"]
 INTERRUPTED = "interrupted"
@@ -60,7 +60,7 @@ def runs_in(parent: Path) -> list[ListedRun]:
 
 def listed(folder: Path) -> ListedRun:
     """Read one run folder; what is missing or damaged in it is left out."""
-    events = [record for record in records(folder / "events.jsonl") if record.get("event") in KEPT]
+    events = list(records(folder / "events.jsonl", begins("run_started", "run_finished", "eval")))
     started = [record for record in events if record["event"] == "run_started"]
     metrics = list(records(folder / "metrics.jsonl"))
     pid, summary = owner_of(folder), _summary(events)
@@ -77,9 +77,6 @@ def listed(folder: Path) -> ListedRun:
         best=_best(events, metrics),
         last_at=_last_at(folder),
     )
-
-
-KEPT = {"run_started", "run_finished", "eval"}
 
 
 def _summary(events: Iterable[dict[str, Any]]) -> dict[str, Any]:

@@ -33,12 +33,17 @@ def owner_of(folder: Path) -> int | None:
     return None
 
 
-def records(path: Path) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a log, line by line; none where there is no log."""
+def begins(*events: str) -> tuple[bytes, ...]:
+    """How the lines of events.jsonl begin that hold these events: the others, most of them steps, need not be read."""
+    return tuple(f'{{"event": "{name}"'.encode() for name in events)
+
+
+def records(path: Path, begin: tuple[bytes, ...] = (b"",)) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a log, line by line, of lines that begin so; none where there is no log."""
     try:
         with path.open("rb") as file:
             for line in file:
-                record = _record(line)
+                record = _record(line) if line.startswith(begin) else None
                 if record is not None:
                     yield record
     except OSError:
