@@ -2,7 +2,10 @@
 
 import json
 import math
+import re
 import shutil
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,8 @@ from tina_lite.errors import BadInput
 from tina_lite.learner import Learner
 from tina_lite.runs.checkpoint import newest
 from tina_lite.runs.events import Notice
-from tina_lite.runs.identity import Identity
+from tina_lite.runs.identity import NOT_KEPT, Identity
+from tina_lite.version import VERSION
 
 
 def rows(path: Path, count: int, first: int = 0, level: int = 1) -> None:
@@ -63,6 +67,25 @@ def test_a_recipe_that_was_edited_in_the_run_folder_is_refused(quick_recipe, tmp
     assert run(more, out=tmp_path / "out", resume=True, force_recipe=True)["steps"] == 2
 
 
+def test_a_checkpoint_of_another_version_is_refused_and_stays(quick_recipe, tmp_path):
+    """As one of 0.1.0, which kept no choices of the machine and did not say its version."""
+    run(Recipe.load(quick_recipe, {"stop.max_steps": 1}), out=tmp_path / "out")
+    (older,) = (tmp_path / "out" / "checkpoints").glob("step-000001")
+    state = json.loads((older / "state.json").read_text())
+    del state["choices"]
+    (older / "state.json").write_text(json.dumps(state))
+    sums = {name: sha256((older / name).read_bytes()).hexdigest() for name in ("state.json", "state.safetensors")}
+    (older / "manifest.json").write_text(json.dumps(sums))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"}
+    more = Recipe.load(quick_recipe, {"stop.max_steps": 2})
+    said = (
+        rf"written by tina-lite 0\.1\.0, and this is {re.escape(VERSION)}, .* \(choices: is missing\); go on with that"
+    )
+    with pytest.raises(BadInput, match=said):
+        run(more, out=tmp_path / "out", resume=True, force_recipe=True)
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_a_changed_benchmark_is_refused(quick_recipe, tmp_path):
     rows(tmp_path / "asked.jsonl", 4)
     asked = {"benchmarks": [str(tmp_path / "asked.jsonl")], "problems": 2, "samples": 1}
@@ -102,13 +125,13 @@ def test_changed_reward_code_is_said(quick_recipe, tmp_path):
     assert "the code of reward mine has changed since the checkpoint: it may give others" in notices(seen)
 
 
-def test_another_device_is_said_and_what_was_not_kept_is_no_change():
-    now = Identity(4, "abc", {}, {}, {"mine": "1"}, "NVIDIA L40S")
-    assert now.changes_since(Identity()) == []
+def test_another_device_is_said_and_so_is_what_was_not_kept():
+    now = Identity(4, "abc", {}, {}, {"mine": "1"}, "NVIDIA L40S", {"seed": 1})
     assert now.changes_since(now) == []
-    assert now.changes_since(Identity(4, "abc", {}, {}, {}, "the CPU")) == [
+    assert now.changes_since(replace(now, device="the CPU")) == [
         "the checkpoint was made on the CPU, this is NVIDIA L40S: numbers will round otherwise"
     ]
+    assert now.changes_since(Identity()) == [NOT_KEPT]
 
 
 def test_a_schedule_stays_as_it_was_laid_out_and_a_resume_that_would_change_it_says_so(quick_recipe, tmp_path):

@@ -14,6 +14,7 @@ from tina_lite.errors import BadInput
 from tina_lite.problems.hub import HUB_ID
 from tina_lite.recipe import Recipe
 from tina_lite.recipe.schema import LoraSection, ModelSection
+from tina_lite.runs.moved import found_again
 
 if TYPE_CHECKING:
     from tina_lite.policy.portable import PortablePolicy
@@ -86,7 +87,7 @@ def _is_hub_id(name: str, folder: Path) -> bool:
 
 
 def _of_run(run: Path, adapter: Path) -> Target:
-    recipe = Recipe.load(run / "recipe.yaml")
+    recipe = found_again(Recipe.load(run / "recipe.yaml"), run)
     if not (adapter / CONFIG).is_file():
         raise BadInput(f"{run}: has no adapter yet ({adapter.name}/ is missing); a run writes it when it ends")
     name = run.resolve().name if adapter.name == "adapter" else f"{run.resolve().name}-{adapter.name}"

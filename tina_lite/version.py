@@ -1,3 +1,3 @@
-"""Of the package, as pyproject.toml has it."""
+"""Of the package. It grows with every change of what a run folder holds or of which problems a run holds out."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"

@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from tina_lite.cli.eval import eval_command
 from tina_lite.console.eval_bar import EvalBar
 from tina_lite.errors import BadInput
 from tina_lite.evaluate.asked import Asked
+from tina_lite.version import VERSION
 
 FEW = ("--problems", "6", "--samples", "2", "--max-completion-length", "24", "--rate", "0.2")
 
@@ -35,6 +38,15 @@ def a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def evaluated(*arguments: str) -> Result:
     return CliRunner().invoke(eval_command, list(arguments), catch_exceptions=False)
+
+
+def test_held_out_of_a_run_whose_version_held_out_others_is_refused(a_run: Path, tmp_path: Path) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(a_run, older)
+    events = (older / "events.jsonl").read_text().replace(f'"version": "{VERSION}"', '"version": "0.1.0"')
+    (older / "events.jsonl").write_text(events)
+    with pytest.raises(BadInput, match=rf"trained by tina-lite 0\.1\.0, .* than {re.escape(VERSION)}"):
+        evaluated(str(older), "--benchmark", "held_out", *FEW)
 
 
 def test_a_run_against_its_base_and_a_rescore_that_loads_nothing(

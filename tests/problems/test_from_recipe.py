@@ -110,6 +110,14 @@ def test_a_training_set_that_is_the_benchmark_is_refused(recipe, tmp_path) -> No
         problems_of(recipe(**{"eval.benchmarks": ["./test.jsonl"]}))
 
 
+def test_two_benchmarks_of_a_name_are_refused(recipe, tmp_path) -> None:
+    (tmp_path / "other").mkdir()
+    for name in ("mine", "test", "other/test"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"question": f"{name}: 1+1?", "answer": "2"}) + "\n")
+    with pytest.raises(BadInput, match=r"^eval\.benchmarks: two are called test, as a file is by its name; rename one"):
+        problems_of(recipe(**{"eval.benchmarks": ["./test.jsonl", "./other/test.jsonl"]}))
+
+
 def test_sums_that_differ_in_their_signs_are_other_problems(recipe, tmp_path) -> None:
     for name, sign in (("mine", "+"), ("test", "-")):
         rows = (json.dumps({"question": f"What is {n}{sign}1?", "answer": "1"}) + "\n" for n in range(12))

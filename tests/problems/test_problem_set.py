@@ -11,6 +11,7 @@ from sections import load
 
 from tina_lite.errors import BadInput
 from tina_lite.problems import ProblemSet, PromptSource, first_prompts, hold_out, render
+from tina_lite.problems.problem_set import HELD_OUT_SINCE, question_key
 from tina_lite.problems.prompts import messages_for, template_notes
 from tina_lite.records import Problem
 
@@ -39,6 +40,15 @@ def test_held_out_and_train_share_no_question(questions: list[str], fraction: fl
     assert sorted(problem.index for half in (train, held) for problem in half) == list(range(len(everything)))
     normal = [{" ".join(problem.question.split()).casefold() for problem in half} for half in (train, held)]
     assert not normal[0] & normal[1]
+
+
+def test_the_rule_that_holds_problems_out_is_that_of_its_version() -> None:
+    """With another rule, runs of before would be measured on what they were trained on: it has another version."""
+    texts = ("What is 1 + 1?", "Find $x^2$.", "  \uff21BC ß\n.. ")
+    assert [question_key(text) for text in texts] == [0x9531ABDEF0FF67BE, 0xC506E7C506116D06, 0xA2248129081F5BB7]
+    _, held = hold_out(problem_set(*(f"What is {n} + {n * n}?" for n in range(100))), 0.1)
+    assert [problem.index for problem in held] == [5, 25, 38, 51, 66, 67, 68, 70, 93]
+    assert HELD_OUT_SINCE == (0, 2, 0)
 
 
 def test_the_split_depends_on_the_question_alone() -> None:

@@ -1,6 +1,8 @@
 """Checkpoints: whatever a disk does at whatever moment, a whole one is there afterwards."""
 
+import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -10,8 +12,10 @@ import pytest
 import torch
 
 from tina_lite.disk import write_atomically
+from tina_lite.errors import BadInput
 from tina_lite.runs import checkpoint
 from tina_lite.runs.checkpoint import Checkpoint, newest, save
+from tina_lite.version import VERSION
 
 OPERATIONS = ("open", "write", "fsync", "mkdir", "rename", "unlink", "rmdir")
 """What a checkpoint asks of the operating system."""
@@ -151,6 +155,25 @@ def test_a_name_is_given_to_what_is_on_the_disk_and_is_on_the_disk_then(tmp_path
         write(tmp_path)
     assert renamed
     assert identity(tmp_path.stat()) in on_disk
+
+
+def test_one_of_a_later_format_is_refused_and_stays(tmp_path, monkeypatch):
+    with monkeypatch.context() as later:
+        later.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
+        later.setattr(checkpoint, "VERSION", "7.0.0")
+        path = save(tmp_path, made(3), keep=1)
+    said = rf"was written by tina-lite 7\.0\.0, and this is {re.escape(VERSION)}, which cannot go on from it"
+    with pytest.raises(BadInput, match=said):
+        newest(tmp_path)
+    assert {file.name for file in path.iterdir()} == {"state.safetensors", "state.json", "manifest.json"}
+
+
+def test_one_that_says_no_version_is_of_the_first(tmp_path):
+    path = save(tmp_path, made(3), keep=1)
+    assert checkpoint.read(path).version == VERSION
+    manifest = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").write_text(json.dumps({name: manifest[name] for name in manifest if "state" in name}))
+    assert checkpoint.read(path).version == "0.1.0"
 
 
 def test_the_newest_are_kept_and_those_that_are_named(tmp_path):

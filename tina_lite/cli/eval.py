@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import click
 
 from tina_lite.budget.money import format_usd
 from tina_lite.errors import BadInput, Interrupted
+from tina_lite.version import VERSION
 
 if TYPE_CHECKING:
     from tina_lite.budget import Rate
@@ -183,6 +185,21 @@ def _targets(asked: "Asked") -> "list[Target]":
     return [replace(one, compute_dtype=asked.dtype) for one in targets] if asked.dtype else targets
 
 
+def _refuse_other_rule(run: Path) -> None:
+    """BadInput where the problems that would be asked are not those that the run did not train on."""
+    from tina_lite.problems.problem_set import HELD_OUT_SINCE
+    from tina_lite.runs.look import begins, records
+
+    for started in records(run / "events.jsonl", begins("run_started")):
+        version = str(started.get("version"))
+        if tuple(map(int, re.findall(r"\d+", version))) < HELD_OUT_SINCE:
+            raise BadInput(
+                f"--benchmark held_out: {run} was trained by tina-lite {version}, which held out other problems than "
+                f"{VERSION}: it may have been trained on some that would be asked; measure with that version, or on "
+                "another benchmark"
+            )
+
+
 def _expanded(name: str) -> tuple[str, ...]:
     """`paper` stands for its six."""
     from tina_lite.evaluate.paper import PAPER_BENCHMARKS
@@ -196,8 +213,9 @@ def _benchmark(name: str, target: "Target", limit: int | None) -> "Benchmark":
 
     if name != HELD_OUT:
         return load_benchmark(name, limit=limit)
-    if target.recipe is None:
+    if target.recipe is None or target.run is None:
         raise BadInput("--benchmark held_out: only a run holds problems out; name a run folder")
+    _refuse_other_rule(target.run)
     return Benchmark(HELD_OUT, held_out_of(target.recipe)[: limit or target.recipe.eval.problems], "math")
 
 

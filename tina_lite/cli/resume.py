@@ -13,7 +13,11 @@ from tina_lite.cli.run import go_on
 @click.command()
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option(
-    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Another limit by field; needs --force-recipe."
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="A file's new place, as data.source=FILE, or another limit, which needs --force-recipe.",
 )
 @click.option("--max-usd", "--max-cost", type=NUMBER, metavar="X", help="Another budget.")
 @click.option("--max-hours", type=NUMBER, metavar="H", help="Another number of hours.")

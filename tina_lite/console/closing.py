@@ -6,7 +6,7 @@ from typing import Any
 
 from tina_lite.budget.money import format_price, format_usd
 from tina_lite.console.state import RunState
-from tina_lite.console.text import format_duration, format_number, format_share, one_line
+from tina_lite.console.text import format_duration, format_number, format_share, from_here, one_line
 from tina_lite.runs.gain import gained
 
 Facts = list[tuple[str, str]]
@@ -28,7 +28,7 @@ def closing_facts(state: RunState) -> Facts:
         ("other cards", other_cards(summary.get("other_cards") or [])),
         ("spent on", phases(summary.get("usd_by_phase") or {})),
         ("tokens", tokens(summary.get("tokens") or {})),
-        ("folder", one_line(state.started.folder) if state.started else ""),
+        ("folder", from_here(state.started.folder) if state.started else ""),
     ]
     return [(label, value) for label, value in facts if value]
 

@@ -8,7 +8,7 @@ from typing import Self, TextIO
 from tina_lite.budget.money import format_price, format_usd
 from tina_lite.console.closing import closing_facts, interval
 from tina_lite.console.state import RunState, after
-from tina_lite.console.text import format_duration, format_number, format_share, one_line
+from tina_lite.console.text import format_duration, format_number, format_share, from_here, one_line
 from tina_lite.runs.events import (
     CheckpointSaved,
     Evaluated,
@@ -94,7 +94,7 @@ def _start_line(started: RunStarted) -> str:
     ]
     machine = f"{one_line(started.model)}, {one_line(started.engine)} on {one_line(started.device)}"
     rate = f"{format_price(started.rate)}/h ({one_line(started.rate_source)})"
-    words = [one_line(started.name), machine, rate, *limits, f"seed {started.seed}", one_line(started.folder)]
+    words = [one_line(started.name), machine, rate, *limits, f"seed {started.seed}", from_here(started.folder)]
     return f"tina-lite {started.version}: " + ", ".join(word for word in words if word)
 
 

@@ -1,6 +1,7 @@
 """Small things that a terminal line is made of: harmless text, durations, charts and bars, as plain values."""
 
 import math
+import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
@@ -40,6 +41,11 @@ def one_line(text: str) -> str:
     '1+1=2 ⏎ </think>'
     """
     return clean(text).strip().replace("\n", " ⏎ ")
+
+
+def from_here(path: str) -> str:
+    """A folder as one would type it: from the working directory where it is in there."""
+    return one_line(path.removeprefix(f"{os.getcwd()}/"))
 
 
 @cache

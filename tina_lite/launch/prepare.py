@@ -30,6 +30,7 @@ from tina_lite.rewards import WeightedReward, try_rewards, weighted_rewards
 from tina_lite.runs.folder import free_folder, refuse_taken
 from tina_lite.runs.identity import Identity, code_digests
 from tina_lite.runs.metrics import metric_names
+from tina_lite.runs.moved import found_again, refuse_gone
 from tina_lite.track import refuse_missing
 from tina_lite.until import seconds_until
 
@@ -88,12 +89,15 @@ def prepare(
     `without_data` lets a hub data set be that is out of reach: the training set is empty then, and a warning says why.
     """
     begin_run()
+    path = Path(os.path.expanduser(out)) if out is not None else free_folder(RUNS, recipe.name)
     recipe = recipe.with_local_paths()
+    if resume:
+        recipe = found_again(recipe, path)
+        refuse_gone(recipe)
     refuse_missing(recipe.track)
     engine = engine_of(recipe)
     card = usable_card()
     hourly = hourly_rate(recipe, rate, card)
-    path = Path(os.path.expanduser(out)) if out is not None else free_folder(RUNS, recipe.name)
     rules = _rules(recipe)
     if resume:
         refuse_changed_recipe(path, recipe, force=force_recipe, asked=asked)

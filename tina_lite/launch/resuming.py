@@ -9,6 +9,7 @@ from tina_lite.budget.ledger import SessionBill
 from tina_lite.budget.pace import SAVE_RESERVE_S
 from tina_lite.errors import BadInput, NothingLeft
 from tina_lite.recipe import Recipe
+from tina_lite.recipe.places import without_places
 from tina_lite.runs.folder import read_summary
 from tina_lite.runs.identity import differences
 
@@ -32,7 +33,7 @@ def refuse_changed_recipe(path: Path, recipe: Recipe, *, force: bool, asked: Col
     `force` lets its limits be others, and `asked` those that it names: a flag is no slip, as an edited file may be.
     """
     kept = recipe_of(path)
-    changes = list(differences("", _compared(Recipe.load(kept)), _compared(recipe.with_local_paths())))
+    changes = list(differences("", _compared(Recipe.load(kept)), _compared(recipe)))
     fixed = [change for field, change in changes if field.partition(".")[0] not in LIMITS]
     if fixed:
         raise BadInput(
@@ -47,7 +48,7 @@ def refuse_changed_recipe(path: Path, recipe: Recipe, *, force: bool, asked: Col
 def finished(path: Path, recipe: Recipe) -> dict[str, Any] | None:
     """The summary of a run that has ended for good, and that this recipe would not take further."""
     try:
-        same = _compared(Recipe.load(path / "recipe.yaml")) == _compared(recipe.with_local_paths())
+        same = _compared(Recipe.load(path / "recipe.yaml")) == _compared(recipe)
         return _ended(path, read_bills(path / "ledger.jsonl")) if same else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
@@ -116,8 +117,8 @@ def _got_beyond_loading(bill: SessionBill) -> bool:
 
 
 def _compared(recipe: Recipe) -> dict[str, Any]:
-    """All but the engine: either computes the same."""
-    return recipe.model_dump(mode="json", exclude={"model": {"engine"}})
+    """All but the engine, as either computes the same, and the places of files, of which the contents count."""
+    return without_places(recipe.with_local_paths()).model_dump(mode="json", exclude={"model": {"engine"}})
 
 
 def fixed_part(recipe: Recipe) -> dict[str, Any]:

@@ -144,7 +144,7 @@ class _Run:
         """The bill opened, the model loaded, the loop put together in the run's folder."""
         p = self._p
         saved = self._newest_checkpoint(folder) if p.resume else None
-        kept = Kept(saved.state, saved.step) if saved else None
+        kept = Kept(saved) if saved else None
         changes = p.identity.changes_since(kept.identity) if kept else []
         meter = self._open_bill(stack, folder)
         tokenizer = tokenizer or self._read_tokenizer()
@@ -255,7 +255,7 @@ class _Run:
         emit(
             RunStarted(
                 name=p.recipe.name,
-                folder=str(p.path),
+                folder=str(session.folder.path.resolve()),
                 version=VERSION,
                 model=p.recipe.model.id,
                 engine=p.engine.name,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from tina_lite.errors import BadInput
 from tina_lite.problems import ProblemSet, PromptSource, Tokenizer, Unreachable, hold_out, load_problems
-from tina_lite.problems.benchmarks import load_benchmark
+from tina_lite.problems.benchmarks import Benchmark, load_benchmark
 from tina_lite.problems.lengths import ask_for_length
 from tina_lite.problems.mixture import Mixture
 from tina_lite.problems.overlap import Overlap
@@ -43,15 +43,16 @@ def problems_of(recipe: Recipe, *, without_data: bool = False, progress: Progres
 
 def _read(recipe: Recipe, progress: Progress | None) -> RecipeProblems:
     """Benchmarks first: while the training set is read, each question is compared with theirs."""
-    names = [name for name in recipe.eval.benchmarks if name != HELD_OUT]
-    benchmarks = {
-        name: load_benchmark(name, base_folder=recipe.folder, limit=recipe.eval.problems, like=recipe.data).problems
-        for name in names
-    }
-    overlap = Overlap({one.name: [problem.question for problem in one] for one in benchmarks.values()})
+    benchmarks: dict[str, ProblemSet] = {}
+    for word in recipe.eval.benchmarks:
+        benchmark = _benchmark(word, recipe)
+        if benchmark.name in benchmarks:
+            raise BadInput(f"eval.benchmarks: two are called {benchmark.name}, as a file is by its name; rename one")
+        benchmarks[benchmark.name] = benchmark.problems
+    overlap = Overlap({name: [problem.question for problem in one] for name, one in benchmarks.items()})
     train, mixture = _training_set(recipe, overlap, progress)
-    train, left_out = _without_benchmarks(train, overlap, [one.name for one in benchmarks.values()])
-    if HELD_OUT in recipe.eval.benchmarks:
+    train, left_out = _without_benchmarks(train, overlap, [name for name, one in benchmarks.items() if len(one)])
+    if HELD_OUT in benchmarks:
         train, benchmarks[HELD_OUT] = _held_out(recipe, train)
     distinct = len(train)
     if mixture is not None:
@@ -60,9 +61,15 @@ def _read(recipe: Recipe, progress: Progress | None) -> RecipeProblems:
     if recipe.data.target_length is not None:
         shortest, longest = recipe.data.target_length
         train = ask_for_length(train, shortest, longest, recipe.seed)
-    ordered = {name: benchmarks[name] for name in recipe.eval.benchmarks}
-    notes = [f"{one.name}: {note}" for one in (train, *ordered.values()) for note in one.notes]
-    return RecipeProblems(train, ordered, (*dict.fromkeys(notes), *left_out, *overlap.warnings()), repeats)
+    notes = [f"{one.name}: {note}" for one in (train, *benchmarks.values()) for note in one.notes]
+    return RecipeProblems(train, benchmarks, (*dict.fromkeys(notes), *left_out, *overlap.warnings()), repeats)
+
+
+def _benchmark(word: str, recipe: Recipe) -> Benchmark:
+    """Of held_out the name alone: its problems are known once the training set is."""
+    if word == HELD_OUT:
+        return Benchmark(HELD_OUT, no_problems(HELD_OUT), "math")
+    return load_benchmark(word, base_folder=recipe.folder, limit=recipe.eval.problems, like=recipe.data)
 
 
 def _without_benchmarks(train: ProblemSet, overlap: Overlap, names: Sequence[str]) -> tuple[ProblemSet, list[str]]:

@@ -17,6 +17,10 @@ DIGESTED = 2048
 """Evenly spaced: to make them takes a fraction of a second."""
 
 
+HELD_OUT_SINCE = (0, 2, 0)
+"""The version of tina-lite that last changed `question_key` or `hold_out`: earlier ones held other problems out."""
+
+
 def question_key(question: str) -> int:
     """64 bits that two spellings of one question share: case, white space, a final stop, Unicode form do not count.
 

@@ -6,20 +6,48 @@ from pathlib import Path
 
 from tina_lite.recipe.schema import Recipe
 
+Rename = Callable[[str], str]
+A_FILE = "a file"
+
+
+def renamed(recipe: Recipe, *, model: Rename, data: Rename, reward: Rename, benchmark: Rename) -> Recipe:
+    """The same recipe with other words in the four places that may name a file, a folder or something on the hub."""
+    parts = tuple(part.model_copy(update={"source": data(part.source)}) for part in recipe.data.mixture)
+    sections = {
+        "model": recipe.model.model_copy(update={"id": model(recipe.model.id)}),
+        "data": recipe.data.model_copy(update={"source": data(recipe.data.source), "mixture": parts}),
+        "rewards": tuple(one.model_copy(update={"name": reward(one.name)}) for one in recipe.rewards),
+        "eval": recipe.eval.model_copy(update={"benchmarks": tuple(map(benchmark, recipe.eval.benchmarks))}),
+    }
+    return recipe.model_copy(update=sections)
+
 
 def with_local_paths(recipe: Recipe, folders: tuple[Path, ...]) -> Recipe:
     """Looked for from the working directory, then from `folders`, where the recipe and what it extends stand."""
     places = Places((Path.cwd(), *folders))
-    parts = tuple(part.model_copy(update={"source": places.data(part.source)}) for part in recipe.data.mixture)
-    sections = {
-        "data": recipe.data.model_copy(update={"source": places.data(recipe.data.source), "mixture": parts}),
-        "model": recipe.model.model_copy(update={"id": places.absolute(recipe.model.id, _holds_a_model)}),
-        "rewards": tuple(
-            one.model_copy(update={"name": places.function(one.name) or one.name}) for one in recipe.rewards
-        ),
-        "eval": recipe.eval.model_copy(update={"benchmarks": tuple(map(places.benchmark, recipe.eval.benchmarks))}),
-    }
-    return recipe.model_copy(update=sections)
+    return renamed(
+        recipe,
+        model=lambda name: places.absolute(name, _holds_a_model),
+        data=places.data,
+        reward=lambda name: places.function(name) or name,
+        benchmark=places.benchmark,
+    )
+
+
+def without_places(recipe: Recipe) -> Recipe:
+    """A local recipe to be compared: what is in its files counts, and neither their places nor their names."""
+    return at_other_places(recipe, lambda path: A_FILE)
+
+
+def at_other_places(recipe: Recipe, other: Rename) -> Recipe:
+    """A local recipe with `other` in the place of each absolute path, whatever stands around it: NAME=FILE, FILE:F."""
+
+    def one(name: str) -> str:
+        start = name.find("=/") + 1 if not name.startswith("/") else 0
+        end = name.rfind(".py:") + 3 if ".py:" in name else len(name)
+        return f"{name[:start]}{other(name[start:end])}{name[end:]}" if name.startswith("/", start) else name
+
+    return renamed(recipe, model=one, data=one, reward=one, benchmark=one)
 
 
 class Places:

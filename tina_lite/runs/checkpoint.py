@@ -15,11 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tina_lite.disk import remove_folder, replace_folder, write_file
+from tina_lite.errors import BadInput
+from tina_lite.version import VERSION
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 TENSORS, STATE, MANIFEST = "state.safetensors", "state.json", "manifest.json"
+FORMAT = 2
+"""Of what `save` writes. One that cannot read older checkpoints, or that these cannot read, has another number, and the
+package another version."""
+FIRST = {"format": 1, "version": "0.1.0"}
+"""Of checkpoints that do not say."""
 _NAME = re.compile(r"step-(\d{6,12})")
 _RETIRED = re.compile(r"\.step-(\d{6,12})\.old")
 _LEFT_OVER = re.compile(r"\.step-(\d{6,12})\.(?:old|partial)")
@@ -43,6 +50,8 @@ class SavedCheckpoint:
     step: int
     path: Path
     state: Mapping[str, Any]
+    version: str
+    """Of tina-lite, that wrote it."""
 
     @cached_property
     def tensors(self) -> "Mapping[str, Tensor]":
@@ -69,9 +78,10 @@ def save(folder: Path, checkpoint: Checkpoint, *, keep: int, keep_steps: Collect
         tensors = to_bytes({name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()})
         state = json.dumps({"step": checkpoint.step, **checkpoint.state}).encode()
         sums = {name: hashlib.sha256(data).hexdigest() for name, data in ((TENSORS, tensors), (STATE, state))}
+        manifest = json.dumps({"format": FORMAT, "version": VERSION, **sums})
         write_file(partial / TENSORS, tensors)
         write_file(partial / STATE, state)
-        write_file(partial / MANIFEST, json.dumps(sums).encode())
+        write_file(partial / MANIFEST, manifest.encode())
         replace_folder(partial, target)
     except OSError:
         remove_folder(partial)
@@ -101,15 +111,28 @@ def set_aside(folder: Path, names: Iterable[str]) -> None:
 
 
 def read(path: Path) -> SavedCheckpoint | None:
-    """The checkpoint in a folder such as `step-000050`; None where it is damaged."""
+    """The checkpoint in a folder such as `step-000050`; None where it is damaged.
+
+    BadInput where a later version wrote it: that one can read it.
+    """
     try:
-        manifest = json.loads((path / MANIFEST).read_text())
+        manifest = FIRST | json.loads((path / MANIFEST).read_text())
+        if manifest["format"] > FORMAT:
+            raise other_version(path, manifest["version"], f"its format {manifest['format']} is newer than {FORMAT}")
         if any(_digest(path / name) != manifest[name] for name in (TENSORS, STATE)):
             return None
         state = json.loads((path / STATE).read_text())
-        return SavedCheckpoint(int(state.pop("step")), path, state)
+        return SavedCheckpoint(int(state.pop("step")), path, state, str(manifest["version"]))
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
+
+
+def other_version(path: Path, version: str, why: str) -> BadInput:
+    """What to do with a checkpoint that this version cannot go on from; it stays as it is."""
+    return BadInput(
+        f"{path}: was written by tina-lite {version}, and this is {VERSION}, which cannot go on from it ({why}); go on "
+        f"with that version (pip install tina-lite=={version}), or start another run with --out"
+    )
 
 
 def _drop_old(folder: Path, newest_step: int, keep: int, keep_steps: Collection[int]) -> None:

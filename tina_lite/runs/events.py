@@ -20,6 +20,7 @@ class RunStarted:
     event: ClassVar[str] = "run_started"
     name: str
     folder: str
+    """Absolute."""
     version: str
     model: str
     engine: str

@@ -9,6 +9,10 @@ from typing import Any
 from tina_lite.disk import digest_of
 from tina_lite.errors import BadInput
 
+NOT_KEPT = (
+    "the checkpoint is of an earlier version, which kept no digests: whether recipe, base and data are still the same "
+    "is not known"
+)
 OURS = "tina_lite."
 """Modules whose code is that of a version, which the checkpoint knows."""
 
@@ -20,7 +24,7 @@ class Identity:
     problems: int = 0
     """Of the training set."""
     train: str = ""
-    """Digest of the training set, all columns; empty where it was not kept."""
+    """Digest of the training set, all columns."""
     benchmarks: dict[str, str] = field(default_factory=dict)
     """The same of each benchmark."""
     base: dict[str, str] = field(default_factory=dict)
@@ -29,21 +33,23 @@ class Identity:
     """By name of a reward of one's own, the digest of its file."""
     device: str = ""
     recipe: dict[str, Any] = field(default_factory=dict)
-    """As it ran, but for what changes no number; empty where it was not kept."""
+    """As it ran, but for what changes no number; empty in a checkpoint of a version that kept none of all this."""
 
     def changes_since(self, kept: "Identity") -> list[str]:
         """What a person should know; BadInput where recipe, base or data are others: it would be another run."""
-        if fields := [said for _, said in differences("", kept.recipe, self.recipe)] if kept.recipe else []:
+        if not kept.recipe:
+            return [NOT_KEPT]
+        if fields := [said for _, said in differences("", kept.recipe, self.recipe)]:
             raise BadInput(
                 f"the recipe has changed since the checkpoint: {'; '.join(fields)}; put it back, or start another run "
                 "with --out"
             )
-        if files := [name for name, _ in differences("", kept.base, self.base)] if kept.base else []:
+        if files := [name for name, _ in differences("", kept.base, self.base)]:
             raise BadInput(
                 f"model.id: {', '.join(files)} of the model's folder changed since the checkpoint; restore the model, "
                 "or start another run with --out"
             )
-        if kept.train and kept.train != self.train:
+        if kept.train != self.train:
             how = f"{kept.problems} problems then, {self.problems} now"
             if kept.problems == self.problems:
                 how = f"{self.problems} problems, but not the same"
@@ -51,15 +57,14 @@ class Identity:
                 f"data.source: the data have changed since the checkpoint ({how}); restore them, or start another "
                 "run with --out"
             )
-        others = [name for name, digest in self.benchmarks.items() if kept.benchmarks.get(name, digest) != digest]
-        if others:
+        if others := [name for name, _ in differences("", kept.benchmarks, self.benchmarks)]:
             raise BadInput(
                 f"eval.benchmarks: the problems of {', '.join(others)} have changed since the checkpoint, and its "
                 "figures would be compared with those of others; restore them, or start another run with --out"
             )
-        changed = [name for name, digest in self.code.items() if kept.code.get(name, digest) != digest]
+        changed = [name for name, _ in differences("", kept.code, self.code)]
         said = [f"the code of reward {name} has changed since the checkpoint: it may give others" for name in changed]
-        if kept.device and kept.device != self.device:
+        if kept.device != self.device:
             said.append(
                 f"the checkpoint was made on {kept.device}, this is {self.device}: numbers will round otherwise"
             )

@@ -12,6 +12,7 @@ from tina_lite.chosen import Chosen
 from tina_lite.errors import BadInput
 from tina_lite.recipe.schema import DtypeName
 from tina_lite.records import ScoredGroup
+from tina_lite.runs.checkpoint import SavedCheckpoint, other_version
 from tina_lite.runs.identity import Identity
 from tina_lite.stateful import Fields, Stateful, adapter
 
@@ -105,15 +106,15 @@ class Machine:
 class Kept:
     """What a checkpoint holds beside tensors: the state of each part by its name."""
 
-    def __init__(self, parts: Mapping[str, Any], step: int) -> None:
+    def __init__(self, saved: SavedCheckpoint) -> None:
         """BadInput where these are not what a keeper writes: another version wrote them, or someone did."""
-        self.step = step
-        self.parts = parts
+        self._saved = saved
+        self.step = saved.step
         self.choices: MachineChoices = self.read("choices", MachineChoices)
-        self.identity: Identity = self.read("identity", Identity) if "identity" in parts else Identity()
+        self.identity: Identity = self.read("identity", Identity) if "identity" in saved.state else Identity()
         self.log_sizes: dict[str, int] = self.read("log_sizes", dict[str, Count])
         found = self.read("state", RunState).step
-        if found != step:
+        if found != saved.step:
             raise self._foreign(f"state.step: is {found}")
 
     def read(self, name: str, kind: Any) -> Any:
@@ -124,17 +125,14 @@ class Kept:
         self._checked(name, part.load_state)
 
     def _checked(self, name: str, take: Callable[[Any], Any]) -> Any:
-        if name not in self.parts:
+        if name not in self._saved.state:
             raise self._foreign(f"{name}: is missing")
         try:
-            return take(self.parts[name])
+            return take(self._saved.state[name])
         except ValidationError as error:
             fault = error.errors()[0]
             where = ".".join(map(str, (name, *fault["loc"])))
             raise self._foreign(f"{where}: {fault['msg']}") from None
 
     def _foreign(self, what: str) -> BadInput:
-        return BadInput(
-            f"checkpoint of step {self.step} was not written by this version of tina-lite ({what}); remove that "
-            "checkpoint to go on from an earlier one, or start again with --out"
-        )
+        return other_version(self._saved.path, self._saved.version, what)
