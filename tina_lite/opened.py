@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tina_lite.errors import BadInput
-from tina_lite.problems.hub import HUB_ID
+from tina_lite.hub import HUB_ID, repo_and_revision
 from tina_lite.recipe import Recipe
 from tina_lite.recipe.schema import LoraSection, ModelSection
 from tina_lite.runs.moved import found_again
@@ -76,10 +76,10 @@ def resolve(name: str, quantization: Quantization | None = None) -> Target:
 
 def short_name(model_id: str) -> str:
     """
-    >>> short_name("Qwen/Qwen2.5-1.5B-Instruct"), short_name("builtin:tiny"), short_name("models/mine/")
+    >>> short_name("Qwen/Qwen2.5-1.5B-Instruct@main"), short_name("builtin:tiny"), short_name("models/mine/")
     ('Qwen2.5-1.5B-Instruct', 'builtin-tiny', 'mine')
     """
-    return model_id.rstrip("/").rpartition("/")[2].replace(":", "-")
+    return repo_and_revision(model_id)[0].rstrip("/").rpartition("/")[2].replace(":", "-")
 
 
 def _is_hub_id(name: str, folder: Path) -> bool:
@@ -99,11 +99,14 @@ def _of_adapter(folder: Path) -> Target:
     run = folder.resolve().parent
     if (run / "recipe.yaml").is_file():
         return _of_run(run, folder.resolve())
-    base = read_config(folder).get("base_model_name_or_path")
+    config = read_config(folder)
+    base, revision = config.get("base_model_name_or_path"), config.get("revision")
     if not isinstance(base, str) or not base:
         raise BadInput(f"{folder / CONFIG}: does not name its base in base_model_name_or_path; write it there")
     if base.startswith("/") and not Path(base).is_dir():
         raise BadInput(f"{folder / CONFIG}: its base {base} is not here; correct base_model_name_or_path")
+    if revision and HUB_ID.fullmatch(base):
+        base = f"{base}@{revision}"
     return Target(folder.resolve().name, base, folder, "nf4", "auto", None, None)
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tina_lite.problems.hub import HUB_ID
+from tina_lite.hub import HUB_ID, repo_and_revision
 
 CARD = """---
 library_name: {library}
@@ -45,7 +45,7 @@ def gguf_card(name: str, base: str, file: str, file_type: str, adapter: Path) ->
 def _card(library: str, name: str, base: str, what: str, adapter: Path, usage: str) -> str:
     """The hub takes no base but one of its own for the card's head."""
     on_hub = HUB_ID.fullmatch(base) is not None and not Path(base).exists()
-    of_base = f"base_model: {base}\n" if on_hub else ""
+    of_base = f"base_model: {repo_and_revision(base)[0]}\n" if on_hub else ""
     return CARD.format(library=library, of_base=of_base, name=name, what=what, table=table_of(adapter), usage=usage)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tina_lite.errors import BadInput
-from tina_lite.problems.hub import HUB_ID
+from tina_lite.hub import HUB_ID
 
 NO_TOKEN = "export: the hub wants a token that may write: set HF_TOKEN, or log in with `hf auth login`"
 
@@ -28,7 +28,7 @@ class Upload:
 
 def plan_upload(folder: Path, repo: str, private: bool) -> Upload:
     """Without a network. BadInput where there is nothing to send, or the name cannot be that of a repository."""
-    if not HUB_ID.fullmatch(repo) or repo.count("/") != 1:
+    if not HUB_ID.fullmatch(repo) or repo.count("/") != 1 or "@" in repo:
         raise BadInput(f"--repo {repo}: is no name of a hub repository; write OWNER/NAME")
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     if not paths:

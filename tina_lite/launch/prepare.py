@@ -17,7 +17,8 @@ from tina_lite.device import usable_card
 from tina_lite.errors import BadInput, nearest
 from tina_lite.guard import guard
 from tina_lite.launch.foretold import plan_at_once, refuse_first_step
-from tina_lite.launch.resuming import fixed_part, refuse_changed_recipe, refuse_used_up
+from tina_lite.launch.pins import pinned
+from tina_lite.launch.resuming import fixed_part, refuse_used_up, same_run
 from tina_lite.plan import Plan, newest_measured
 from tina_lite.plan.model_config import read_model_type
 from tina_lite.policy.engine import Engine, choose_engine, find_facts, refuse_vllm
@@ -30,7 +31,6 @@ from tina_lite.rewards import WeightedReward, try_rewards, weighted_rewards
 from tina_lite.runs.folder import free_folder, refuse_taken
 from tina_lite.runs.identity import Identity, code_digests
 from tina_lite.runs.metrics import metric_names
-from tina_lite.runs.moved import found_again, refuse_gone
 from tina_lite.track import refuse_missing
 from tina_lite.until import seconds_until
 
@@ -91,16 +91,13 @@ def prepare(
     begin_run()
     path = Path(os.path.expanduser(out)) if out is not None else free_folder(RUNS, recipe.name)
     recipe = recipe.with_local_paths()
-    if resume:
-        recipe = found_again(recipe, path)
-        refuse_gone(recipe)
+    recipe = same_run(path, recipe, force=force_recipe, asked=asked) if resume else pinned(recipe)
     refuse_missing(recipe.track)
     engine = engine_of(recipe)
     card = usable_card()
     hourly = hourly_rate(recipe, rate, card)
     rules = _rules(recipe)
     if resume:
-        refuse_changed_recipe(path, recipe, force=force_recipe, asked=asked)
         # A session more may be an hour more on the bill: it is not begun where the budget does not hold it.
         bills = read_bills(path / "ledger.jsonl")
         meter = Meter.in_memory(hourly, earlier=bills)

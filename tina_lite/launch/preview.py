@@ -24,7 +24,7 @@ def dry_run(recipe: Recipe, *, out: str | Path | None = None, rate: float | str 
     limit = "none" if p.recipe.budget.max_usd is None else format_price(p.recipe.budget.max_usd)
     return [
         f"run:         {p.recipe.name} into {p.path}",
-        f"model:       {p.recipe.model.id} ({p.recipe.model.quantization}), on {p.device_name}",
+        f"model:       {p.recipe.model.named} ({p.recipe.model.quantization}), on {p.device_name}",
         *(f"warning:     {warning}" for warning in p.engine.warnings),
         f"problems:    {len(p.train) or 'none read'} from {p.train.name}; skipped: {p.train.skipped or 'none'}",
         *(f"warning:     {warning}" for warning in p.warnings),

@@ -8,10 +8,12 @@ from tina_lite.budget import Limits, Reading, format_price, format_usd, read_bil
 from tina_lite.budget.ledger import SessionBill
 from tina_lite.budget.pace import SAVE_RESERVE_S
 from tina_lite.errors import BadInput, NothingLeft
+from tina_lite.launch.pins import pinned_as
 from tina_lite.recipe import Recipe
 from tina_lite.recipe.places import without_places
 from tina_lite.runs.folder import read_summary
 from tina_lite.runs.identity import differences
+from tina_lite.runs.moved import found_again, refuse_gone
 
 LIMITS = ("budget", "stop", "checkpoint", "track")
 """Sections that change when a run ends and what is kept of it, and not a number that it computes before."""
@@ -27,28 +29,35 @@ def recipe_of(path: Path) -> Path:
     return kept
 
 
-def refuse_changed_recipe(path: Path, recipe: Recipe, *, force: bool, asked: Collection[str]) -> None:
-    """A resumed run is the same run. BadInput that shows what differs.
+def same_run(path: Path, recipe: Recipe, *, force: bool, asked: Collection[str]) -> Recipe:
+    """A local recipe with its files where they are now, and with what is on the hub as the run in `path` has it.
 
-    `force` lets its limits be others, and `asked` those that it names: a flag is no slip, as an edited file may be.
+    BadInput that shows what differs: a resumed run is the same run. `force` lets its limits be others, and `asked`
+    those that it names: a flag is no slip, as an edited file may be. BadInput too where a file is nowhere.
     """
-    kept = recipe_of(path)
-    changes = list(differences("", _compared(Recipe.load(kept)), _compared(recipe)))
+    file = recipe_of(path)
+    kept = Recipe.load(file).with_local_paths()
+    recipe = pinned_as(recipe, kept)
+    changes = list(differences("", _compared(kept), _compared(recipe)))
     fixed = [change for field, change in changes if field.partition(".")[0] not in LIMITS]
     if fixed:
         raise BadInput(
-            f"{path}: the recipe has changed: {'; '.join(fixed)}; resume with {kept}, or choose another --out"
+            f"{path}: the recipe has changed: {'; '.join(fixed)}; resume with {file}, or choose another --out"
         )
     slips = [change for field, change in changes if field not in asked]
     if slips and not force:
         said = "; ".join(slips)
         raise BadInput(f"{path}: the recipe has changed: {said}; add --force-recipe to go on with other limits")
+    recipe = found_again(recipe, path)
+    refuse_gone(recipe)
+    return recipe
 
 
 def finished(path: Path, recipe: Recipe) -> dict[str, Any] | None:
     """The summary of a run that has ended for good, and that this recipe would not take further."""
     try:
-        same = _compared(Recipe.load(path / "recipe.yaml")) == _compared(recipe)
+        kept = Recipe.load(path / "recipe.yaml").with_local_paths()
+        same = _compared(kept) == _compared(pinned_as(recipe.with_local_paths(), kept))
         return _ended(path, read_bills(path / "ledger.jsonl")) if same else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
@@ -118,7 +127,7 @@ def _got_beyond_loading(bill: SessionBill) -> bool:
 
 def _compared(recipe: Recipe) -> dict[str, Any]:
     """All but the engine, as either computes the same, and the places of files, of which the contents count."""
-    return without_places(recipe.with_local_paths()).model_dump(mode="json", exclude={"model": {"engine"}})
+    return without_places(recipe).model_dump(mode="json", exclude={"model": {"engine"}})
 
 
 def fixed_part(recipe: Recipe) -> dict[str, Any]:

@@ -257,7 +257,7 @@ class _Run:
                 name=p.recipe.name,
                 folder=str(session.folder.path.resolve()),
                 version=VERSION,
-                model=p.recipe.model.id,
+                model=p.recipe.model.named,
                 engine=p.engine.name,
                 device=p.device_name,
                 seed=p.recipe.seed,

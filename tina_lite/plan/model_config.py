@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tina_lite.errors import BadInput
+from tina_lite.hub import REACH_LIMIT_S, repo_and_revision, unreachable
 from tina_lite.policy.model_folder import CONFIG, model_folder, refuse_broken
 from tina_lite.policy.shape import ModelShape
 
@@ -36,8 +37,8 @@ def _config(model_id: str) -> dict[str, Any]:
     if folder.is_dir() and (folder / CONFIG).is_file():
         return _read(folder / CONFIG, model_id)
     refuse_broken(model_id)
-    if model_id in shipped_models():
-        return _read(CONFIGS / f"{model_id.replace('/', '--', 1)}.json", model_id)
+    if (repo := repo_and_revision(model_id)[0]) in shipped_models():
+        return _read(CONFIGS / f"{repo.replace('/', '--', 1)}.json", model_id)
     return _read(_from_hub(model_id), model_id)
 
 
@@ -46,16 +47,15 @@ def _from_hub(model_id: str) -> Path:
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    from tina_lite.hub import REACH_LIMIT_S, unreachable
-
+    repo, revision = repo_and_revision(model_id)
     advice = "give a folder with --model FOLDER, or one of: " + ", ".join(shipped_models()[:3]) + ", ..."
     try:
-        cached = try_to_load_from_cache(model_id, "config.json")
+        cached = try_to_load_from_cache(repo, CONFIG, revision=revision)
         if isinstance(cached, str):
             return Path(cached)
-        if unreachable(lambda api: api.model_info(model_id, timeout=REACH_LIMIT_S)):
+        if unreachable(lambda api: api.model_info(repo, timeout=REACH_LIMIT_S)):
             raise BadInput(f"model.id: no config.json of {model_id} here, and the hub cannot be reached; {advice}")
-        return Path(hf_hub_download(model_id, "config.json"))
+        return Path(hf_hub_download(repo, CONFIG, revision=revision))
     except LocalEntryNotFoundError:
         raise BadInput(f"model.id: no config.json of {model_id} here, and the hub is switched off; {advice}") from None
     except (HfHubHTTPError, HFValidationError) as error:

@@ -134,7 +134,7 @@ def make_plan(
         return {"step": step, "eval_s": evaluations * evaluation_s, "steps": steps, "ended_by": ended_by}
 
     plan = Plan(
-        model=recipe.model.id,
+        model=recipe.model.named,
         shape=shape,
         quantization=recipe.model.quantization,
         prompts=recipe.rollout.prompts_per_step,
@@ -211,8 +211,8 @@ def _steps(
 
 def _objection(measured: Measured, recipe: Recipe, device: Device) -> str:
     """Why a run does not tell of this one; empty where it does."""
-    if measured.recipe.model.id != recipe.model.id:
-        return f"it is of {measured.recipe.model.id}"
+    if measured.recipe.model.named != recipe.model.named:
+        return f"it is of {measured.recipe.model.named}"
     card = card_named(measured.device)
     name = card.name if card else measured.device
     return "" if name == device.name else f"it ran on {name or 'an unknown device'}"

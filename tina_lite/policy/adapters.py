@@ -18,6 +18,7 @@ def attach_lora(base: Any, lora: LoraSection) -> Any:
         lora_dropout=lora.dropout,
         target_modules=list(chosen_targets(base, lora.target_modules)),
         task_type="CAUSAL_LM",
+        revision=getattr(base.config, "_commit_hash", None),
     )
     model = get_peft_model(base, config)
     for parameter in model.parameters():

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from tina_lite.errors import BadInput, TinaError, one_line
-from tina_lite.hub import REACH_LIMIT_S, unreachable
+from tina_lite.hub import REACH_LIMIT_S, repo_and_revision, unreachable
 from tina_lite.memory import is_out_of_memory
 from tina_lite.policy.engine import FLOAT16_CAPABILITY
-from tina_lite.policy.model_folder import model_folder, refuse_broken
+from tina_lite.policy.model_folder import as_pretrained, model_folder, refuse_broken
 from tina_lite.recipe.schema import DtypeName, ModelSection
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -76,7 +76,7 @@ def load_tokenizer(model_id: str, template_kwargs: Mapping[str, Any] = NOTHING) 
     if not Path(model_folder(model_id)).is_dir():
         _go_offline_unless_reachable(model_id)
     with loading(model_id):
-        tokenizer = AutoTokenizer.from_pretrained(model_folder(model_id), trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(**as_pretrained(model_id), trust_remote_code=False)
     # It warns of prompts over the model's length; the recipe's max_prompt_length is the limit here.
     logging.getLogger("transformers.tokenization_utils_base").setLevel(logging.ERROR)
     tokenizer.clean_up_tokenization_spaces = False  # a completion is scored as it was sampled
@@ -94,7 +94,7 @@ def _go_offline_unless_reachable(model_id: str) -> None:
     """Without a network, look in the cache alone; transformers would try each file for half a minute."""
     from huggingface_hub import constants
 
-    if unreachable(lambda api: api.model_info(model_id, timeout=REACH_LIMIT_S)):
+    if unreachable(lambda api: api.model_info(repo_and_revision(model_id)[0], timeout=REACH_LIMIT_S)):
         constants.HF_HUB_OFFLINE = True  # for the rest of this process
 
 
@@ -103,7 +103,7 @@ def read_config(model_id: str) -> Any:
     from transformers import AutoConfig
 
     with loading(model_id):
-        return AutoConfig.from_pretrained(model_folder(model_id), trust_remote_code=False)
+        return AutoConfig.from_pretrained(**as_pretrained(model_id), trust_remote_code=False)
 
 
 @contextmanager
@@ -150,7 +150,7 @@ def skeleton(model_id: str) -> Any:
                 return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
         quiet_loading()
         model, found = AutoModelForCausalLM.from_pretrained(
-            model_folder(model_id),
+            **as_pretrained(model_id),
             dtype=torch.float32,
             device_map="meta",
             ignore_mismatched_sizes=True,
@@ -206,7 +206,7 @@ def load_base(section: ModelSection, dtype: torch.dtype, device: torch.device) -
         )
     with loading(section.id):
         model, found = AutoModelForCausalLM.from_pretrained(
-            model_folder(section.id),
+            **as_pretrained(section.id),
             quantization_config=config,
             dtype=dtype,
             device_map={"": device},

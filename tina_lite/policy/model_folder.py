@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from tina_lite.disk import digest_of
 from tina_lite.errors import BadInput
-from tina_lite.hub import LFS_POINTER
+from tina_lite.hub import LFS_POINTER, repo_and_revision
 
 TINY_BASE = "builtin:tiny"
 CONFIG, ADAPTER, INDEX = "config.json", "adapter_config.json", "model.safetensors.index.json"
@@ -30,6 +30,13 @@ def model_folder(model_id: str) -> str:
     if model_id.startswith("builtin:"):
         raise BadInput(f"model.id: {model_id} does not ship with the package; did you mean {TINY_BASE}?")
     return model_id
+
+
+def as_pretrained(model_id: str) -> dict[str, str]:
+    """The arguments by which transformers loads a model: a folder, or a repository of the hub, maybe at a revision."""
+    folder = model_folder(model_id)
+    name, revision = (folder, None) if Path(folder).is_dir() else repo_and_revision(folder)
+    return {"pretrained_model_name_or_path": name} | ({"revision": revision} if revision else {})
 
 
 def digests(model_id: str) -> dict[str, str]:

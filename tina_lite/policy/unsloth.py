@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import snapshot_download
 from torch import Tensor
 from torch.nn import Parameter
 from unsloth import FastLanguageModel  # this process has imported it before transformers: policy/engine.py
 from unsloth_zoo.fused_losses.fused_linear import fused_linear_logprobs
 
 from tina_lite.chosen import Chosen
+from tina_lite.hub import repo_and_revision
 from tina_lite.policy.adapters import chosen_targets
 from tina_lite.policy.agreement import refuse_changing_rope, refuse_disagreement
 from tina_lite.policy.demand import Demand
@@ -31,7 +33,7 @@ from tina_lite.policy.loading import (
     read_config,
     stop_ids,
 )
-from tina_lite.policy.model_folder import model_folder
+from tina_lite.policy.model_folder import COMPUTES, model_folder
 from tina_lite.policy.unsloth_import import quiet
 from tina_lite.policy.vllm import Vllm
 from tina_lite.recipe.schema import LoraSection, ModelSection
@@ -68,10 +70,14 @@ class UnslothPolicy:
         self.layout = lay_out(config, demand, self.device, self._dtype, unsloth=True, chosen=chosen)
         self.tokenizer = tokenizer
         self.base_name = model_folder(model.id)
+        name, revision = repo_and_revision(self.base_name)
+        if vllm and revision:  # which it would pass over
+            name = snapshot_download(name, revision=revision, allow_patterns=list(COMPUTES))
         quiet_loading()
         with loading(model.id), quiet():
             base, _ = FastLanguageModel.from_pretrained(
-                self.base_name,
+                name,
+                revision=revision,
                 max_seq_length=max_tokens,
                 dtype=self._dtype,
                 load_in_4bit=model.quantization == "nf4",
@@ -92,6 +98,7 @@ class UnslothPolicy:
                 random_state=seed,
                 use_gradient_checkpointing="unsloth",
             )
+        self.model.peft_config["default"].revision = revision
         torch.manual_seed(seed)  # it has set seeds of its own
         self._causal_lm = self.model.get_base_model()
         self.stop_ids = stop_ids(self._causal_lm, tokenizer)

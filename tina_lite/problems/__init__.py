@@ -10,8 +10,9 @@ from pathlib import Path
 
 from tina_lite.answers import comparable
 from tina_lite.errors import BadInput, nearest
+from tina_lite.hub import HUB_ID
 from tina_lite.problems.files import READERS, find_file, is_local, load_file
-from tina_lite.problems.hub import HUB_ID, Unreachable, load_hub
+from tina_lite.problems.hub import Unreachable, load_hub
 from tina_lite.problems.problem_set import ProblemSet, hold_out
 from tina_lite.problems.prompts import PromptSource, Tokenizer, first_prompts, make_prompt, render
 from tina_lite.problems.rows import Progress, Selection

@@ -64,8 +64,8 @@ def known_name(word: str) -> tuple[str | None, str]:
 
     >>> known_name("aime24"), known_name("data/amc23.jsonl")
     (('aime24', 'aime24'), ('amc23', 'data/amc23.jsonl'))
-    >>> known_name("math500=mine.jsonl"), known_name("mine.jsonl")
-    (('math500', 'mine.jsonl'), (None, 'mine.jsonl'))
+    >>> known_name("math500=mine.jsonl"), known_name("mine.jsonl"), known_name("me/mine@main")
+    (('math500', 'mine.jsonl'), (None, 'mine.jsonl'), (None, 'me/mine@main'))
     """
     name, equals, file = word.partition("=")
     if equals and name in KNOWN:
@@ -93,9 +93,11 @@ def load_benchmark(
         return Benchmark(problems.name, problems, "math")
     known = KNOWN[name]
     if not is_local(source, base_folder):
-        if source != name:
+        if source != name and "@" not in source:
             raise BadInput(f"{word}: there is no file {source}")
-        data = data.model_copy(update={"source": known.hub_id, "split": known.split, "config": known.config})
+        data = data.model_copy(
+            update={"source": known.hub_id if source == name else source, "split": known.split, "config": known.config}
+        )
     if known.form == "choice":
         columns = {"prompt": "Question", "answer": "Correct Answer"}
     try:

@@ -1,12 +1,11 @@
 """Problems from a data set on the Hugging Face hub, through `datasets`."""
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from tina_lite.errors import BadInput
-from tina_lite.hub import REACH_LIMIT_S, unreachable
+from tina_lite.hub import REACH_LIMIT_S, repo_and_revision, unreachable
 from tina_lite.problems import contents
 from tina_lite.problems.files import load_rows
 from tina_lite.problems.problem_set import ProblemSet
@@ -16,7 +15,6 @@ from tina_lite.problems.rows import Row, Selection
 PLACE = "data.source: "
 ADVICE = "; to use a local file: --set data.source=FILE.jsonl"
 """Of a recipe's training set; a benchmark has its own."""
-HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 class Unreachable(BadInput):
@@ -28,7 +26,8 @@ def load_hub(selection: Selection) -> ProblemSet:
     data = selection.data
     dataset = download(data.source, data.config, data.split or "train", data.streaming)
     reader = Stream(dataset) if data.streaming else Table(dataset)
-    return load_rows(reader, data.source.rpartition("/")[2], data.source, selection)
+    repo, _ = repo_and_revision(data.source)
+    return load_rows(reader, repo.rpartition("/")[2], data.source, selection)
 
 
 class Stream:
@@ -58,12 +57,13 @@ def download(source: str, config: str | None, split: str, streaming: bool) -> An
     """The data set from the cache or the hub; a failure becomes one line that says what to do without a network."""
     import datasets
 
+    repo, revision = repo_and_revision(source)
     cut_off = False
     try:
-        with _offline_unless_reachable(source) as cut_off:
-            return datasets.load_dataset(source, name=config, split=split, streaming=streaming)
+        with _offline_unless_reachable(repo) as cut_off:
+            return datasets.load_dataset(repo, name=config, split=split, streaming=streaming, revision=revision)
     except Exception as error:  # the hub's client has a dozen kinds, and none in common
-        wanted = f"the data set {source!r}" + (f", config {config!r}" if config else "") + f", split {split!r}"
+        wanted = f"the data set {repo!r}" + (f", config {config!r}" if config else "") + f", split {split!r}"
         missing = cut_off and isinstance(error, OSError)
         reason = "no network" if missing else f"{' '.join(str(error).split()):.300}"
         raise (Unreachable if missing else BadInput)(

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, WrapValidator, field_validator, model_validator
 
 from tina_lite.as_typed import as_list, as_rewards
+from tina_lite.hub import repo_and_revision
 from tina_lite.recipe.ends import CheckpointSection, EvalSection, StopSection
 from tina_lite.recipe.fields import (
     Count,
@@ -30,13 +31,18 @@ DtypeName = Literal["float32", "bfloat16", "float16"]
 
 class ModelSection(Section):
     id: str = "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"
-    """Hub id, local folder, or builtin:tiny for the base that ships with the package."""
+    """Hub id, maybe with @REVISION, local folder, or builtin:tiny for the base that ships with the package."""
     quantization: Literal["nf4", "none"] = "nf4"
     engine: Literal["auto", "portable", "unsloth"] = "auto"
     """auto: the faster one, which is portable but on a CUDA card for an architecture that Unsloth alone accelerates."""
     compute_dtype: Literal["auto", DtypeName] = "auto"
     """auto: bfloat16 on a card that has it, float16 on one that has that alone; on a CPU bfloat16 where it is measured
     to be clearly faster."""
+
+    @property
+    def named(self) -> str:
+        """The id for people: without a commit."""
+        return repo_and_revision(self.id)[0]
 
 
 class LoraSection(Section):
@@ -53,8 +59,8 @@ class SourceSection(Section):
     """Where problems come from, alone or as a part of a mixture."""
 
     source: str
-    """Hub id, a .jsonl, .json, .csv, .tsv or .parquet file, .gz or .zst of one, a folder of them, reasoning_gym:TASK
-    (or a mixture such as reasoning_gym:chain_sum=2,gcd), module:function, or arithmetic."""
+    """Hub id, maybe with @REVISION, a .jsonl, .json, .csv, .tsv or .parquet file, .gz or .zst of one, a folder of them,
+    reasoning_gym:TASK (or a mixture such as reasoning_gym:chain_sum=2,gcd), module:function, or arithmetic."""
     split: str | None = None
     """Of a hub data set or a built-in task; default: train."""
     config: str | None = None
@@ -102,8 +108,9 @@ class DataSection(SourceSection):
 
     @property
     def named(self) -> str:
-        """The source, or those of a mixture."""
-        return self.source or " + ".join(part.source for part in self.mixture)
+        """The source, or those of a mixture, for people: without a commit."""
+        sources = [self.source] if self.source else [part.source for part in self.mixture]
+        return " + ".join(repo_and_revision(source)[0] for source in sources)
 
 
 class RolloutSection(Section):

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tina_lite.budget.money import format_price, format_usd
+from tina_lite.hub import repo_and_revision
 
 CARD = """---
 library_name: peft
-base_model: {base}
+base_model: {repo}
 datasets:
 - {data}
 tags:
@@ -41,20 +42,23 @@ tokenizer = AutoTokenizer.from_pretrained("PATH/TO/THIS/FOLDER")
 """
 
 
-LOAD = 'base = AutoModelForCausalLM.from_pretrained("{base}")'
+LOAD = "base = AutoModelForCausalLM.from_pretrained({where})"
 LOAD_NF4 = """\
 # in 4 bits, as the figures above were measured; on the unquantised base they may differ
 nf4 = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
-base = AutoModelForCausalLM.from_pretrained("{base}", quantization_config=nf4)"""
+base = AutoModelForCausalLM.from_pretrained({where}, quantization_config=nf4)"""
 
 
 def model_card(
     summary: Mapping[str, Any], *, base: str, data: str, quantization: str, rewards: Sequence[str], device: str
 ) -> str:
     """The card's text from a run's summary."""
+    repo, revision = repo_and_revision(base)
+    where = f'"{repo}", revision="{revision}"' if revision else f'"{repo}"'
     return CARD.format(
         base=base,
-        load=LOAD_NF4.format(base=base) if quantization == "nf4" else LOAD.format(base=base),
+        repo=repo,
+        load=(LOAD_NF4 if quantization == "nf4" else LOAD).format(where=where),
         data=data,
         quantization=quantization,
         imports=", BitsAndBytesConfig" if quantization == "nf4" else "",
