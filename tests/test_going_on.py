@@ -99,7 +99,12 @@ def test_a_finished_run_is_not_made_poorer_by_a_session_that_came_no_further(qui
     assert [event.when for event in seen if isinstance(event, Evaluated)] == ["after"]
 
 
-def test_a_finished_run_costs_nothing_more(finished, tina):
+@pytest.mark.parametrize("older", [False, True], ids=["of now", "of 0.1.0, which counted no sessions"])
+def test_a_finished_run_costs_nothing_more(finished, tina, older):
+    if older:
+        summary = summary_of(finished)
+        del summary["session"]
+        (finished / "summary.json").write_text(json.dumps(summary))
     before = (finished / "ledger.jsonl").read_bytes()
     done = tina("resume", "out", "--plain")
     assert (done.code, done.err) == (0, "out: has ended (max steps); there is nothing left to do\n")

@@ -194,8 +194,8 @@ def _refuse_other_rule(run: Path) -> None:
         version = str(started.get("version"))
         if tuple(map(int, re.findall(r"\d+", version))) < HELD_OUT_SINCE:
             raise BadInput(
-                f"--benchmark held_out: {run} was trained by tina-lite {version}, which held out other problems than "
-                f"{VERSION}: it may have been trained on some that would be asked; measure with that version, or on "
+                f"--benchmark held_out: {run} was trained by tina-lite {version}, which may have held out other "
+                f"problems than {VERSION}, and trained on some that would be asked; measure with that version, or on "
                 "another benchmark"
             )
 

@@ -67,7 +67,8 @@ def _ended(path: Path, bills: Sequence[SessionBill]) -> dict[str, Any] | None:
     """The summary of a run whose last session ended it in order."""
     summary = read_summary(path)
     last = max((bill.session for bill in bills), default=0)
-    ended = summary and summary["stop_reason"] not in UNFINISHED and summary["session"] >= last
+    session = summary.get("session", 1) if summary else 0  # versions that did not say are known by their first alone
+    ended = summary and summary["stop_reason"] not in UNFINISHED and session >= last
     return summary if ended else None
 
 
