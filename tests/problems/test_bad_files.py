@@ -52,7 +52,7 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "answers that are objects": (
         "x.jsonl",
         b'{"question": "a?", "answer": {"value": 5}}',
-        r"answer is an object \(name one of its fields with data\.answer: value\)",
+        r"answer is an object \(name one of its fields with data\.answer: answer\.value\)",
     ),
     "questions that are pictures": (
         "x.jsonl",
@@ -63,7 +63,6 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "a header alone": ("x.csv", HEADER, r"x\.csv: no problem in it"),
     "too many cells": ("x.csv", HEADER + b"a,b,c\n", r"x\.csv:2: 3 cells under a header of 2; quote"),
     "a table in latin-1": ("x.csv", HEADER + b"\xff,1\n", r"x\.csv:2: not UTF-8"),
-    "semicolons": ("x.csv", b"question;answer\na?;1\n", r"no column prompt, .* \(columns: question;answer\)"),
     "a quote that is left open": (
         "x.csv",
         HEADER + b'1+1?,2\n"2+1?,3\n3+1?,4\n',

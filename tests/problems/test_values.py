@@ -67,7 +67,10 @@ def test_what_is_no_number_is_no_gold(folder: Path, value: object) -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({**ASK, "answer": {"value": 5, "unit": "m"}}, "name one of its fields with data.answer: value, unit"),
+        (
+            {**ASK, "answer": {"value": 5, "unit": "m"}},
+            "name one of its fields with data.answer: answer.value or answer.unit",
+        ),
         ({"question": 5, "answer": "5"}, "question is a number"),
         ({"question": ["a", "b"], "answer": "5"}, "question is a list"),
         ({"prompt": [{"role": "system", "content": "Be brief."}], "answer": "5"}, "chat without a user message"),

@@ -5,17 +5,16 @@
 """
 
 import re
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from tina_lite.answers import comparable
 from tina_lite.errors import BadInput, nearest
 from tina_lite.hub import HUB_ID
 from tina_lite.problems.files import READERS, find_file, is_local, load_file
 from tina_lite.problems.hub import Unreachable, load_hub
 from tina_lite.problems.problem_set import ProblemSet, hold_out
 from tina_lite.problems.prompts import PromptSource, Tokenizer, first_prompts, make_prompt, render
-from tina_lite.problems.rows import Progress, Selection
+from tina_lite.problems.rows import Selection
 from tina_lite.problems.tasks import GYM_PREFIX, load_arithmetic, load_function_rows, load_gym, refuse_unknown
 from tina_lite.recipe.schema import DataSection
 
@@ -35,20 +34,10 @@ __all__ = [
 FUNCTION = re.compile(r".+\.py:\w+|[A-Za-z_][\w.]*:\w+")
 
 
-def load_problems(
-    data: DataSection,
-    *,
-    seed: int = 42,
-    base_folder: Path | None = None,
-    or_usual: bool = False,
-    gold_parses: Callable[[str], bool] = comparable,
-    watch: Callable[[int, str], None] | None = None,
-    once: bool = False,
-    progress: Progress | None = None,
-) -> ProblemSet:
+def load_problems(data: DataSection, *, seed: int = 42, base_folder: Path | None = None, **selected: Any) -> ProblemSet:
     """The problems of a source; `base_folder` is where it is looked for beside the working directory.
 
-    `or_usual`, `gold_parses`, `watch`, `once` and `progress` are of rows that are read, as `Selection` has them.
+    `selected` says more of rows that are read, as `Selection` has it.
     """
     source, limit = data.source, data.limit
     if limit is not None and limit < 1:
@@ -61,11 +50,13 @@ def load_problems(
             return load_arithmetic(data, seed)
         _refuse_split(data)
         return load_gym(data, seed)
-    selection = Selection(data, or_usual=or_usual, gold_parses=gold_parses, watch=watch, once=once, progress=progress)
+    selection = Selection(data, **selected)
     if is_local(source, base_folder):
         refuse_unknown(data.params, [], source)
-        _refuse_split(data)
-        return load_file(find_file(source, base_folder), selection)
+        path = find_file(source, base_folder)
+        if not path.is_dir():
+            _refuse_split(data)
+        return load_file(path, selection)
     if FUNCTION.fullmatch(source) and not _misspelt(source):
         _refuse_split(data)
         return load_function_rows(selection, base_folder)

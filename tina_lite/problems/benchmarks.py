@@ -89,7 +89,7 @@ def load_benchmark(
             data = data.model_copy(update={"split": "test"})
         elif not source.startswith(GYM_PREFIX):
             data = data.model_copy(update=columns)
-        problems = load_problems(data, base_folder=base_folder, or_usual=True)
+        problems = load_problems(data, base_folder=base_folder, or_usual=True, is_benchmark=True)
         return Benchmark(problems.name, problems, "math")
     known = KNOWN[name]
     if not is_local(source, base_folder):

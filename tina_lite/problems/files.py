@@ -9,8 +9,9 @@ from pathlib import Path
 
 from tina_lite.errors import BadInput
 from tina_lite.hub import LFS_POINTER
+from tina_lite.problems.folders import folder_reader
 from tina_lite.problems.problem_set import ProblemSet
-from tina_lite.problems.readers import BYTE_ORDER_MARK, Csv, Joined, JsonLines, Reader, json_list, parquet, tsv
+from tina_lite.problems.readers import BYTE_ORDER_MARK, Csv, JsonLines, Reader, json_list, parquet
 from tina_lite.problems.rows import Columns, Selection, Sieve, find_columns, problem_of, refuse_if_empty
 from tina_lite.problems.unpacked import compression_of, plain_name, unpacked
 from tina_lite.records import Problem
@@ -20,7 +21,7 @@ READERS: dict[str, Callable[[Path, Path], Reader]] = {
     ".ndjson": JsonLines,
     ".json": json_list,
     ".csv": Csv,
-    ".tsv": tsv,
+    ".tsv": Csv,
     ".parquet": parquet,
 }
 FOREIGN = {
@@ -61,20 +62,11 @@ def is_local(source: str, base_folder: Path | None) -> bool:
 def load_file(path: Path, selection: Selection) -> ProblemSet:
     """Every row is read and checked once."""
     try:
-        reader = _folder(path) if path.is_dir() else _reader(path)
+        reader = folder_reader(path, selection.splits, READERS, _reader) if path.is_dir() else _reader(path)
         return load_rows(reader, plain_name(path).stem, str(path), selection)
     except OSError as error:
         advice = "; let this user read it" if isinstance(error, PermissionError) else ""
         raise BadInput(f"{error.filename or path}: cannot be read ({error.strerror}){advice}") from error
-
-
-def _folder(path: Path) -> Reader:
-    files = sorted(
-        file for file in path.iterdir() if plain_name(file).suffix.lower() in READERS and file.name[0] != "."
-    )
-    if not files:
-        raise BadInput(f"data.source: the folder {path} holds no {', '.join(READERS)} file")
-    return Joined([_reader(file) for file in files])
 
 
 def _reader(path: Path) -> Reader:

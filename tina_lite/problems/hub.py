@@ -9,7 +9,7 @@ from tina_lite.hub import REACH_LIMIT_S, repo_and_revision, unreachable
 from tina_lite.problems import contents
 from tina_lite.problems.files import load_rows
 from tina_lite.problems.problem_set import ProblemSet
-from tina_lite.problems.readers import Table
+from tina_lite.problems.readers import Table, as_said
 from tina_lite.problems.rows import Row, Selection
 
 PLACE = "data.source: "
@@ -34,7 +34,7 @@ class Stream:
     """Rows as they come from the hub; those that have passed are kept."""
 
     def __init__(self, dataset: Iterable[Row]) -> None:
-        self._coming = iter(dataset)
+        self._coming = map(as_said(getattr(dataset, "features", None)), dataset)
         self._passed: list[Row] = []
 
     def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:

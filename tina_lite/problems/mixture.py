@@ -40,7 +40,7 @@ class Mixture:
                 data.model_copy(update={**fields, "mixture": ()}),
                 seed=seed,
                 base_folder=base_folder,
-                watch=lambda row, question, start=start: watch(start + row, question),  # type: ignore[misc]
+                watch=lambda row, question, start=start: watch(start + row, question),
                 once=True,
                 progress=progress,
             )

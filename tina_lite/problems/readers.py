@@ -6,10 +6,13 @@ A reader gives all rows in order, once, and then any row by its number. `path` i
 
 import csv
 import json
+import re
 import sys
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +22,7 @@ from tina_lite.problems import contents
 from tina_lite.problems.rows import Row
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+SNIFFED_ROWS = 100
 CHANGED = "(did the file change since the start?)"
 
 
@@ -116,12 +120,17 @@ def json_list(path: Path, place: Path) -> Listed:
 
 
 class Csv:
-    """A .csv or .tsv file with a header. Every value is a text; a cell may hold line breaks."""
+    """A .csv or .tsv file with a header. Every value is a text; a cell may hold line breaks.
 
-    def __init__(self, path: Path, place: Path, delimiter: str = ",") -> None:
+    What separates its cells is told from the header. Where that is no comma, as where people write 2,5 for two and a
+    half, and a cell among the first shows it, all such numbers are read so.
+    """
+
+    def __init__(self, path: Path, place: Path) -> None:
         self._path = path
         self._place = place.absolute()
-        self._delimiter = delimiter
+        self._delimiter = _delimiter_of(self._place, "\t" if ".tsv" in path.suffixes else ",")
+        self._decimal_commas = False
         self._header: list[str] = []
         self._offsets = array("Q")
         csv.field_size_limit(sys.maxsize)  # a worked solution may be long
@@ -135,6 +144,7 @@ class Csv:
             lines = _Lines(file, self._path)
             cells = self._cells(lines)
             self._header = self._next(cells, lines) or []
+            self._decimal_commas = self._delimiter != "," and self._shows_decimal_commas()
             twice = next((name for name in self._header if self._header.count(name) > 1), None)
             if twice is not None:
                 raise BadInput(f"{self._path}:1: two columns are named {twice!r}; rename one")
@@ -157,6 +167,14 @@ class Csv:
     def digest(self) -> str:
         return digest_of(self._place)
 
+    def _shows_decimal_commas(self) -> bool:
+        """2,5 or 12,25: three digits may be thousands."""
+        with self._place.open("rb") as file:
+            first = islice(self._cells(_Lines(file, self._path)), SNIFFED_ROWS)
+            with suppress(csv.Error):  # said where the row is read
+                return any(re.fullmatch(r"[-+]?\d+,(\d{1,2}|\d{4,})", cell.strip()) for row in first for cell in row)
+        return False
+
     def _cells(self, lines: "_Lines") -> Iterator[list[str]]:
         return csv.reader(lines, delimiter=self._delimiter, strict=True)
 
@@ -174,7 +192,23 @@ class Csv:
             raise BadInput(
                 f"{where}: {len(cells)} cells under a header of {len(self._header)}; quote cells that hold a separator"
             )
-        return dict(zip(self._header, cells))
+        return dict(zip(self._header, map(_with_point, cells) if self._decimal_commas else cells))
+
+
+def _delimiter_of(place: Path, usual: str) -> str:
+    """The one that the header has most of outside of quotes; the usual one where none is there."""
+    with place.open("rb") as file:
+        header = re.sub(r'"[^"]*"', "", file.readline().decode("utf-8", "replace"))
+    return max((usual, ",", ";", "\t", "|"), key=header.count)
+
+
+def _with_point(cell: str) -> str:
+    """
+    >>> _with_point("1.234,5"), _with_point("-2,5"), _with_point("Hello, 2,5 times")
+    ('1234.5', '-2.5', 'Hello, 2,5 times')
+    """
+    number = re.fullmatch(r"\s*([-+]?\d+(?:\.\d{3})*),(\d+)\s*", cell)
+    return f"{number[1].replace('.', '')}.{number[2]}" if number else cell
 
 
 class _Lines:
@@ -205,6 +239,7 @@ class Table:
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
+        self._as_said = as_said(dataset.features)
 
     def share(self, index: int) -> float:
         return index / len(self._dataset)
@@ -212,19 +247,45 @@ class Table:
     def rows(self, columns: Iterable[str] = ()) -> Iterator[Row]:
         outer = {name.partition(".")[0] for name in columns}.union(columns)
         wanted = [name for name in self._dataset.column_names if name in outer]
-        return iter(self._dataset.select_columns(wanted) if wanted else self._dataset)
+        rows: Iterable[Row] = self._dataset.select_columns(wanted) if wanted else self._dataset
+        return map(self._as_said, rows)
 
     def row(self, index: int) -> Row:
-        row: Row = self._dataset[index]
-        return row
+        return self._as_said(self._dataset[index])
 
     def digest(self) -> str:
         return contents.of_table(self._dataset.data.table)
 
 
-def tsv(path: Path, place: Path) -> Csv:
-    """A .tsv file, whose cells are separated by tabs."""
-    return Csv(path, place, "\t")
+def as_said(features: Mapping[str, Any] | None) -> Callable[[Row], Row]:
+    """What makes of a row of `datasets` the one that was meant."""
+    say = _said_by(dict(features or {})) or (lambda row: row)
+    return lambda row: say(row)
+
+
+def _said_by(feature: Any) -> Callable[[Any], Any] | None:
+    """What makes of a value of this type the one that was meant; None where they are the same.
+
+    A number of 32 bits is the shortest that has them: 132.04, and not 132.0399932861328. The number of a class is its
+    name.
+    """
+    import datasets
+    import numpy as np
+
+    if isinstance(feature, datasets.ClassLabel):
+        return lambda value: feature.int2str(value) if value is not None and value >= 0 else None
+    if isinstance(feature, datasets.Value):
+        if feature.dtype not in ("float32", "float16"):
+            return None
+        kind = np.dtype(feature.dtype).type
+        return lambda value: None if value is None else float(str(kind(value)))
+    if isinstance(feature, dict):
+        inside = {name: say for name, one in feature.items() if (say := _said_by(one)) is not None}
+        if not inside:
+            return None
+        return lambda row: row and {name: inside[name](one) if name in inside else one for name, one in row.items()}
+    of_one = _said_by(feature.feature) if hasattr(feature, "feature") else None
+    return None if of_one is None else lambda value: value and [of_one(one) for one in value]
 
 
 def parquet(path: Path, place: Path) -> Table:

@@ -56,6 +56,7 @@ class Selection:
         watch: Callable[[int, str], None] | None = None,
         once: bool = False,
         progress: Progress | None = None,
+        is_benchmark: bool = False,
     ) -> None:
         """
         Args:
@@ -64,6 +65,7 @@ class Selection:
             watch: told the row and the question of every problem that is taken.
             once: a row that asks what an earlier one did, with the same answer, is skipped and counted.
             progress: told now and then how much of the source was read.
+            is_benchmark: of a folder with splits the test split is meant, where none is named.
         """
         self.data = data
         self.where = Where(data.where) if data.where else None
@@ -72,6 +74,8 @@ class Selection:
         self.watch = watch
         self.once = once
         self.progress = progress
+        self.splits = (data.split,) if data.split else ("test", "train") if is_benchmark else ("train",)
+        """Of a folder that has several, the first that is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,13 +205,14 @@ class Sieve:
             return why_no_question(value, asked)
         if golds_of(row, self._columns, self._selection.gold_parses):
             return None
-        held = [(name, look_up(row, name)) for name in self._columns.answers]
-        answers = [value for name, value in held if not self._columns.holds_none(name, value)]
-        if any(map(answers_of, answers)):
+        held = {name: look_up(row, name) for name in self._columns.answers}
+        answers = {name: value for name, value in held.items() if not self._columns.holds_none(name, value)}
+        if any(map(answers_of, answers.values())):
             return "gold does not parse"
         if len(answers) < len(held):
             return NONE_MARKED
-        return why_no_answer(next((answer for answer in answers if not is_empty(answer)), None))
+        name = next((name for name, answer in answers.items() if not is_empty(answer)), next(iter(answers)))
+        return why_no_answer(answers[name], name)
 
 
 def refuse_if_empty(usable: int, skipped: Mapping[str, Sequence[int]], source: str) -> None:

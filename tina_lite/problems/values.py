@@ -3,6 +3,7 @@
 A value that is there is read, or the reason names what it is: nothing that is there is called missing.
 """
 
+import datetime
 import json
 import math
 import re
@@ -20,6 +21,8 @@ PROSE = 5
 """Words outside of formulas that make a text more than an answer."""
 TRUTH = {True: ("True", "Yes"), False: ("False", "No")}
 """Truth has no spelling of its own: either is right."""
+NOTHING = {"", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "null", "None"}
+"""How tables write that a cell is empty (pandas reads these so). Na, which is sodium, is none of them."""
 
 Message = Mapping[str, str]
 
@@ -54,6 +57,7 @@ def read_question(value: object) -> Question:
     >>> read_question(" 1+1? ").text, read_question([{"a": 1}]).is_chat, read_question(None)
     ('1+1?', False, Question(text='', turns=(), is_chat=False, goes_on=False, not_text=''))
     """
+    value = _decoded(value)
     given = _chat(value)
     if not given:
         return Question(clean(value) if isinstance(value, str) else "")
@@ -120,6 +124,8 @@ def answers_of(value: object) -> tuple[str, ...]:
     (('72',), ('27',), ('0.00002',), ('10000000000000000000000',))
     >>> answers_of(["5", 5.5]), answers_of(True), answers_of(None), answers_of(float("nan"))
     (('5', '5.5'), ('True', 'Yes'), (), ())
+    >>> answers_of(datetime.date(2024, 5, 1)), answers_of(datetime.time(9, 30)), answers_of(b"5"), answers_of("N/A")
+    (('2024-05-01',), ('09:30',), ('5',), ())
     """
     value = _plain(value)
     if isinstance(value, list):
@@ -129,7 +135,7 @@ def answers_of(value: object) -> tuple[str, ...]:
     if isinstance(value, int | float | Decimal):
         return (_digits(value),) if math.isfinite(value) else ()
     text = clean(value) if isinstance(value, str) else ""
-    return (final_answer(text),) if text and text.casefold() != "nan" else ()
+    return () if text in NOTHING or text.casefold() == "nan" else (final_answer(text),)
 
 
 def marks_answer(text: str) -> bool:
@@ -148,29 +154,47 @@ def ends_open(solution: object) -> bool:
     return len(WORD.findall(MATH.sub(" ", solution))) >= PROSE
 
 
-def why_no_answer(value: object) -> str:
+def why_no_answer(value: object, column: str = "answer") -> str:
     """
-    >>> why_no_answer(""), why_no_answer(float("inf")), why_no_answer({"value": 5})
-    ('no answer', 'answer is not finite', 'answer is an object (name one of its fields with data.answer: value)')
+    >>> why_no_answer(""), why_no_answer("N/A"), why_no_answer(float("inf"))
+    ('no answer', 'no answer', 'answer is not finite')
+    >>> why_no_answer({"value": 5, "unit": "m"}, "gold")
+    'answer is an object (name one of its fields with data.answer: gold.value or gold.unit)'
     """
     value = _plain(value)
-    if isinstance(value, Mapping):
-        return f"answer is an object (name one of its fields with data.answer: {', '.join(map(str, value))})"
+    if isinstance(value, Mapping) and value:
+        fields = " or ".join(f"{column}.{field}" for field in value)
+        return f"answer is an object (name one of its fields with data.answer: {fields})"
     if isinstance(value, list) and value:
-        return why_no_answer(value[0])
-    if isinstance(value, float | Decimal) or (isinstance(value, str) and value.strip()):
+        return why_no_answer(value[0], column)
+    if isinstance(value, float | Decimal) or (isinstance(value, str) and not is_empty(value)):
         return "answer is not finite"
     return "no answer" if is_empty(value) else f"answer is {_kind(value)}"
 
 
 def _plain(value: Any) -> Any:
-    """Numbers of numpy as Python's, and a list of texts that a table keeps as JSON text as a list."""
+    """What a table holds as JSON would: numbers of numpy as Python's, dates, times and bytes as text, a list of texts
+    that is kept as JSON text as a list.
+    """
     if isinstance(value, tuple):
         return list(value)
+    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
+        return str(value.date())
+    if isinstance(value, datetime.date | datetime.time | datetime.timedelta):
+        return str(value).removesuffix(":00")  # seconds, which nobody writes where there are none
+    value = _decoded(value)
     if isinstance(value, str):
         listed = _from_json(value, "[")
         return listed if isinstance(listed, list) and all(isinstance(one, str) for one in listed) else value
     return value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else value
+
+
+def _decoded(value: object) -> object:
+    """The text that bytes are; any other value as it stands."""
+    try:
+        return value.decode() if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        return value
 
 
 def _digits(number: int | float | Decimal) -> str:
@@ -194,7 +218,8 @@ def is_empty(value: object) -> bool:
     >>> is_empty(None), is_empty(" "), is_empty([]), is_empty(0)
     (True, True, True, False)
     """
-    return value is None or (isinstance(value, str) and not value.strip()) or (isinstance(value, list) and not value)
+    text = value.strip() if isinstance(value, str) else value
+    return text is None or text == [] or (isinstance(text, str) and text in NOTHING)
 
 
 def _kind(value: object) -> str:
