@@ -38,7 +38,7 @@ def main(run: str, tokens: int) -> None:
     target = resolve(run)
     policy = open_target(target, rows=PROMPTS, completion=tokens)
     problems = load_problems(DataSection(source="arithmetic", split="test"), seed=3)
-    prompts = first_prompts(problems, policy.tokenizer, PROMPTS, max_prompt_length=512, system_prompt=None)
+    prompts, _ = first_prompts(problems, policy.tokenizer, PROMPTS, max_prompt_length=512, system_prompt=None)
     greedy = RolloutSection(max_completion_length=tokens).model_copy(update={"temperature": 0.0})
     rollout = Sampler(policy, greedy, seed=1, kv_tokens=policy.layout.kv_tokens).rollout(prompts, 1, 1)
     own = [list(group.completions[0].ids) for group in rollout.groups]

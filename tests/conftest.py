@@ -136,7 +136,7 @@ def make_prompts() -> Callable[..., list[Any]]:
 
     def make(policy: Any, count: int) -> list[Any]:
         problems = load("arithmetic", split="test", seed=3)
-        return first_prompts(problems, policy.tokenizer, count, max_prompt_length=128, system_prompt=None)
+        return first_prompts(problems, policy.tokenizer, count, max_prompt_length=128, system_prompt=None)[0]
 
     return make
 

@@ -193,8 +193,8 @@ def test_a_benchmark_whose_prompts_are_too_long_does_not_vanish(quick_recipe, tm
     run(Recipe.load(quick_recipe, benchmarks), out=tmp_path / "out", listeners=[seen.append])
     said = [text for text in notices(seen) if "longer than rollout.max_prompt_length, 64 tokens" in text]
     assert len(said) == 2
-    assert said[0].endswith("only 3 of 4 are asked")
-    assert said[1].endswith("it is not measured")
+    assert said[0].startswith("benchmark hard: only 3 of 4 are asked: ")
+    assert said[1].startswith("benchmark harder: it is not measured: ")
 
 
 def test_the_same_problem_twice_in_a_step_gets_two_groups(quick_recipe, tmp_path, monkeypatch):

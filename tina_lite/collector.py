@@ -79,9 +79,10 @@ class Collector:
 
     def _next_prompts(self, count: int) -> list[Prompt]:
         prompts = self.source.next(count)
-        if skipped := self.source.too_long:  # said of the first, and again when there are ten times as many
-            said = f"{skipped} prompts skipped so far: longer than rollout.max_prompt_length"
-            self.session.say_once(said, f"skipped {len(str(skipped))}")
+        for reason, rows in self.source.passed_over.items():
+            # said of the first, and again when there are ten times as many
+            said = f"{len(rows)} prompts skipped so far: {reason}"
+            self.session.say_once(said, f"skipped {len(str(len(rows)))} {reason}")
         return prompts
 
     def _sample(self, prompts: Sequence[Prompt], step: int) -> tuple[Sequence[Group], int]:

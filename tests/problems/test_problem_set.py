@@ -122,7 +122,7 @@ def test_a_chat_is_asked_whole_and_the_recipes_system_prompt_wins() -> None:
 def test_special_tokens_are_added_only_without_a_template() -> None:
     for template, first in ((True, ord("<")), (False, 0)):
         tokenizer = CharacterTokenizer(template)
-        (prompt,) = first_prompts(problem_set("a?"), tokenizer, 1, max_prompt_length=99, system_prompt=None)
+        (prompt,), _ = first_prompts(problem_set("a?"), tokenizer, 1, max_prompt_length=99, system_prompt=None)
         assert prompt.ids[0] == first
         assert prompt.text == render(tokenizer, messages_for(prompt.problem, None))
 
@@ -130,8 +130,10 @@ def test_special_tokens_are_added_only_without_a_template() -> None:
 def test_first_prompts_keep_the_order_and_skip_long_ones() -> None:
     problems = problem_set("aaaa", "b" * 90, "cccc", "dddd")
     asked = {"max_prompt_length": 60, "system_prompt": None}
-    assert [prompt.problem.index for prompt in first_prompts(problems, TOKENIZER, 2, **asked)] == [0, 2]
-    assert len(first_prompts(problems, TOKENIZER, 9, **asked)) == 3
+    prompts, reasons = first_prompts(problems, TOKENIZER, 2, **asked)
+    assert [prompt.problem.index for prompt in prompts] == [0, 2]
+    assert list(reasons.values()) == [1]
+    assert len(first_prompts(problems, TOKENIZER, 9, **asked)[0]) == 3
 
 
 def test_every_epoch_holds_every_problem_in_another_order() -> None:
@@ -160,7 +162,7 @@ def test_a_position_is_the_whole_state(calls: list[int], wanted: int, seed: int)
 def test_long_prompts_are_counted_once_each() -> None:
     prompts = source(problem_set("a", "b" * 50, "c", "d" * 50), longest=40)
     assert {prompt.problem.index for prompt in prompts.next(6)} == {0, 2}
-    assert prompts.too_long == 2
+    assert prompts.passed_over == {"longer than rollout.max_prompt_length, 40 tokens": {1, 3}}
 
 
 def test_all_prompts_too_long() -> None:

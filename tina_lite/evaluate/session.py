@@ -9,6 +9,7 @@ completions are missing.
 """
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -26,9 +27,9 @@ from tina_lite.evaluate.scoring import Comparison, Judged, Result, compared, jud
 from tina_lite.evaluate.settled import MOST_ROWS, PROMPT_TOKENS, Asking, Settled
 from tina_lite.guard import guard
 from tina_lite.opened import Target, open_target
-from tina_lite.problems import make_prompt
 from tina_lite.problems.benchmarks import Benchmark
 from tina_lite.problems.from_recipe import EVAL_SEED
+from tina_lite.problems.prompts import prompt_or_reason
 from tina_lite.records import Completion, Problem, Prompt
 from tina_lite.runs.lock import lock_folder, unlock
 from tina_lite.runs.signals import StopRequest
@@ -194,9 +195,9 @@ class _Model:
 
     def prompt(self, problem: Problem) -> Prompt | None:
         """As the model sees it; None where it does not fit."""
-        prompt = make_prompt(problem, self.policy.tokenizer, self._asking.system_prompt)
-        fits = self._longest_prompt is None or len(prompt.ids) <= self._longest_prompt
-        return prompt if fits else None
+        longest = sys.maxsize if self._longest_prompt is None else self._longest_prompt
+        found = prompt_or_reason(problem, self.policy.tokenizer, self._asking.system_prompt, longest)
+        return found if isinstance(found, Prompt) else None
 
     def sampler(self, kv_tokens: int) -> Sampler:
         return Sampler(self.policy, self._asking.rollout, seed=EVAL_SEED, kv_tokens=kv_tokens)

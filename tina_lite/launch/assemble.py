@@ -21,7 +21,6 @@ from tina_lite.policy.demand import Demand
 from tina_lite.policy.opening import open_policy
 from tina_lite.problems import first_prompts
 from tina_lite.problems.from_recipe import EVAL_SEED, prompts_of
-from tina_lite.problems.prompts import template_notes
 from tina_lite.recipe import Recipe
 from tina_lite.recipe.schema import RolloutSection
 from tina_lite.recorder import Recorder
@@ -92,8 +91,6 @@ def assemble(
     )
     keeper.require_room()
     source = prompts_of(recipe, p.train, tokenizer)
-    for note in template_notes(p.train, tokenizer, recipe.data.system_prompt):
-        session.notice(note)
     scale = recipe.grpo.scale_rewards
     given = recipe.optim.schedule_steps or recipe.stop.max_steps
     schedule = Schedule(session, recipe.optim, given or p.max_steps, one_epoch=given is None)
@@ -141,20 +138,19 @@ def _evaluations(recipe: Recipe) -> RolloutSection:
 
 
 def _benchmark_prompts(p: Prepared, tokenizer: Any, say: Callable[[str], None]) -> dict[str, list[Prompt]]:
-    recipe, longest = p.recipe, p.recipe.rollout.max_prompt_length
-    found = {
-        name: first_prompts(
+    recipe, found = p.recipe, {}
+    for name, problems in p.benchmarks.items():
+        prompts, reasons = first_prompts(
             problems,
             tokenizer,
             recipe.eval.problems,
-            max_prompt_length=longest,
+            max_prompt_length=recipe.rollout.max_prompt_length,
             system_prompt=recipe.data.system_prompt,
         )
-        for name, problems in p.benchmarks.items()
-    }
-    for name, prompts in found.items():
-        wanted = min(recipe.eval.problems, len(p.benchmarks[name]))
+        wanted = min(recipe.eval.problems, len(problems))
         if len(prompts) < wanted:
             fits = f"only {len(prompts)} of {wanted} are asked" if prompts else "it is not measured"
-            say(f"benchmark {name}: prompts are longer than rollout.max_prompt_length, {longest} tokens; {fits}")
-    return {name: prompts for name, prompts in found.items() if prompts}
+            say(f"benchmark {name}: {fits}: {'; '.join(reasons)}")
+        if prompts:
+            found[name] = prompts
+    return found

@@ -11,6 +11,7 @@ from tina_lite.policy.adapters import chosen_targets
 from tina_lite.policy.loading import load_tokenizer, skeleton, stop_ids
 from tina_lite.problems import ProblemSet
 from tina_lite.problems.from_recipe import prompts_of
+from tina_lite.problems.prompt_notes import prompt_notes
 from tina_lite.problems.prompts import render
 from tina_lite.recipe import Recipe
 
@@ -40,6 +41,12 @@ def checked_tokenizer(recipe: Recipe, train: ProblemSet) -> Any:
                 "there is nothing to say; let it open the assistant's turn where add_generation_prompt is set"
             )
     return tokenizer
+
+
+def notes_on_prompts(recipe: Recipe, train: ProblemSet, tokenizer: Any) -> tuple[str, ...]:
+    """What a person should know of the training set's prompts before a run."""
+    longest, system_prompt = recipe.rollout.max_prompt_length, recipe.data.system_prompt
+    return tuple(prompt_notes(train, tokenizer, max_prompt_length=longest, system_prompt=system_prompt))
 
 
 def _refuse_unknown_ids(model_id: str, model: Any, tokenizer: Any) -> None:

@@ -40,10 +40,12 @@ def dry_run(recipe: Recipe, *, out: str | Path | None = None, rate: float | str 
 
 
 def _first_prompt(p: Prepared) -> list[str]:
-    from tina_lite.launch.model_check import checked_tokenizer  # imports torch
+    from tina_lite.launch.model_check import checked_tokenizer, notes_on_prompts  # imports torch
 
-    source = prompts_of(p.recipe, p.train, checked_tokenizer(p.recipe, p.train))
-    return [f"first prompt, as the model sees it:\n{source.next(1)[0].text}"]
+    tokenizer = checked_tokenizer(p.recipe, p.train)
+    first = prompts_of(p.recipe, p.train, tokenizer).next(1)[0].text
+    notes = notes_on_prompts(p.recipe, p.train, tokenizer)
+    return [*(f"warning:     {note}" for note in notes), f"first prompt, as the model sees it:\n{first}"]
 
 
 def plan_run(

@@ -115,7 +115,10 @@ class _Run:
 
     def _begin(self, stack: ExitStack, stop: StopRequest) -> "tuple[Session, Trainer, Policy]":
         """Everything open and loaded; what fails here leaves no folder that the next try would stumble over."""
-        tokenizer = None if self._p.resume else self._read_tokenizer()  # a resumed run has a bill: it goes on at once
+        tokenizer = None
+        if not self._p.resume:  # which has a bill: it goes on at once
+            tokenizer = self._read_tokenizer()
+            self._p = replace(self._p, warnings=(*self._p.warnings, *self._notes(tokenizer)))
         with ExitStack() as opened:
             folder = self._open_folder(opened)
             try:
@@ -207,6 +210,11 @@ class _Run:
         from tina_lite.launch.model_check import checked_tokenizer  # imports torch
 
         return checked_tokenizer(p.recipe, p.train)
+
+    def _notes(self, tokenizer: Any) -> tuple[str, ...]:
+        from tina_lite.launch.model_check import notes_on_prompts
+
+        return notes_on_prompts(self._p.recipe, self._p.train, tokenizer)
 
     def _open_folder(self, stack: ExitStack) -> RunFolder:
         """Locked; of two runs of a name that start together the second takes the next free folder."""

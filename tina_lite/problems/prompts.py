@@ -2,6 +2,7 @@
 
 import random
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -12,6 +13,10 @@ from tina_lite.errors import BadInput
 from tina_lite.records import Problem, Prompt
 
 Message = Mapping[str, str]
+
+
+class Refused(BadInput):
+    """The chat template takes no such conversation."""
 
 
 class Tokenizer(Protocol):
@@ -45,7 +50,7 @@ def render(tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
         if [message["role"] for message in messages[:2]] == ["system", "user"]:
             with suppress(Exception):
                 return _templated(tokenizer, without_system_role(messages))
-        raise BadInput(f"the tokenizer's chat template refuses the prompt: {error}") from error
+        raise Refused(f"the tokenizer's chat template refuses the prompt: {error}") from error
 
 
 def template_notes(problems: Sequence[Problem], tokenizer: Tokenizer, system_prompt: str | None) -> list[str]:
@@ -92,6 +97,23 @@ def make_prompt(problem: Problem, tokenizer: Tokenizer, system_prompt: str | Non
     return Prompt(problem, text, encode(tokenizer, text))
 
 
+def prompt_or_reason(
+    problem: Problem, tokenizer: Tokenizer, system_prompt: str | None, max_prompt_length: int
+) -> Prompt | str:
+    """The prompt, or why it is not asked."""
+    try:
+        prompt = make_prompt(problem, tokenizer, system_prompt)
+    except Refused as error:
+        return str(error)
+    if len(prompt.ids) > max_prompt_length:
+        return too_long(max_prompt_length)
+    return prompt
+
+
+def too_long(max_prompt_length: int) -> str:
+    return f"longer than rollout.max_prompt_length, {max_prompt_length} tokens"
+
+
 def first_prompts(
     problems: Sequence[Problem],
     tokenizer: Tokenizer,
@@ -99,10 +121,19 @@ def first_prompts(
     *,
     max_prompt_length: int,
     system_prompt: str | None,
-) -> list[Prompt]:
-    """The first `count` prompts of at most `max_prompt_length` tokens, in the order of the set; for evaluation."""
-    prompts = (make_prompt(problem, tokenizer, system_prompt) for problem in problems)
-    return list(islice((prompt for prompt in prompts if len(prompt.ids) <= max_prompt_length), count))
+) -> tuple[list[Prompt], Counter[str]]:
+    """The first `count` prompts that can be asked, in the order of the set, for evaluation; and why others are not."""
+    prompts: list[Prompt] = []
+    reasons: Counter[str] = Counter()
+    for problem in problems:
+        if len(prompts) == count:
+            break
+        found = prompt_or_reason(problem, tokenizer, system_prompt, max_prompt_length)
+        if isinstance(found, Prompt):
+            prompts.append(found)
+        else:
+            reasons[found] += 1
+    return prompts, reasons
 
 
 class PromptSource:
@@ -130,7 +161,8 @@ class PromptSource:
         self._shuffle = shuffle
         self._order = array("Q")
         self._order_epoch = -1
-        self._too_long: set[int] = set()
+        self.passed_over: dict[str, set[int]] = {}
+        """Why -> the problems of this source that it did not ask."""
         self.position = position
         """Problems consumed since the start of the run, those that were skipped included."""
 
@@ -144,11 +176,6 @@ class PromptSource:
         """Whole passes through the problems that are behind."""
         return self.position // len(self._problems)
 
-    @property
-    def too_long(self) -> int:
-        """Problems that this source skipped, for a prompt of more than max_prompt_length tokens."""
-        return len(self._too_long)
-
     def next(self, n: int) -> list[Prompt]:
         """The next n prompts."""
         return list(islice(self._prompts(), n))
@@ -158,17 +185,17 @@ class PromptSource:
         while skipped < len(self._problems):
             row, epoch = self._row(self.position), self.epoch
             self.position += 1
-            prompt = replace(make_prompt(self._problems[row], self._tokenizer, self._system_prompt), epoch=epoch)
-            if len(prompt.ids) <= self._max_prompt_length:
+            found = prompt_or_reason(self._problems[row], self._tokenizer, self._system_prompt, self._max_prompt_length)
+            if isinstance(found, Prompt):
                 skipped = 0
-                yield prompt
+                yield replace(found, epoch=epoch)
             else:
                 skipped += 1
-                self._too_long.add(row)
-        raise BadInput(
-            f"all {len(self._problems)} prompts are longer than rollout.max_prompt_length, {self._max_prompt_length} "
-            "tokens; raise it"
-        )
+                self.passed_over.setdefault(found, set()).add(row)
+        if len(self.passed_over) == 1 and too_long(self._max_prompt_length) in self.passed_over:
+            raise BadInput(f"all {len(self._problems)} prompts are {too_long(self._max_prompt_length)}; raise it")
+        reasons = "; ".join(f"{len(rows)} prompts: {reason}" for reason, rows in self.passed_over.items())
+        raise BadInput(f"data.source: none of the {len(self._problems)} prompts can be asked: {reasons}")
 
     def _row(self, position: int) -> int:
         epoch, place = divmod(position, len(self._problems))

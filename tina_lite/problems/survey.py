@@ -9,7 +9,8 @@ from typing import Any
 from tina_lite.errors import BadInput
 from tina_lite.problems.from_recipe import HELD_OUT, RecipeProblems, prompts_of
 from tina_lite.problems.problem_set import ProblemSet
-from tina_lite.problems.prompts import Tokenizer, make_prompt, template_notes
+from tina_lite.problems.prompt_notes import even_sample
+from tina_lite.problems.prompts import Refused, Tokenizer, make_prompt, template_notes
 from tina_lite.recipe import Recipe
 from tina_lite.records import Problem, Prompt
 
@@ -95,7 +96,8 @@ def survey(recipe: Recipe, problems: RecipeProblems, tokenizer: Tokenizer | None
     held_apart = 0 if recipe.data.source == "arithmetic" else held_out  # whose test problems are no rows of training
     skipped = dict(train.skipped_rows)
     rows = len(train) - repeats + held_apart + sum(map(len, skipped.values()))
-    tokens = {} if tokenizer is None else _tokens_by_row(recipe, train, tokenizer)
+    looked_at = even_sample(train, MOST_MEASURED)
+    tokens, refused = ({}, {}) if tokenizer is None else _tokens_by_row(recipe, looked_at, tokenizer)
     notes = [] if tokenizer is None else template_notes(train, tokenizer, recipe.data.system_prompt)
     prompts: tuple[Prompt, ...] = ()
     try:
@@ -103,18 +105,19 @@ def survey(recipe: Recipe, problems: RecipeProblems, tokenizer: Tokenizer | None
     except BadInput as error:  # none is short enough: what is known of them is shown all the same
         notes.append(str(error))
     too_long = [row for row, count in tokens.items() if count > recipe.rollout.max_prompt_length]
-    if too_long:
-        of = "" if len(tokens) == len(train) else f", of the {len(tokens):,} that were measured"
-        skipped[f"prompt too long{of}"] = too_long
+    of = "" if len(looked_at) == len(train) else f", of the {len(looked_at):,} that were measured"
+    not_asked = {"prompt too long": too_long, **refused}
+    skipped |= {reason + of: rows for reason, rows in not_asked.items() if rows}
+    usable = len(train) - sum(map(len, not_asked.values()))
     return Survey(
         name=train.name,
         rows=rows,
         skipped=skipped,
-        train=len(train) - repeats - len(too_long),
-        epoch=len(train) - len(too_long),
+        train=usable - repeats,
+        epoch=usable,
         held_out=held_out,
         warnings=(*warnings, *notes),
-        answers=dict(Counter(answer_kind(problem.answer) for problem in _sample(train, MOST_MEASURED)).most_common()),
+        answers=dict(Counter(answer_kind(problem.answer) for problem in looked_at).most_common()),
         lengths=_lengths(tokens.values()),
         solutions=None if tokenizer is None else _lengths(_solution_tokens(train, tokenizer)),
         prompts=prompts,
@@ -122,13 +125,22 @@ def survey(recipe: Recipe, problems: RecipeProblems, tokenizer: Tokenizer | None
     )
 
 
-def _tokens_by_row(recipe: Recipe, train: ProblemSet, tokenizer: Tokenizer) -> dict[int, int]:
-    prompts = (make_prompt(problem, tokenizer, recipe.data.system_prompt) for problem in _sample(train, MOST_MEASURED))
-    return {prompt.problem.index: len(prompt.ids) for prompt in prompts}
+def _tokens_by_row(
+    recipe: Recipe, problems: Iterable[Problem], tokenizer: Tokenizer
+) -> tuple[dict[int, int], dict[str, list[int]]]:
+    """And the rows that the chat template refuses, by what it says."""
+    tokens: dict[int, int] = {}
+    refused: dict[str, list[int]] = {}
+    for problem in problems:
+        try:
+            tokens[problem.index] = len(make_prompt(problem, tokenizer, recipe.data.system_prompt).ids)
+        except Refused as error:
+            refused.setdefault(str(error), []).append(problem.index)
+    return tokens, refused
 
 
 def _solution_tokens(train: ProblemSet, tokenizer: Tokenizer) -> list[int]:
-    texts = [text for problem in _sample(train, MOST_SOLUTIONS) if (text := solution_of(problem))]
+    texts = [text for problem in even_sample(train, MOST_SOLUTIONS) if (text := solution_of(problem))]
     return [len(tokenizer.encode(text, add_special_tokens=False)) for text in texts]
 
 
@@ -140,11 +152,6 @@ def solution_of(problem: Problem) -> str:
         if isinstance(text, str) and len(text.split()) >= SHORTEST_SOLUTION:
             return text
     return ""
-
-
-def _sample(train: ProblemSet, most: int) -> ProblemSet:
-    """Evenly spaced."""
-    return train[:: max(1, -(-len(train) // most))]
 
 
 def answer_kind(answer: str) -> str:

@@ -1,0 +1,73 @@
+"""Rows that the model's chat template takes, and those that it does not take: known before the run begins."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from character_tokenizer import CharacterTokenizer
+from sections import load
+from whole_runs import summary_of
+
+import tina_lite
+from tina_lite.problems import prompt_notes
+
+ALTERNATE = """\
+{% for m in messages %}
+{%- if loop.index0 % 2 and m.role == 'user' %}{{ raise_exception('roles must alternate') }}{% endif -%}
+<|user|>{{ m.content }}<|end|>{% endfor %}<|assistant|>"""
+
+
+def chat(n: int, *earlier: str) -> dict:
+    return {"messages": [{"role": "user", "content": text} for text in (*earlier, f"{n}+1=")], "answer": str(n + 1)}
+
+
+@pytest.fixture
+def strict(quick_recipe, tmp_path, monkeypatch) -> list[str]:
+    """A recipe for a model whose template is strict, with 24 rows, of which rows 7 and 19 break its rule."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(Path(tina_lite.__file__).parent / "base", "model")
+    Path("model/chat_template.jinja").write_text(ALTERNATE)
+    rows = [chat(n, "Hello.") if n in (7, 19) else chat(n) for n in range(24)]
+    Path("mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Path("asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in (chat(50, "Hi."), chat(51))))
+    sizes = ("rollout.max_completion_length=4", "rollout.prompts_per_step=4", "rollout.num_generations=2")
+    measured = ("eval={benchmarks: [asked.jsonl], problems: 2, samples: 1}", "data={source: mine.jsonl}")
+    settings = ("model.id=./model", "rewards=[accuracy]", "stop={max_steps: 7}", *sizes, *measured)
+    return ["quick.yaml", *(word for setting in settings for word in ("--set", setting))]
+
+
+SAID = "2 of 24 prompts, will not be asked: the tokenizer's chat template refuses the prompt: roles must alternate"
+
+
+def test_a_row_that_the_template_refuses_is_named_before_the_run_and_passed_over(strict, tina):
+    dry = tina("run", *strict, "--dry-run")
+    assert dry.code == 0
+    assert f"warning:     {SAID} (rows 7, 19)\n" in dry.out
+    shown = tina("data", *strict)
+    assert shown.code == 0
+    assert "2 the tokenizer's chat template refuses the prompt: roles must alternate: rows 7, 19" in " ".join(
+        shown.out.split()
+    )
+    assert "train:     22 problems\n" in shown.out
+    done = tina("run", *strict, "--out", "out", "--plain")
+    assert done.code == 0, done.err
+    said = done.out + done.err
+    assert f"{SAID} (rows 7, 19)" in said
+    assert "benchmark asked: only 1 of 2 are asked: the tokenizer's chat template refuses the prompt" in said
+    assert summary_of(Path("out"))["steps"] == 7, "more than an epoch"
+    asked = [json.loads(line)["problem"] for line in Path("out/samples.jsonl").read_text().splitlines()]
+    assert not {7, 19} & set(asked)
+
+
+def test_of_very_many_rows_an_even_sample_is_tried_and_that_is_said(monkeypatch):
+    asked = {"max_prompt_length": 512, "system_prompt": None}
+    problems = load("arithmetic", params={"size": 3000})
+    assert prompt_notes.prompt_notes(problems, CharacterTokenizer(), **asked) == []
+    monkeypatch.setattr(prompt_notes, "MOST_RENDERED", 1000)
+    monkeypatch.setattr(prompt_notes, "MOST_ENCODED", 500)
+    (note,) = prompt_notes.prompt_notes(problems, CharacterTokenizer(), **{**asked, "max_prompt_length": 3})
+    assert note.startswith(
+        "about 1,000 of 3,000 prompts, 1,000 of which were tried, will not be asked: longer than "
+        "rollout.max_prompt_length, 3 tokens (rows 0, 6, 12,"
+    )
