@@ -26,7 +26,7 @@ class Problem:
     answer: str
     columns: Mapping[str, Any]
     """The row's other columns; reward functions get them by name."""
-    turns: tuple[Mapping[str, str], ...] = ()
+    turns: tuple[Mapping[str, Any], ...] = ()
     """What was said before the question where the data holds chats: role and content, a system message included."""
     also: tuple[str, ...] = ()
     """Other answers that are right too, where the data names several."""

@@ -150,3 +150,88 @@ def test_a_benchmark_in_a_folder_is_its_test_split(folder) -> None:
     table(folder / "mine/train.parquet", asked(4, "a"))
     table(folder / "mine/test.parquet", asked(2, "c"))
     assert len(load_benchmark("./mine").problems) == 2
+
+
+MMLU = {"question": "Which is a prime?", "choices": ["4", "7", "9", "1"], "answer": 1}
+ARC = {"question": "Which is red?", "choices": {"text": ["grass", "blood"], "label": ["1", "2"]}, "answerKey": "2"}
+AQUA = {"question": "What is 2+3?", "options": ["A)4", "B)5", "C)6"], "correct": "B", "rationale": "It is 5."}
+TABLE = {"question": "Which is even?", "A": "3", "B": "5", "C": "8", "D": "9", "answer": "C"}
+PRO = {"question": "Which is odd?", "options": ["2", "3", "4"], "answer": "B", "answer_index": 1, "cot_content": ""}
+WORDS = {"question": "Which flies?", "options": ["a stone", "a bird"], "answer": "a bird"}
+BY_ONE = [{"question": f"Pick {n}?", "option_a": "x", "option_b": "y", "option_c": "z", "answer": n} for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "question", "golds"),
+    [
+        ([MMLU], "Which is a prime?\n\nA) 4\nB) 7\nC) 9\nD) 1", ["B", "7"]),
+        ([ARC], "Which is red?\n\nA) grass\nB) blood", ["B", "blood"]),
+        ([AQUA], "What is 2+3?\n\nA) 4\nB) 5\nC) 6", ["B", "5"]),
+        ([TABLE], "Which is even?\n\nA) 3\nB) 5\nC) 8\nD) 9", ["C", "8"]),
+        ([PRO], "Which is odd?\n\nA) 2\nB) 3\nC) 4", ["B", "3"]),
+        ([WORDS], "Which flies?\n\nA) a stone\nB) a bird", ["B", "a bird"]),
+        (BY_ONE, "Pick 1?\n\nA) x\nB) y\nC) z", ["A", "x"]),
+    ],
+    ids=["mmlu", "arc", "aqua", "a table", "mmlu-pro", "by its words", "counted from 1"],
+)
+def test_options_are_asked_and_their_letter_is_right(folder, rows, question, golds) -> None:
+    problems = load(write(folder / "x.jsonl", *rows))
+    assert (problems[0].question, problems[0].gold) == (question, golds)
+    assert "questions are asked with the options in" in problems.notes[0]
+    assert set(rows[0]) - {"question", "answer"} <= set(problems[0].columns)
+
+
+def test_the_class_of_an_option_is_its_letter(folder) -> None:
+    features = datasets.Features(
+        question=datasets.Value("string"),
+        choices=datasets.List(datasets.Value("string")),
+        answer=datasets.ClassLabel(names=["A", "B", "C", "D"]),
+    )
+    row = {**MMLU, "answer": 2, "choices": ["1", "4", "7", "9"]}
+    datasets.Dataset.from_list([row], features=features).to_parquet("x.parquet")
+    assert load("x.parquet")[0].gold == ["C", "7"]
+
+
+def test_options_that_the_question_has_already_are_not_asked_twice(folder) -> None:
+    asked = "Which is a prime? A: 4, B: 7, C: 9, D: 1"
+    problems = load(write(folder / "x.jsonl", {**MMLU, "question": asked}))
+    assert (problems[0].question, problems[0].gold) == (asked, ["B", "7"])
+
+
+def test_what_names_no_option_is_skipped_and_options_without_an_answer_are_none(folder) -> None:
+    rows = [{**MMLU, "question": f"Which {n}?"} for n in range(20)]
+    problems = load(write(folder / "x.jsonl", *rows, {**MMLU, "answer": 8}))
+    assert problems.skipped == {"answer names none of the options": 1}
+    free = {"question": "How many are 2 and 3?", "options": ["red", "blue"], "answer": "5"}
+    assert pairs(load(write(folder / "y.jsonl", free))) == [("How many are 2 and 3?", "5")]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question": "<image>Find the area.", "answer": "5"},
+        {"question": "Find the area.", "answer": "5", "image": "pictures/1.png"},
+        {"question": "Find the area.", "answer": "5", "images": [{"path": "1.png"}]},
+        {"prompt": [{"role": "user", "content": "<image_1> What is it?"}], "answer": "5"},
+    ],
+)
+def test_a_question_about_a_picture_is_left_out(folder, row) -> None:
+    plain = {"question": "1+1?", "prompt": None, "answer": "2", "image": None}
+    problems = load(write(folder / "x.jsonl", row, plain))
+    assert pairs(problems) == [("1+1?", "2")]
+    assert problems.skipped == {"a picture belongs to the question, which no text model sees": 1}
+    with pytest.raises(BadInput, match=r"all rows were skipped \(a picture belongs to the question, .*: 1\)"):
+        load(write(folder / "y.jsonl", row))
+
+
+def test_pictures_of_a_parquet_file_are_not_decoded(folder) -> None:
+    features = datasets.Features(
+        question=datasets.Value("string"), answer=datasets.Value("string"), images=datasets.List(datasets.Image())
+    )
+    rows = [
+        {"question": "Which?", "answer": "1", "images": [{"bytes": b"no picture", "path": None}]},
+        {"question": "1+1?", "answer": "2", "images": []},
+    ]
+    table = pa.Table.from_pylist(rows, schema=features.arrow_schema)
+    pq.write_table(table, "x.parquet")
+    assert pairs(load("x.parquet")) == [("1+1?", "2")]

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from character_tokenizer import CharacterTokenizer
+from problem_files import write
 from sections import load
 from whole_runs import summary_of
 
 import tina_lite
 from tina_lite.problems import prompt_notes
+from tina_lite.problems.prompts import prompt_text
 
 ALTERNATE = """\
 {% for m in messages %}
@@ -37,7 +39,7 @@ def strict(quick_recipe, tmp_path, monkeypatch) -> list[str]:
     return ["quick.yaml", *(word for setting in settings for word in ("--set", setting))]
 
 
-SAID = "2 of 24 prompts, will not be asked: the tokenizer's chat template refuses the prompt: roles must alternate"
+SAID = "2 of 24 prompts will not be asked: the tokenizer's chat template refuses the prompt: roles must alternate"
 
 
 def test_a_row_that_the_template_refuses_is_named_before_the_run_and_passed_over(strict, tina):
@@ -71,3 +73,43 @@ def test_of_very_many_rows_an_even_sample_is_tried_and_that_is_said(monkeypatch)
         "about 1,000 of 3,000 prompts, 1,000 of which were tried, will not be asked: longer than "
         "rollout.max_prompt_length, 3 tokens (rows 0, 6, 12,"
     )
+
+
+CALL = {"type": "function", "function": {"name": "add", "arguments": {"a": 2, "b": 3}}}
+ADD = {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}
+WITH_TOOLS = """\
+{% if tools %}<|system|>{{ tools[0].function.name }}<|end|>{% endif %}{% for m in messages %}<|{{ m.role }}|>
+{%- for call in m.tool_calls or [] %}CALL {{ call.function.name }}{% endfor %}{{ m.content }}<|end|>{% endfor %}
+{%- if add_generation_prompt %}<|assistant|>{% endif %}"""
+
+
+@pytest.mark.parametrize("template", [WITH_TOOLS, ""], ids=["a place for tools", "none"])
+@pytest.mark.parametrize("tools", [[ADD], json.dumps([ADD])], ids=["a list", "JSON text"])
+def test_tools_are_kept_where_the_template_has_a_place_for_them(tmp_path, monkeypatch, template, tools):
+    from tina_lite.policy.loading import load_tokenizer
+
+    monkeypatch.chdir(tmp_path)
+    turns = [
+        {"role": "user", "content": "What is 2+3?"},
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "tool", "content": "5", "tool_call_id": "1"},
+        {"role": "user", "content": "And one more?"},
+    ]
+    (problem,) = load(write(tmp_path / "x.jsonl", {"messages": turns, "tools": tools, "answer": "6"}))
+    tokenizer = load_tokenizer("builtin:tiny")
+    tokenizer.chat_template = template or tokenizer.chat_template
+    asked = {"max_prompt_length": 512, "system_prompt": None}
+    notes = prompt_notes.prompt_notes([problem], tokenizer, **asked)
+    if template:
+        text = prompt_text(problem, tokenizer, None)
+        assert text == (
+            "<|system|>add<|end|><|user|>What is 2+3?<|end|><|assistant|>CALL add<|end|><|tool|>5<|end|>"
+            "<|user|>And one more?<|end|><|assistant|>"
+        )
+        assert notes == []
+    else:
+        (note,) = notes
+        assert note == (
+            "1 of 1 prompts will not be asked: the tokenizer's chat template has no place for tools, which the "
+            "prompt has (row 0)"
+        )

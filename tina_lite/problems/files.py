@@ -101,7 +101,9 @@ def load_rows(reader: Reader, name: str, source: str, selection: Selection) -> P
     columns = find_columns(first, source, selection)
     sieve = Sieve(columns, selection)
     usable, keys = array("Q"), array("Q")
-    looked_at = [*columns.questions, *columns.answers, *(selection.where.columns if selection.where else ())]
+    options = columns.options.columns if columns.options else ()
+    where = selection.where.columns if selection.where else ()
+    looked_at = [*columns.questions, *columns.answers, *options, *columns.pictures, *where]
     for index, row in enumerate(reader.rows(looked_at)):
         if selection.progress is not None and index % ROWS_TO_TELL == 0:
             selection.progress(reader.share(index))

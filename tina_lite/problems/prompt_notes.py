@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tina_lite.problems.prompts import Refused, Tokenizer, encode, messages_for, render, template_notes, too_long
+from tina_lite.problems.prompts import Refused, Tokenizer, encode, prompt_text, template_notes, too_long
 from tina_lite.problems.rows import name_rows
 from tina_lite.records import Problem
 
@@ -23,7 +23,7 @@ def prompt_notes(
     long: list[tuple[int, str]] = []
     for problem in tried:
         try:
-            text = render(tokenizer, messages_for(problem, system_prompt))
+            text = prompt_text(problem, tokenizer, system_prompt)
         except Refused as error:
             refused.setdefault(str(error), []).append(problem.index)
             continue
@@ -31,14 +31,14 @@ def prompt_notes(
             long.append((problem.index, text))
     encoded = even_sample(long, MOST_ENCODED)
     over = [row for row, text in encoded if len(encode(tokenizer, text)) > max_prompt_length]
-    of = f"of {len(problems):,} prompts" + (f", {len(tried):,} of which were tried" * (len(tried) < len(problems)))
+    of = f"of {len(problems):,} prompts" + f", {len(tried):,} of which were tried," * (len(tried) < len(problems))
     notes = template_notes(problems, tokenizer, system_prompt)
     for reason, rows in sorted(refused.items(), key=lambda one: -len(one[1]))[:MOST_REASONS]:
-        notes.append(f"{len(rows)} {of}, will not be asked: {reason} ({name_rows(rows)})")
+        notes.append(f"{len(rows)} {of} will not be asked: {reason} ({name_rows(rows)})")
     if over:
         about = "about " * (len(encoded) < len(long))
         count = round(len(over) * len(long) / len(encoded))
-        notes.append(f"{about}{count:,} {of}, will not be asked: {too_long(max_prompt_length)} ({name_rows(over)})")
+        notes.append(f"{about}{count:,} {of} will not be asked: {too_long(max_prompt_length)} ({name_rows(over)})")
     return notes
 
 

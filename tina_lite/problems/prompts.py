@@ -1,5 +1,6 @@
 """Problems as the model sees them: chat templates, the order of training, the prompts of an evaluation."""
 
+import json
 import random
 from array import array
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 from tina_lite.errors import BadInput
 from tina_lite.records import Problem, Prompt
 
-Message = Mapping[str, str]
+Message = Mapping[str, Any]
 
 
 class Refused(BadInput):
@@ -24,7 +25,9 @@ class Tokenizer(Protocol):
 
     chat_template: Any
 
-    def apply_chat_template(self, conversation: Any, *, tokenize: bool, add_generation_prompt: bool) -> Any: ...
+    def apply_chat_template(
+        self, conversation: Any, *, tokenize: bool, add_generation_prompt: bool, **others: Any
+    ) -> Any: ...
 
     def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
 
@@ -36,20 +39,36 @@ def messages_for(problem: Problem, system_prompt: str | None) -> list[Message]:
     return [*system, *turns, {"role": "user", "content": problem.question}]
 
 
-def render(tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
+def prompt_text(problem: Problem, tokenizer: Tokenizer, system_prompt: str | None) -> str:
+    """The whole prompt, with the tools that the row offers. Refused where the template does not take it."""
+    return render(tokenizer, messages_for(problem, system_prompt), _tools_of(problem))
+
+
+def _tools_of(problem: Problem) -> list[Any]:
+    tools = problem.columns.get("tools")
+    if isinstance(tools, str) and tools.lstrip().startswith("["):
+        with suppress(ValueError):
+            tools = json.loads(tools)
+    return tools if isinstance(tools, list) and all(isinstance(tool, Mapping) for tool in tools) else []
+
+
+def render(tokenizer: Tokenizer, messages: Sequence[Message], tools: Sequence[Any] = ()) -> str:
     """The text from which the model goes on: through the chat template, or one paragraph a part where there is none.
 
     Where the template opens `<think>`, so does this text, and a completion holds the closing tag alone. A template that
     knows no system role gets the system message at the head of the first user message.
     """
+    with_tools = tools or any(message["role"] == "tool" or "tool_calls" in message for message in messages)
+    if with_tools and "tool" not in str(tokenizer.chat_template):
+        raise Refused("the tokenizer's chat template has no place for tools, which the prompt has")
     if tokenizer.chat_template is None:
         return "\n".join([*(message["content"] for message in messages), ""])
     try:
-        return _templated(tokenizer, messages)
+        return _templated(tokenizer, messages, tools)
     except Exception as error:  # the template's own complaint, such as that it knows no system role
         if [message["role"] for message in messages[:2]] == ["system", "user"]:
             with suppress(Exception):
-                return _templated(tokenizer, without_system_role(messages))
+                return _templated(tokenizer, without_system_role(messages), tools)
         raise Refused(f"the tokenizer's chat template refuses the prompt: {error}") from error
 
 
@@ -76,8 +95,9 @@ def without_system_role(messages: Sequence[Message]) -> list[Message]:
     return [{"role": "user", "content": f"{system['content']}\n\n{first['content']}"}, *others]
 
 
-def _templated(tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
-    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+def _templated(tokenizer: Tokenizer, messages: Sequence[Message], tools: Sequence[Any] = ()) -> str:
+    offered = {"tools": list(tools)} if tools else {}
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **offered))
 
 
 def encode(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
@@ -93,7 +113,7 @@ def encode(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
 
 
 def make_prompt(problem: Problem, tokenizer: Tokenizer, system_prompt: str | None) -> Prompt:
-    text = render(tokenizer, messages_for(problem, system_prompt))
+    text = prompt_text(problem, tokenizer, system_prompt)
     return Prompt(problem, text, encode(tokenizer, text))
 
 

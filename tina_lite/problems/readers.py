@@ -12,6 +12,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -238,6 +239,9 @@ class Table:
     """A data set of `datasets`, which keeps its rows on disk."""
 
     def __init__(self, dataset: Any) -> None:
+        for name, feature in dataset.features.items():
+            if (raw := _undecoded(feature)) != feature:
+                dataset = dataset.cast_column(name, raw)
         self._dataset = dataset
         self._as_said = as_said(dataset.features)
 
@@ -255,6 +259,17 @@ class Table:
 
     def digest(self) -> str:
         return contents.of_table(self._dataset.data.table)
+
+
+def _undecoded(feature: Any) -> Any:
+    """The type without the decoding of pictures and sounds: whether there are any is enough."""
+    if getattr(feature, "decode", False):
+        raw = copy(feature)
+        raw.decode = False
+        return raw
+    if hasattr(feature, "feature"):
+        return type(feature)(_undecoded(feature.feature))
+    return feature
 
 
 def as_said(features: Mapping[str, Any] | None) -> Callable[[Row], Row]:

@@ -1,5 +1,6 @@
 """How a row of data becomes a problem: which columns hold the question and the answer, and which rows are skipped."""
 
+import re
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 from tina_lite.answers import comparable
 from tina_lite.answers.gym_gold import gym_gold
 from tina_lite.errors import BadInput, nearest
+from tina_lite.problems.options import ANSWERS, Options, ask, find_options
 from tina_lite.problems.problem_set import question_key
 from tina_lite.problems.values import (
     Question,
@@ -35,6 +37,9 @@ ANSWER_NAMES = (
 """In order of preference; a dot leads into an object, as in verl's files, or into JSON text, as in II-Thought's."""
 WORKED = "solution"
 """The answer's column that is taken for want of another: its texts are more than an answer, and may mark none."""
+PICTURE = re.compile(r"(decoded_)?(image|img|picture)s?(_(path|url|file|bytes)s?)?", re.IGNORECASE)
+"""The name of a column that holds pictures, or where they are."""
+PLACEHOLDER = re.compile(r"<image(_\d+|\d*)>|<\|image_pad\|>|<img>")
 NOT_CHOSEN = "not chosen by where"
 NONE_MARKED = f"{WORKED} marks no answer (box it, or write #### before it)"
 REPEATED = "the same question and answer as an earlier row"
@@ -86,6 +91,9 @@ class Columns:
     answers: tuple[str, ...]
     as_named: bool = False
     """Whether the answer's column was named: whatever it holds is meant."""
+    options: Options | None = None
+    pictures: tuple[str, ...] = ()
+    """Columns of what no language model reads."""
 
     def holds_none(self, name: str, value: object) -> bool:
         """Whether a value in a column that may hold answers is a worked solution that marks none."""
@@ -95,11 +103,17 @@ class Columns:
 def find_columns(first_rows: Iterable[Row], source: str, selection: Selection) -> Columns:
     """The columns that were named, or else those that go by a usual name."""
     rows = list(first_rows)
+    named = selection.data.answer
+    options = find_options(rows, [named] if named else [*ANSWER_NAMES, *ANSWERS])
     chats = [name for row in rows for name, value in row.items() if read_question(value).is_chat]
     columns = Columns(
         _present(selection.data.prompt, [*QUESTION_NAMES, *chats], rows, source, "prompt", selection.or_usual),
-        _present(selection.data.answer, ANSWER_NAMES, rows, source, "answer", selection.or_usual),
+        (options.answer,)
+        if options
+        else _present(selection.data.answer, ANSWER_NAMES, rows, source, "answer", selection.or_usual),
         as_named=selection.data.answer == WORKED,
+        options=options,
+        pictures=tuple(dict.fromkeys(name for row in rows for name in row if PICTURE.fullmatch(name))),
     )
     for name in selection.where.columns if selection.where else ():
         _present(name, (), rows, source, "where")
@@ -139,7 +153,11 @@ def _asked(row: Row, columns: Columns) -> tuple[str, object, Question]:
     """The first column that holds a question, with its value and what was read of it."""
     read = ((name, value := look_up(row, name), read_question(value)) for name in columns.questions)
     first = next(read)
-    return first if first[2].text else next((other for other in read if other[2].text), first)
+    found = first if first[2].text else next((other for other in read if other[2].text), first)
+    if columns.options is None or not found[2].text:
+        return found
+    name, value, question = found
+    return name, value, question._replace(text=ask(question.text, columns.options.of(row)))
 
 
 def golds_of(row: Row, columns: Columns, gold_parses: Callable[[str], bool]) -> tuple[str, ...]:
@@ -147,6 +165,8 @@ def golds_of(row: Row, columns: Columns, gold_parses: Callable[[str], bool]) -> 
     gold = gym_gold(row)
     if gold is not None:
         return (gold,)
+    if columns.options is not None and columns.options.of(row):
+        return columns.options.golds(row)
     for name in columns.answers:
         value = look_up(row, name)
         golds = () if columns.holds_none(name, value) else tuple(filter(gold_parses, answers_of(value)))
@@ -194,17 +214,25 @@ class Sieve:
 
     def notes(self) -> list[str]:
         """What was left out of rows that are used."""
-        if not self.cut_chats:
-            return []
-        return [f"{self.cut_chats} chats go on after the last user message; what follows it is left out"]
+        said = []
+        if self.cut_chats:
+            said.append(f"{self.cut_chats} chats go on after the last user message; what follows it is left out")
+        if (options := self._columns.options) is not None:
+            columns = ", ".join(options.columns)
+            said.append(f"questions are asked with the options in {columns}; the letter of {options.answer} is right")
+        return said
 
     def _reason(self, row: Row, value: object, asked: Question) -> str | None:
         if self._selection.where is not None and not self._selection.where(row):
             return NOT_CHOSEN
         if not asked.text or asked.not_text:
             return why_no_question(value, asked)
+        if any(not is_empty(row.get(name)) for name in self._columns.pictures) or PLACEHOLDER.search(asked.text):
+            return "a picture belongs to the question, which no text model sees"
         if golds_of(row, self._columns, self._selection.gold_parses):
             return None
+        if self._columns.options is not None and self._columns.options.of(row):
+            return f"{self._columns.options.answer} names none of the options"
         held = {name: look_up(row, name) for name in self._columns.answers}
         answers = {name: value for name, value in held.items() if not self._columns.holds_none(name, value)}
         if any(map(answers_of, answers.values())):

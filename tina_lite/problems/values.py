@@ -24,7 +24,10 @@ TRUTH = {True: ("True", "Yes"), False: ("False", "No")}
 NOTHING = {"", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "null", "None"}
 """How tables write that a cell is empty (pandas reads these so). Na, which is sodium, is none of them."""
 
-Message = Mapping[str, str]
+TOOL_FIELDS = ("tool_calls", "tool_call_id")
+"""Of a message, beside role and content."""
+
+Message = Mapping[str, Any]
 
 
 def clean(text: str) -> str:
@@ -65,7 +68,10 @@ def read_question(value: object) -> Question:
     not_text = _not_text([content for _, content in chat])
     if not all(isinstance(role, str) for role, _ in chat):
         return Question(clean(value) if isinstance(value, str) else "", not_text=not_text)
-    messages = [{"role": ROLES.get(role, role), "content": clean(_text_of(content))} for role, content in chat]
+    messages = [
+        {"role": ROLES.get(role, role), "content": clean(_text_of(content)), **_tool_fields(message)}
+        for message, (role, content) in zip(given, chat, strict=True)
+    ]
     asked = max((place for place, message in enumerate(messages) if message["role"] == "user"), default=None)
     return Question(
         "" if asked is None else messages[asked]["content"],
@@ -83,6 +89,10 @@ def _chat(value: object) -> list[Mapping[str, Any]]:
     if isinstance(chat, list) and all(isinstance(message, Mapping) for message in chat):
         return chat
     return []
+
+
+def _tool_fields(message: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: message[name] for name in TOOL_FIELDS if message.get(name)}
 
 
 def _content_of(message: Mapping[str, Any]) -> Any:
