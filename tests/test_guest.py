@@ -110,5 +110,5 @@ def test_json_on_stdout_stays_json(tina, quick_recipe, monkeypatch, tmp_path):
     said = tina("run", "quick.yaml", "--json", "--out", "out", "--set", "rewards=[accuracy, 'unruly.py:unruly']")
     assert said.code == 0
     assert all(json.loads(line) for line in said.out.splitlines())
-    assert said.err.count("reward unruly: called") == 4
+    assert said.err.count("reward unruly: called") == 5, "tried twice, as it gives the same for all"
     assert (tmp_path / "out" / "summary.json").exists()

@@ -37,6 +37,10 @@ def as_rewards(value: Any) -> Any:
             listed = ", ".join(f"{{name: {name}, weight: {weight}}}" for name, weight in value.items())
             raise ValueError(f"write it as a list: [{listed}]")
         return [value]
+    if any(map(callable, value if isinstance(value, list | tuple) else [value])):
+        raise ValueError(
+            "a recipe names a function, as file.py:function; the function itself is for run(rewards=[...])"
+        )
     return as_names(value)
 
 

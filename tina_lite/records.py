@@ -45,6 +45,8 @@ class Prompt:
     text: str
     ids: tuple[int, ...]
     """P token ids."""
+    messages: tuple[Mapping[str, Any], ...] = ()
+    """The conversation, system message and earlier turns included."""
     epoch: int = 0
     """Times that training has gone through all problems before this one was asked."""
 

@@ -218,8 +218,9 @@ def test_a_reward_that_fails_more_often_than_it_may_ends_the_run(quick_recipe: P
 
 def test_a_reward_that_keeps_failing_ends_the_run_which_can_go_on(quick_recipe: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
-    mine.write_text(  # on a made-up completion, which is tried first, it does not fail
-        "def mine(completion, answer):\n    return len(completion) / (1 if '<think>One' in completion else BUDGET)\n"
+    mine.write_text(  # on the two made-up completions, which are tried first, it does not fail
+        "CALLS = []\n\ndef mine(completion, answer):\n    CALLS.append(1)\n"
+        "    return len(completion) / (1 if len(CALLS) < 3 else BUDGET)\n"
     )
     recipe = Recipe.load(quick_recipe, {"rewards": [{"name": f"{mine}:mine"}], "stop.max_steps": 9})
     with pytest.raises(TinaError, match=r"reward mine keeps failing, see .*reward-error\.txt; step 3 is saved"):

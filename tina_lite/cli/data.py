@@ -33,14 +33,16 @@ def data(recipe: Path, settings: tuple[str, ...], model: str | None, head: int, 
     from tina_lite.problems.from_recipe import problems_of
     from tina_lite.problems.survey import survey
     from tina_lite.recipe import Recipe, parse_override
+    from tina_lite.rewards import wants_answers, weighted_rewards
     from tina_lite.shipped import find_recipe
 
     overrides: dict[str, Any] = dict(parse_override(text) for text in settings)
     if model is not None:
         overrides["model.id"] = model
     loaded = Recipe.load(find_recipe(recipe), overrides).with_local_paths()
+    wanted = wants_answers(one.reward for one in weighted_rewards(loaded.rewards, loaded.folder))
     with progress_bar("reading the data") as progress:
-        problems = problems_of(loaded, progress=progress)
+        problems = problems_of(loaded, golds_wanted=wanted, progress=progress)
     found = survey(loaded, problems, _tokenizer(loaded), head)
     if as_json:
         click.echo(json.dumps(found.as_dict()))

@@ -27,7 +27,7 @@ from tina_lite.problems import ProblemSet
 from tina_lite.problems.from_recipe import problems_of
 from tina_lite.recipe import Recipe
 from tina_lite.recipe.schema import Electricity
-from tina_lite.rewards import WeightedReward, try_rewards, weighted_rewards
+from tina_lite.rewards import WeightedReward, try_rewards, wants_answers, weighted_rewards
 from tina_lite.runs.folder import free_folder, refuse_taken
 from tina_lite.runs.identity import Identity, code_digests
 from tina_lite.runs.metrics import metric_names
@@ -110,9 +110,10 @@ def prepare(
     guard(meter, rules.limits, path, "nothing was trained in this session")
     rewards = weighted_rewards(recipe.rewards, recipe.folder)
     _refuse_unknown_metric(rules.condition, rewards)
-    train, benchmarks, warnings, _ = problems_of(recipe, without_data=without_data)
+    wanted = wants_answers(one.reward for one in rewards)
+    train, benchmarks, warnings, _ = problems_of(recipe, without_data=without_data, golds_wanted=wanted)
     if len(train):
-        try_rewards(rewards, train[0])
+        warnings += tuple(try_rewards(rewards, train[0]))
     max_steps = recipe.stop.max_steps or ceil(len(train) / recipe.rollout.prompts_per_step)
     rules.limits = replace(rules.limits, max_steps=max_steps)
     measured = newest_measured(RUNS, recipe.name)

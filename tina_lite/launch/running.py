@@ -6,7 +6,7 @@ The order is the point: the run folder is made once nothing that a person typed 
 import errno
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,8 @@ from tina_lite.memory import is_out_of_memory
 from tina_lite.policy.engine import enter
 from tina_lite.problems.rows import NOT_CHOSEN
 from tina_lite.recipe import Recipe
+from tina_lite.rewards import sections_of
+from tina_lite.rewards.calling import RewardFunction
 from tina_lite.runs import checkpoint
 from tina_lite.runs.events import EventStream, Listener, Notice, PhaseChanged, RunStarted
 from tina_lite.runs.folder import RunFolder, free_folder
@@ -45,6 +47,7 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
 def run(
     recipe: Recipe,
     *,
+    rewards: Sequence[RewardFunction | str | Mapping[str, Any]] = (),
     out: str | Path | None = None,
     rate: float | str | None = None,
     resume: bool = False,
@@ -56,6 +59,7 @@ def run(
 
     Args:
         recipe: from `Recipe.load`.
+        rewards: in the place of the recipe's: functions, names, or sections such as {"name": "format", "weight": 0.5}.
         out: the run folder; default runs/NAME, or the next free of NAME-2, NAME-3, ...
         rate: US dollars per hour; wins over the recipe's.
         resume: go on with the run in `out` from its newest checkpoint; one that has ended for good is left as it is.
@@ -70,6 +74,8 @@ def run(
         Interrupted: a signal ended the run, after it had saved.
         Exception: whatever else ended the run, after it had saved; the traceback is in error.txt too.
     """
+    if rewards:
+        recipe = recipe.model_copy(update={"rewards": sections_of(rewards)})
     if resume and out is not None and (summary := finished(Path(out), recipe)) is not None:
         return summary
     prepared = prepare(

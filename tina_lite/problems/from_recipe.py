@@ -1,7 +1,7 @@
 """The problems that a recipe names: what is trained on, and the benchmarks beside it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tina_lite.errors import BadInput
 from tina_lite.problems import ProblemSet, PromptSource, Tokenizer, Unreachable, hold_out, load_problems
@@ -28,20 +28,23 @@ class RecipeProblems(NamedTuple):
     """Of the training set, those that are there again for the weight of their part of a mixture."""
 
 
-def problems_of(recipe: Recipe, *, without_data: bool = False, progress: Progress | None = None) -> RecipeProblems:
+def problems_of(
+    recipe: Recipe, *, without_data: bool = False, golds_wanted: bool = True, progress: Progress | None = None
+) -> RecipeProblems:
     """All problems of a recipe; with `without_data`, none at all and a warning where the hub is out of reach.
 
+    `golds_wanted`: whether a reward compares with an answer; problems without one are trained on where none does.
     `progress` is told now and then how much of a source of the training set was read.
     """
     try:
-        return _read(recipe, progress)
+        return _read(recipe, golds_wanted, progress)
     except Unreachable as error:
         if not without_data:
             raise
         return RecipeProblems(no_problems(recipe.data.named), {}, (str(error),))
 
 
-def _read(recipe: Recipe, progress: Progress | None) -> RecipeProblems:
+def _read(recipe: Recipe, golds_wanted: bool, progress: Progress | None) -> RecipeProblems:
     """Benchmarks first: while the training set is read, each question is compared with theirs."""
     benchmarks: dict[str, ProblemSet] = {}
     for word in recipe.eval.benchmarks:
@@ -50,10 +53,11 @@ def _read(recipe: Recipe, progress: Progress | None) -> RecipeProblems:
             raise BadInput(f"eval.benchmarks: two are called {benchmark.name}, as a file is by its name; rename one")
         benchmarks[benchmark.name] = benchmark.problems
     overlap = Overlap({name: [problem.question for problem in one] for name, one in benchmarks.items()})
-    train, mixture = _training_set(recipe, overlap, progress)
+    train, mixture = _training_set(recipe, overlap, golds_wanted, progress)
     train, left_out = _without_benchmarks(train, overlap, [name for name, one in benchmarks.items() if len(one)])
     if HELD_OUT in benchmarks:
-        train, benchmarks[HELD_OUT] = _held_out(recipe, train)
+        train, held = _held_out(recipe, train)
+        benchmarks[HELD_OUT] = held if golds_wanted else _with_answers(held)
     distinct = len(train)
     if mixture is not None:
         train = mixture.weighted(train)
@@ -86,6 +90,13 @@ def _without_benchmarks(train: ProblemSet, overlap: Overlap, names: Sequence[str
     return rest, [f"{gone} of {len(train)} problems of {train.name} are a benchmark's too, and are not trained on"]
 
 
+def _with_answers(held: ProblemSet) -> ProblemSet:
+    answered = held.where([bool(problem.answer) for problem in held])
+    if not len(answered):
+        raise BadInput(f"eval.benchmarks: {HELD_OUT}: the data has no answers to compare with; leave it out")
+    return answered
+
+
 def held_out_of(recipe: Recipe) -> ProblemSet:
     """The problems that a run keeps from training."""
     return _held_out(recipe, _training_set(recipe, Overlap({}))[0])[1]
@@ -109,14 +120,14 @@ def _held_out(recipe: Recipe, train: ProblemSet) -> tuple[ProblemSet, ProblemSet
 
 
 def _training_set(
-    recipe: Recipe, overlap: Overlap, progress: Progress | None = None
+    recipe: Recipe, overlap: Overlap, golds_wanted: bool = True, progress: Progress | None = None
 ) -> tuple[ProblemSet, Mixture | None]:
     data, seed, folder = recipe.data, recipe.seed, recipe.folder
+    selected: dict[str, Any] = {"golds_wanted": golds_wanted, "progress": progress}
     if data.mixture:
-        mixture = Mixture(data, seed=seed, base_folder=folder, watch=overlap.see, progress=progress)
+        mixture = Mixture(data, seed=seed, base_folder=folder, watch=overlap.see, **selected)
         return mixture.problems, mixture
-    train = load_problems(data, seed=seed, base_folder=folder, watch=overlap.see, once=True, progress=progress)
-    return train, None
+    return load_problems(data, seed=seed, base_folder=folder, watch=overlap.see, once=True, **selected), None
 
 
 def prompts_of(recipe: Recipe, train: ProblemSet, tokenizer: Tokenizer) -> PromptSource:

@@ -27,8 +27,9 @@ class Mixture:
         base_folder: Path | None,
         watch: Callable[[int, str], None],
         progress: Progress | None = None,
+        golds_wanted: bool = True,
     ) -> None:
-        """`watch` and `progress` are told what a Selection's are: rows of the whole, shares of part after part."""
+        """As a Selection has them; `watch` is told rows of the whole, `progress` shares of part after part."""
         self._weights = [part.weight for part in data.mixture]
         self._starts = [0]
         """The first row of each part, and the number of all rows."""
@@ -43,6 +44,7 @@ class Mixture:
                 watch=lambda row, question, start=start: watch(start + row, question),
                 once=True,
                 progress=progress,
+                golds_wanted=golds_wanted,
             )
             parts.append(found)
             last = max(chain(found.rows, *found.skipped_rows.values()), default=-1)

@@ -114,7 +114,7 @@ def encode(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
 
 def make_prompt(problem: Problem, tokenizer: Tokenizer, system_prompt: str | None) -> Prompt:
     text = prompt_text(problem, tokenizer, system_prompt)
-    return Prompt(problem, text, encode(tokenizer, text))
+    return Prompt(problem, text, encode(tokenizer, text), tuple(messages_for(problem, system_prompt)))
 
 
 def prompt_or_reason(

@@ -62,6 +62,7 @@ class Selection:
         once: bool = False,
         progress: Progress | None = None,
         is_benchmark: bool = False,
+        golds_wanted: bool = True,
     ) -> None:
         """
         Args:
@@ -70,6 +71,7 @@ class Selection:
             watch: told the row and the question of every problem that is taken.
             once: a row that asks what an earlier one did, with the same answer, is skipped and counted.
             progress: told now and then how much of the source was read.
+            golds_wanted: rows without an answer are skipped; else they are asked too.
             is_benchmark: of a folder with splits the test split is meant, where none is named.
         """
         self.data = data
@@ -79,6 +81,7 @@ class Selection:
         self.watch = watch
         self.once = once
         self.progress = progress
+        self.golds_wanted = golds_wanted
         self.splits = (data.split,) if data.split else ("test", "train") if is_benchmark else ("train",)
         """Of a folder that has several, the first that is there."""
 
@@ -108,9 +111,7 @@ def find_columns(first_rows: Iterable[Row], source: str, selection: Selection) -
     chats = [name for row in rows for name, value in row.items() if read_question(value).is_chat]
     columns = Columns(
         _present(selection.data.prompt, [*QUESTION_NAMES, *chats], rows, source, "prompt", selection.or_usual),
-        (options.answer,)
-        if options
-        else _present(selection.data.answer, ANSWER_NAMES, rows, source, "answer", selection.or_usual),
+        (options.answer,) if options else _answer_columns(rows, source, selection),
         as_named=selection.data.answer == WORKED,
         options=options,
         pictures=tuple(dict.fromkeys(name for row in rows for name in row if PICTURE.fullmatch(name))),
@@ -118,6 +119,16 @@ def find_columns(first_rows: Iterable[Row], source: str, selection: Selection) -
     for name in selection.where.columns if selection.where else ():
         _present(name, (), rows, source, "where")
     return columns
+
+
+def _answer_columns(rows: list[Row], source: str, selection: Selection) -> tuple[str, ...]:
+    named = selection.data.answer
+    try:
+        return _present(named, ANSWER_NAMES, rows, source, "answer", selection.or_usual)
+    except BadInput:
+        if selection.golds_wanted or named:
+            raise
+        return ()
 
 
 def _present(
@@ -229,7 +240,7 @@ class Sieve:
             return why_no_question(value, asked)
         if any(not is_empty(row.get(name)) for name in self._columns.pictures) or PLACEHOLDER.search(asked.text):
             return "a picture belongs to the question, which no text model sees"
-        if golds_of(row, self._columns, self._selection.gold_parses):
+        if not self._selection.golds_wanted or golds_of(row, self._columns, self._selection.gold_parses):
             return None
         if self._columns.options is not None and self._columns.options.of(row):
             return f"{self._columns.options.answer} names none of the options"

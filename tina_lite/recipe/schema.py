@@ -162,6 +162,9 @@ class RewardSection(Section):
     """Wall clock of a function of your own on the completions of a step."""
     max_failures: Count | None = Field(None, ge=0)
     """Completions on which it may fail before the run ends; where not given, it may fail now and then."""
+    completions: Literal["auto", "chat", "text"] = "auto"
+    """How a function of TRL's signature gets completions and prompts: as chats, or as texts, as TRL does where the data
+    holds texts. auto: as chats, or as texts where its annotation says so (completions: list[str])."""
 
     @model_validator(mode="before")
     @classmethod

@@ -7,7 +7,7 @@
 from tina_lite.answers import gold_parses
 from tina_lite.rewards import accuracy, form, gym, length, repetition, stated, steps  # noqa: F401 (each registers its rewards)
 from tina_lite.rewards.broken import BrokenRewards
-from tina_lite.rewards.registry import Reward, known_rewards, resolve, reward
+from tina_lite.rewards.registry import Reward, known_rewards, resolve, reward, sections_of, wants_answers
 from tina_lite.rewards.scoring import (
     Scores,
     StepScores,
@@ -32,6 +32,8 @@ __all__ = [
     "reward",
     "score",
     "score_rows",
+    "sections_of",
     "try_rewards",
+    "wants_answers",
     "weighted_rewards",
 ]

@@ -5,7 +5,7 @@ by name, go to those that it takes:
 
 | it names | it is called | text | other columns | it gives |
 | --- | --- | --- | --- | --- |
-| completions | once a step | lists of chat messages | lists of N | N values |
+| completions | once a step | chats, or texts (`completions: text`) | lists of N | N values |
 | completion | once a completion | `completion`, `prompt` | this completion's values | one value |
 | group | once a group | `group`: the G texts; `prompt` | `completion_ids` of G; the problem's values | G values |
 | solution_str, ground_truth | as verl: once a completion | `solution_str` | `data_source`, `extra_info` | one value |
@@ -14,6 +14,7 @@ by name, go to those that it takes:
 import asyncio
 import inspect
 import math
+import re
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ RewardFunction = Callable[..., object]
 Columns = Mapping[str, Sequence[Any]]
 Style = Literal["step", "completion", "group"]
 
+TEXTS = re.compile(r"(\w+\.)*([Ll]ist|Sequence)\[str\]")
 ONCE = ("trainer_state",)
 """Columns of which every completion has the same value: where TRL gives the value alone, so is it here."""
 HANGS_A_STEP = 3
@@ -56,6 +58,17 @@ def style_of(function: RewardFunction) -> Style:
     if "completion" in names or is_verl(function):
         return "completion"
     return "group" if "group" in names else "step"
+
+
+def wants_text(function: RewardFunction) -> bool:
+    """Whether its annotation says that completions are texts.
+
+    >>> def mine(completions: list[str], **columns): ...
+    >>> wants_text(mine), wants_text(lambda completions: 0)
+    (True, False)
+    """
+    parameter = inspect.signature(function).parameters.get("completions")
+    return parameter is not None and TEXTS.fullmatch(str(parameter.annotation)) is not None
 
 
 def is_verl(function: RewardFunction) -> bool:
@@ -90,13 +103,20 @@ def missing_columns(function: RewardFunction, columns: Columns) -> list[str]:
 
 
 def call(
-    function: RewardFunction, params: Mapping[str, object], columns: Columns, limit_s: float | None
+    function: RewardFunction,
+    params: Mapping[str, object],
+    columns: Columns,
+    limit_s: float | None,
+    as_text: bool = False,
 ) -> list[object]:
     """N values, as the function gave them; a Failure for each completion on which it raised or passed the limit.
 
-    `limit_s`: seconds of wall clock for all calls. Async calls run side by side.
+    `limit_s`: seconds of wall clock for all calls. Async calls run side by side. `as_text`: completions and prompts are
+    handed over as texts, where they would be chats.
     """
     style = style_of(function)
+    if as_text and style == "step":
+        columns = {**columns, **{name: contents(columns[name]) for name in ("completions", "prompts")}}
     taken = _taken(function, columns_for(function, columns))
     count = len(columns["completions"])
     if style == "step":

@@ -14,6 +14,6 @@ def chat(*texts: str, role: str = "assistant") -> list[list[Message]]:
     return [[{"role": role, "content": text}] for text in texts]
 
 
-def contents(completions: Completions) -> list[str]:
-    """The text of each completion."""
-    return [messages[0]["content"] for messages in completions]
+def contents(chats: Completions) -> list[str]:
+    """The last text of each: of a completion it is the only one, of a prompt the question."""
+    return [messages[-1]["content"] for messages in chats]

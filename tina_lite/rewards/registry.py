@@ -6,14 +6,15 @@ completion or one group (calling.py). Columns are those of the data, and `prompt
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 from tina_lite.errors import BadInput, nearest
 from tina_lite.guest import guest
-from tina_lite.rewards.calling import Columns, RewardFunction, call, missing_columns, style_of
+from tina_lite.recipe.schema import RewardSection
+from tina_lite.rewards.calling import Columns, RewardFunction, call, is_verl, missing_columns, style_of, wants_text
 from tina_lite.rewards.parameters import check_parameters
 from tina_lite.user_code import load_function
 
@@ -66,13 +67,15 @@ class Reward:
     """The registered name, or the function's."""
     function: RewardFunction
     params: Mapping[str, object]
+    as_text: bool = False
+    """Whether a function of TRL's signature gets completions and prompts as texts, and not as chats."""
 
     def __call__(self, columns: Columns, limit_s: float | None = None) -> list[object]:
         """N values as the function gives them; a Failure for each completion on which it raised or hung."""
         if self.function in _own_limits:
             limit_s = None
         with guest(f"reward {self.name}"):
-            return call(self.function, self.params, columns, limit_s)
+            return call(self.function, self.params, columns, limit_s, self.as_text)
 
     def takes(self, column: str) -> bool:
         """Whether the function names this column."""
@@ -84,6 +87,11 @@ class Reward:
         return column in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
 
     @property
+    def is_ours(self) -> bool:
+        """Whether it ships with this package."""
+        return self.function.__module__.startswith("tina_lite.")
+
+    @property
     def compares(self) -> bool:
         """Whether it weighs the completions of a group against each other."""
         return self.takes("group_ids") or style_of(self.function) == "group"
@@ -93,10 +101,35 @@ class Reward:
         return missing_columns(self.function, columns)
 
 
-def resolve(name: str, params: Mapping[str, object] | None = None, base_folder: Path | None = None) -> Reward:
+def wants_answers(rewards: Iterable[Reward]) -> bool:
+    """Whether one of them asks for the gold by name."""
+    return any(one.takes("answer") or is_verl(one.function) for one in rewards)
+
+
+def sections_of(given: Iterable[RewardFunction | str | Mapping[str, Any]]) -> tuple[RewardSection, ...]:
+    """Rewards as a recipe has them; a function is registered under its name. BadInput where it has none."""
+    sections = []
+    for one in given:
+        if callable(one):
+            name = str(getattr(one, "__name__", type(one).__name__))
+            if not name.isidentifier():
+                raise BadInput(f"rewards: {one!r} has no name; write it as a def, whose name stands for it in tables")
+            reward(name)(one)
+            one = name
+        sections.append(RewardSection.model_validate(one))
+    return tuple(sections)
+
+
+def resolve(
+    name: str,
+    params: Mapping[str, object] | None = None,
+    base_folder: Path | None = None,
+    completions: Literal["auto", "chat", "text"] = "auto",
+) -> Reward:
     """A reward by registered name, `module:function` or `path/to/file.py:function`, with its settings checked.
 
-    Files are looked for from the working directory, then from `base_folder`, the recipe's own.
+    `completions`: as a recipe's reward has it. Files are looked for from the working directory, then from
+    `base_folder`, the recipe's own.
     """
     function = load_function(name, base_folder) if ":" in name else _registered.get(name)
     if function is None:
@@ -106,6 +139,7 @@ def resolve(name: str, params: Mapping[str, object] | None = None, base_folder: 
             "your own: module:function or file.py:function)"
         )
     check_parameters(name, function, params or {})
-    if function.__module__.startswith("tina_lite.rewards."):  # ours check their settings whatever they are called on
+    if function.__module__.startswith("tina_lite.rewards."):  # these check their settings whatever they are called on
         call(function, params or {}, NO_ROWS, None)
-    return Reward(name.rpartition(":")[2], function, dict(params or {}))
+    as_text = completions == "text" or (completions == "auto" and wants_text(function))
+    return Reward(name.rpartition(":")[2], function, dict(params or {}), as_text)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tina_lite.errors import BadInput
 from tina_lite.recipe.schema import RewardSection
-from tina_lite.records import Group
+from tina_lite.records import Group, Prompt
 from tina_lite.rewards.calling import Columns, Failure
 from tina_lite.rewards.completions import chat
 from tina_lite.rewards.registry import Reward, resolve
@@ -97,7 +97,7 @@ def weighted_rewards(sections: Iterable[RewardSection], folder: Path | None) -> 
     """The rewards of a recipe that stands in `folder`, with names and settings checked."""
     return [
         WeightedReward(
-            resolve(one.name, one.params, folder),
+            resolve(one.name, one.params, folder, one.completions),
             one.weight,
             one.on_error,
             one.limit_s,
@@ -144,12 +144,16 @@ def columns_of(groups: Sequence[Group]) -> Columns:
     names = dict.fromkeys(name for group in groups for name in group.prompt.problem.columns)
     return {
         **{name: [problem.columns.get(name) for problem in problems] for name in names},
-        "prompts": chat(*(problem.question for problem in problems), role="user"),
+        "prompts": [_conversation(group.prompt) for _, group, _ in rows],
         "completions": chat(*(completion.text for _, _, completion in rows)),
         "completion_ids": [list(completion.ids) for _, _, completion in rows],
         "answer": [problem.gold for problem in problems],
         "group_ids": [index for index, _, _ in rows],
     }
+
+
+def _conversation(prompt: Prompt) -> list[Any]:
+    return list(prompt.messages) or [*prompt.problem.turns, *chat(prompt.problem.question, role="user")[0]]
 
 
 def _of_its_own(columns: Columns, reward: Reward) -> Columns:

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from tina_lite.disk import digest_of
 from tina_lite.errors import BadInput
+from tina_lite.recipe.schema import Recipe
 
 NOT_KEPT = (
     "the checkpoint is of an earlier version, which kept no digests: whether recipe, base and data are still the same "
@@ -39,7 +42,7 @@ class Identity:
         """What a person should know; BadInput where recipe, base or data are others: it would be another run."""
         if not kept.recipe:
             return [NOT_KEPT]
-        if fields := [said for _, said in differences("", kept.recipe, self.recipe)]:
+        if fields := [said for _, said in differences("", _as_of_now(kept.recipe), self.recipe)]:
             raise BadInput(
                 f"the recipe has changed since the checkpoint: {'; '.join(fields)}; put it back, or start another run "
                 "with --out"
@@ -69,6 +72,16 @@ class Identity:
                 f"the checkpoint was made on {kept.device}, this is {self.device}: numbers will round otherwise"
             )
         return said
+
+
+def _as_of_now(recipe: dict[str, Any]) -> dict[str, Any]:
+    """With the fields that it had not when it was kept, at their defaults."""
+    try:
+        now = Recipe.model_validate(recipe).model_dump(mode="json")
+    except ValidationError:
+        return recipe
+    now["model"].pop("engine")
+    return {name: now[name] for name in recipe}
 
 
 def differences(place: str, old: Any, new: Any) -> Iterator[tuple[str, str]]:
