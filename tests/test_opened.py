@@ -77,7 +77,7 @@ def test_what_cannot_be_opened_is_one_clear_line(tmp_path, monkeypatch, name, sa
         ({"use_dora": True}, "use_dora is not supported"),
         ({"bias": "all"}, "bias is not supported"),
         ({"r": 0}, "not that of a plain LoRA adapter"),
-        ({"target_modules": "all-linear"}, "not that of a plain LoRA adapter"),
+        ({"target_modules": 5}, "not that of a plain LoRA adapter"),
         ({"r": None}, "cannot be read as the config of a LoRA adapter"),
         ({"base_model_name_or_path": None}, "does not name its base"),
         ({"base_model_name_or_path": "/nowhere/base"}, "its base /nowhere/base is not here"),

@@ -6,7 +6,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 TRIES = 3
-SIGNS = ("DefaultCPUAllocator", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "bad allocation", "bad_alloc")
+SIGNS = (
+    "DefaultCPUAllocator",
+    "CUDA out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "bad allocation",
+    "bad_alloc",
+    "could not create a primitive",  # oneDNN, which says so where it gets no memory
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -6,7 +6,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,8 +21,14 @@ if TYPE_CHECKING:
 
 Quantization = Literal["nf4", "none"]
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
-UNLIKE_OURS = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save", "layers_to_transform")
-"""Fields of PEFT's config that make an adapter another function than W + (alpha / r) B A on every layer."""
+OF_ITS_OWN = {
+    "alora_invocation_tokens", "alpha_pattern", "corda_config", "eva_config", "exclude_modules", "layer_replication",
+    "layers_to_transform", "lora_bias", "lora_ga_config", "modules_to_save", "rank_pattern", "target_parameters",
+    "trainable_token_indices", "use_bdlora", "use_dora", "use_qalora", "use_rslora",
+}  # fmt: skip
+"""Fields of PEFT's config that make an adapter another function than W + (alpha / r) B A on each layer."""
+PLAIN_STARTS = (None, True, False, "gaussian", "orthogonal")
+"""Of init_lora_weights: the others (PiSSA, OLoRA, LoftQ, CorDA, EVA, ...) start from another base than that named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,8 @@ class Target:
     """The run folder that the adapter stands in."""
     recipe: Recipe | None
     """That run's."""
+    template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """Switches of the chat template."""
 
     @property
     def model(self) -> ModelSection:
@@ -92,7 +100,8 @@ def _of_run(run: Path, adapter: Path) -> Target:
         raise BadInput(f"{run}: has no adapter yet ({adapter.name}/ is missing); a run writes it when it ends")
     name = run.resolve().name if adapter.name == "adapter" else f"{run.resolve().name}-{adapter.name}"
     model = recipe.model
-    return Target(name, model.id, adapter, model.quantization, model.compute_dtype, run, recipe)
+    switches = recipe.data.chat_template_kwargs
+    return Target(name, model.id, adapter, model.quantization, model.compute_dtype, run, recipe, switches)
 
 
 def _of_adapter(folder: Path) -> Target:
@@ -118,12 +127,29 @@ def read_config(adapter: Path) -> Mapping[str, Any]:
         r, alpha, targets = int(config["r"]), float(config["lora_alpha"]), config["target_modules"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path}: cannot be read as the config of a LoRA adapter ({error})") from error
-    unlike = [field for field in UNLIKE_OURS if config.get(field)]
-    if unlike or config.get("bias", "none") != "none":
-        raise BadInput(f"{path}: {', '.join(unlike) or 'bias'} is not supported; merge the adapter with peft first")
+    unlike = sorted(field for field in OF_ITS_OWN if config.get(field))
+    if config.get("bias", "none") != "none":
+        unlike.append("bias")
+    if (start := config.get("init_lora_weights")) not in PLAIN_STARTS:
+        unlike.append(f"init_lora_weights: {start}")
+    if unlike:
+        raise BadInput(f"{path}: {', '.join(unlike)} is not supported; merge the adapter with peft first")
+    if isinstance(targets, str):  # a pattern, or all-linear
+        config["target_modules"] = targets = _adapted(adapter)
     if r < 1 or alpha <= 0 or not isinstance(targets, list):
         raise BadInput(f"{path}: r, lora_alpha or target_modules is not that of a plain LoRA adapter")
     return config
+
+
+def _adapted(adapter: Path) -> list[str]:
+    """The whole names of the layers for which an adapter's file has tensors."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(adapter / TENSORS, "numpy") as file:
+            return sorted({name.split(".lora_")[0].removeprefix("base_model.model.") for name in file.keys()})  # noqa: SIM118 (no dictionary)
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{adapter / TENSORS}: cannot be read ({error}); copy the whole adapter folder") from error
 
 
 def open_target(target: Target, **sampling: int) -> "PortablePolicy":
@@ -136,10 +162,10 @@ def open_target(target: Target, **sampling: int) -> "PortablePolicy":
     from tina_lite.policy.loading import load_tokenizer
     from tina_lite.policy.portable import PortablePolicy
 
-    kwargs = target.recipe.data.chat_template_kwargs if target.recipe else {}
     lora = None if target.adapter is None else _lora_of(read_config(target.adapter))
     demand = Demand.sampling(target.model, lora, **sampling)
-    policy = PortablePolicy(target.model, lora, load_tokenizer(target.model_id, kwargs), seed=0, demand=demand)
+    tokenizer = load_tokenizer(target.model_id, target.template_kwargs)
+    policy = PortablePolicy(target.model, lora, tokenizer, seed=0, demand=demand)
     if target.adapter is not None:
         _load_adapter(policy, target.adapter)
     return policy

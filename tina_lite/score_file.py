@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tina_lite.answers.explaining import Explanation, explain_best
@@ -21,6 +22,7 @@ from tina_lite.problems.values import answers_of, read_question
 from tina_lite.rewards import StepScores, TrainerState, WeightedReward, score_rows
 from tina_lite.rewards.accuracy import decided
 from tina_lite.rewards.completions import chat
+from tina_lite.where import look_up
 
 ROWS_AT_ONCE = 256
 """Where no reward compares the completions of a group, a file of any size takes the memory of so many rows."""
@@ -32,6 +34,7 @@ OWN_FIELDS = ("completion", "completions", "answer", "prompt", "prompts", "group
 """Fields that are no columns of their own."""
 WORDS_AND_MARKS = re.compile(r"\w+|[^\w\s]")
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 Encode = Callable[[str], Sequence[int]]
 Row = Mapping[str, Any]
 
@@ -61,14 +64,15 @@ def words_and_marks(text: str) -> list[int]:
 
 
 def score_file(
-    path: Path, rewards: Sequence[WeightedReward], encode: Encode
+    path: Path, rewards: Sequence[WeightedReward], encode: Encode, columns: Mapping[str, str] = NOTHING
 ) -> Iterator[tuple[list[ScoredRow], StepScores]]:
     """Some rows at a time in the file's order, and what went wrong on them; `encode` makes token ids of a completion.
 
+    `columns`: under which name the file has completion, answer or prompt, where it is another; a.b is field b of a.
     Every row is checked before the first is scored: BadInput has a line for each that cannot be used.
     """
-    _check(path, rewards)
-    rows = (_parsed(line) for _, line in _lines(path))
+    _check(path, rewards, columns)
+    rows = (_parsed(line, columns) for _, line in _lines(path))
     at_once = None if any(one.reward.compares for one in rewards) else ROWS_AT_ONCE
     for first in count(0, at_once or 1):
         some = list(islice(rows, at_once))
@@ -168,13 +172,13 @@ def _text(completion: object) -> str | None:
     return completion if isinstance(completion, str) else None
 
 
-def _check(path: Path, rewards: Sequence[WeightedReward]) -> None:
+def _check(path: Path, rewards: Sequence[WeightedReward], columns: Mapping[str, str]) -> None:
     faults, rows = [], 0
     try:
         for number, line in _lines(path):
             rows += 1
             try:
-                row = _parsed(line)
+                row = _parsed(line, columns)
                 fault = _fault(row, rewards) if isinstance(row, dict) else f"a row is a JSON object such as {EXAMPLE}"
             except (ValueError, RecursionError) as error:
                 fault = f"not JSON ({error})"
@@ -196,8 +200,11 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         yield from ((number, line) for number, line in enumerate(file, start=1) if line.strip())
 
 
-def _parsed(line: bytes) -> Any:
-    return json.loads(line.decode("utf-8-sig"))
+def _parsed(line: bytes, columns: Mapping[str, str]) -> Any:
+    row = json.loads(line.decode("utf-8-sig"))
+    if not isinstance(row, dict):
+        return row
+    return row | {field: value for field, name in columns.items() if (value := look_up(row, name)) is not None}
 
 
 def _fault(row: Row, rewards: Sequence[WeightedReward]) -> str | None:

@@ -5,11 +5,11 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,6 +29,9 @@ OWN_BASE = "base"
 PAPER = "paper"
 EVALS = Path("evals")
 LINE_EVERY_S = 10.0
+ABOUT_ROWS = ("prompt", "answer", "split", "config", "where")
+ABOUT_DATA = (*ABOUT_ROWS, "system_prompt", "chat_template_kwargs")
+"""Fields of a recipe's `data` that an evaluation knows."""
 
 
 @click.command("eval")
@@ -40,6 +43,16 @@ LINE_EVERY_S = 10.0
     metavar="NAME",
     help="aime24, aime25, amc23, math500, gpqa-diamond, minerva, or paper for these six; gsm8k; NAME=FILE for a copy "
     "of one; held_out, FILE, HUB_ID, reasoning_gym:TASK.",
+)
+@click.option("--prompt", metavar="COLUMN", help="Of a file or hub data set, where the question stands.")
+@click.option("--answer", metavar="COLUMN", help="The same of the answer; a.b is field b of column a.")
+@click.option("--system-prompt", metavar="TEXT", help="Said before each question; default: as the run had it.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="data.FIELD=VALUE",
+    help="As in a recipe: split, config, where, chat_template_kwargs.",
 )
 @click.option("--samples", type=click.IntRange(min=1), default=8, show_default=True, help="Completions a problem.")
 @click.option("--temperature", type=click.FloatRange(min=0), default=0.6, show_default=True)
@@ -68,6 +81,10 @@ LINE_EVERY_S = 10.0
 def eval_command(
     model: str,
     names: tuple[str, ...],
+    prompt: str | None,
+    answer: str | None,
+    system_prompt: str | None,
+    settings: tuple[str, ...],
     samples: int,
     temperature: float,
     top_p: float,
@@ -108,6 +125,7 @@ def eval_command(
             adapter_off,
             quantization,
             dtype,
+            _about_data(settings, prompt=prompt, answer=answer, system_prompt=system_prompt),
         )
     if not asked.benchmarks:
         raise BadInput("--benchmark: name what to measure on, such as --benchmark math500 or --benchmark held_out")
@@ -150,14 +168,14 @@ def _measure(
         raise BadInput(f"--resume: {folder} holds no evaluation to go on with; leave it out")
     hourly = _rate(target, rate, max_usd is not None)
     guard(Meter.in_memory(hourly), Limits(max_usd=max_usd), folder, "nothing was asked")
-    benchmarks = [_benchmark(name, target, asked.limit) for name in asked.benchmarks]
+    benchmarks = [_benchmark(name, target, asked) for name in asked.benchmarks]
     _refuse_twice([one.name for one in benchmarks], "--benchmark")
     rollout = target.recipe.rollout if target.recipe else RolloutSection()
     # The run's own top_k and min_p are for training; a figure is of the whole distribution, or of top_p's.
     sampled = {"temperature": asked.temperature, "top_p": asked.top_p, "top_k": 0, "min_p": 0.0}
     if asked.max_completion_length is not None:
         sampled["max_completion_length"] = asked.max_completion_length
-    system_prompt = target.recipe.data.system_prompt if target.recipe else None
+    system_prompt = asked.data.get("system_prompt", target.recipe.data.system_prompt if target.recipe else None)
     return run_evaluation(
         [target, *others],
         benchmarks,
@@ -182,7 +200,31 @@ def _targets(asked: "Asked") -> "list[Target]":
     others = [own.base if base == OWN_BASE else resolve(base, asked.quantization) for base in asked.compare]  # type: ignore[arg-type]
     targets = [target, *others]
     _refuse_twice([one.name for one in targets], "--compare")
+    switches = asked.data.get("chat_template_kwargs")
+    if switches is not None:
+        targets = [replace(one, template_kwargs=switches) for one in targets]
     return [replace(one, compute_dtype=asked.dtype) for one in targets] if asked.dtype else targets
+
+
+def _about_data(settings: "Iterable[str]", **named: str | None) -> dict[str, Any]:
+    """Fields of a recipe's `data` that say how a benchmark is read and asked. BadInput where one is none of these."""
+    from pydantic import ValidationError
+
+    from tina_lite.recipe import parse_override
+    from tina_lite.recipe.schema import DataSection
+
+    given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+    for field, value in map(parse_override, settings):
+        section, _, name = field.partition(".")
+        if section != "data" or name not in ABOUT_DATA:
+            raise BadInput(f"--set {field}: an evaluation knows data.{', data.'.join(ABOUT_DATA)}")
+        given[name] = value
+    try:
+        read = DataSection.model_validate({"source": "benchmark", **given})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise BadInput(f"--set data.{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
+    return {name: getattr(read, name) for name in given}
 
 
 def _refuse_other_rule(run: Path) -> None:
@@ -207,16 +249,18 @@ def _expanded(name: str) -> tuple[str, ...]:
     return PAPER_BENCHMARKS if name == PAPER else (name,)
 
 
-def _benchmark(name: str, target: "Target", limit: int | None) -> "Benchmark":
+def _benchmark(name: str, target: "Target", asked: "Asked") -> "Benchmark":
     from tina_lite.problems.benchmarks import Benchmark, load_benchmark
     from tina_lite.problems.from_recipe import HELD_OUT, held_out_of
 
     if name != HELD_OUT:
-        return load_benchmark(name, limit=limit)
+        like = target.recipe.data if target.recipe else None
+        given = {field: value for field, value in asked.data.items() if field in ABOUT_ROWS}
+        return load_benchmark(name, limit=asked.limit, like=like, given=given)
     if target.recipe is None or target.run is None:
         raise BadInput("--benchmark held_out: only a run holds problems out; name a run folder")
     _refuse_other_rule(target.run)
-    return Benchmark(HELD_OUT, held_out_of(target.recipe)[: limit or target.recipe.eval.problems], "math")
+    return Benchmark(HELD_OUT, held_out_of(target.recipe)[: asked.limit or target.recipe.eval.problems], "math")
 
 
 def _rate(target: "Target", flag: str | None, budget_is_set: bool) -> "Rate":

@@ -33,9 +33,12 @@ LEFT_FOR_TEXT = 24
 @click.option(
     "--reward", "names", multiple=True, metavar="NAME", help="A reward, or '{name: cosine, max_length: 100}'."
 )
+@click.option("--completion", metavar="COLUMN", help="Where the file has the completion; a.b is field b of column a.")
+@click.option("--answer", metavar="COLUMN", help="The same of the answer.")
+@click.option("--prompt", metavar="COLUMN", help="The same of the prompt.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row on stdout, and nothing else.")
 @click.option("--explain", is_flag=True, help="What was taken as each answer, how both sides were read, and why.")
-def score(words: tuple[str, ...], names: tuple[str, ...], as_json: bool, explain: bool) -> None:
+def score(words: tuple[str, ...], names: tuple[str, ...], as_json: bool, explain: bool, **columns: str | None) -> None:
     """Rewards for the rows of FILE.jsonl: those of RECIPE, or those named.
 
     A row is a JSON object with completion and answer, and group or prompt where a reward compares the completions of a
@@ -57,9 +60,10 @@ def score(words: tuple[str, ...], names: tuple[str, ...], as_json: bool, explain
         model, rewards = recipe.model.id, weighted_rewards(recipe.rewards, recipe.folder)
     reward_names = [one.reward.name for one in rewards]
     show = _Lines(explain) if as_json else _Explained(reward_names) if explain else _Table(reward_names)
+    given = {field: column for field, column in columns.items() if column is not None}
     failures: Counter[str] = Counter()
     tracebacks: dict[str, str] = {}
-    for rows, scores in score_file(Path(file), rewards, _encoder(model, rewards)):
+    for rows, scores in score_file(Path(file), rewards, _encoder(model, rewards), given):
         show.rows(rows)
         failures.update(scores.failures)
         tracebacks = {**scores.tracebacks, **tracebacks}

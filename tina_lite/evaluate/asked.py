@@ -1,8 +1,9 @@
 """What a person asked an evaluation for, in asked.json: a re-score need not be told again."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from tina_lite.disk import write_atomically
 from tina_lite.errors import BadInput
@@ -27,6 +28,8 @@ class Asked:
     adapter_off: bool
     quantization: str | None
     dtype: str | None
+    data: dict[str, Any] = field(default_factory=dict)
+    """Fields of `data` in a recipe: where question and answer stand, what is said before, the template's switches."""
 
     def keep(self, folder: Path) -> None:
         """Into the evaluation's folder."""
@@ -38,7 +41,7 @@ class Asked:
         path = folder / ASKED
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
-            if set(kept) != {field.name for field in fields(cls)}:
+            if not set(kept) <= {field.name for field in fields(cls)}:
                 raise ValueError("it is of another version")
             asked: Asked = adapter(cls).validate_python(kept)
             return asked

@@ -52,6 +52,7 @@ class Settled:
             "model": target.model_id,
             "adapter_sha256": None if target.adapter is None else _digest(target.adapter / TENSORS),
             "quantization": target.quantization,
+            **({"chat_template_kwargs": dict(target.template_kwargs)} if target.template_kwargs else {}),
             **asking.to_json(),
             "seed": EVAL_SEED,
         }

@@ -9,6 +9,7 @@ from typing import Any
 from tina_lite.errors import BadInput
 from tina_lite.policy.adapters import chosen_targets
 from tina_lite.policy.loading import load_tokenizer, skeleton, stop_ids
+from tina_lite.policy.model_folder import refuse_other_quantization
 from tina_lite.problems import ProblemSet
 from tina_lite.problems.from_recipe import prompts_of
 from tina_lite.problems.prompt_notes import prompt_notes
@@ -22,6 +23,7 @@ def checked_tokenizer(recipe: Recipe, train: ProblemSet) -> Any:
     """The tokenizer of a run whose model is known to fit it. Raises BadInput; an empty `train` is not looked at."""
     model_id = recipe.model.id
     tokenizer = load_tokenizer(model_id, recipe.data.chat_template_kwargs)
+    refuse_other_quantization(model_id, recipe.model.quantization)
     model = skeleton(model_id)
     stops = stop_ids(model, tokenizer)
     chosen_targets(model, recipe.lora.target_modules)

@@ -114,6 +114,7 @@ def prepare(
     train, benchmarks, warnings, _ = problems_of(recipe, without_data=without_data, golds_wanted=wanted)
     if len(train):
         warnings += tuple(try_rewards(rewards, train[0]))
+    warnings += _contradictions(recipe)
     max_steps = recipe.stop.max_steps or ceil(len(train) / recipe.rollout.prompts_per_step)
     rules.limits = replace(rules.limits, max_steps=max_steps)
     measured = newest_measured(RUNS, recipe.name)
@@ -175,6 +176,18 @@ def _rules(recipe: Recipe) -> StopRules:
     limits = Limits(recipe.budget.max_usd, stop.max_hours, stop.max_steps, stop.max_tokens, until_s)
     condition = Condition.parse(stop.when) if stop.when else None
     return StopRules(limits, condition, condition.steps or stop.patience if condition else stop.patience)
+
+
+def _contradictions(recipe: Recipe) -> tuple[str, ...]:
+    """Fields that are each right and pull against one another."""
+    thinks = recipe.data.chat_template_kwargs.get("enable_thinking", True)
+    wants = any(one.name == "format" and one.params.get("variant", "think") == "think" for one in recipe.rewards)
+    if thinks or not wants:
+        return ()
+    return (
+        "enable_thinking: false asks for answers without thinking, and reward format is for a closing </think>: leave "
+        "one of them out, or take {name: format, variant: boxed}",
+    )
 
 
 def _refuse_unknown_metric(condition: Condition | None, rewards: Sequence[WeightedReward]) -> None:

@@ -1,11 +1,13 @@
 """The LoRA adapter on a base, and which of its modules are adapted."""
 
+import re
+from collections.abc import Collection
 from typing import Any
 
 import torch
 
 from tina_lite.errors import BadInput
-from tina_lite.policy.shape import ALL_LINEAR
+from tina_lite.policy.shape import ALL_LINEAR, PATTERN
 from tina_lite.recipe.schema import LoraSection
 
 
@@ -30,7 +32,7 @@ def attach_lora(base: Any, lora: LoraSection) -> Any:
 
 
 def chosen_targets(base: Any, target_modules: tuple[str, ...]) -> tuple[str, ...]:
-    """The modules that are adapted, all-linear spelt out.
+    """The modules that are adapted, all-linear and patterns spelt out.
 
     BadInput where the model lacks one, which peft would pass over, or where one cannot be trained.
     """
@@ -43,6 +45,7 @@ def chosen_targets(base: Any, target_modules: tuple[str, ...]) -> tuple[str, ...
     ]
     ends = (base.get_input_embeddings(), base.get_output_embeddings())
     frozen = {name for name, module in base.named_modules() if any(module is end for end in ends)}
+    target_modules = tuple(name for target in target_modules for name in _matched(target, set(linear) - frozen))
     missing = [target for target in target_modules if not any(_is_named(name, target) for name in linear)]
     ends_meant = [target for target in target_modules if any(_is_named(name, target) for name in frozen)]
     trained = sorted({name.rpartition(".")[2] for name in linear if name not in frozen})
@@ -60,6 +63,16 @@ def chosen_targets(base: Any, target_modules: tuple[str, ...]) -> tuple[str, ...
             f"({base.config.model_type}); it has {found}"
         )
     return target_modules
+
+
+def _matched(target: str, linear: Collection[str]) -> list[str]:
+    """The whole names that a regular expression fits, as peft has it where it is given one; a name as it stands."""
+    if not PATTERN.search(target):
+        return [target]
+    try:
+        return sorted(name for name in linear if re.fullmatch(target, name)) or [target]
+    except re.error as error:
+        raise BadInput(f"lora.target_modules: {target} is no regular expression ({error})") from None
 
 
 def _is_named(name: str, target: str) -> bool:

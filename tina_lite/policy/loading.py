@@ -1,5 +1,6 @@
 """From a model's name to its parts: tokenizer, 4-bit base, the dtype to compute in. Errors are one line."""
 
+import json
 import logging
 import math
 import time
@@ -16,7 +17,7 @@ from tina_lite.errors import BadInput, TinaError, one_line
 from tina_lite.hub import REACH_LIMIT_S, repo_and_revision, unreachable
 from tina_lite.memory import is_out_of_memory
 from tina_lite.policy.engine import FLOAT16_CAPABILITY
-from tina_lite.policy.model_folder import as_pretrained, model_folder, refuse_broken
+from tina_lite.policy.model_folder import as_pretrained, model_folder, refuse_broken, refuse_other_quantization
 from tina_lite.recipe.schema import DtypeName, ModelSection
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -77,6 +78,8 @@ def load_tokenizer(model_id: str, template_kwargs: Mapping[str, Any] = NOTHING) 
         _go_offline_unless_reachable(model_id)
     with loading(model_id):
         tokenizer = AutoTokenizer.from_pretrained(**as_pretrained(model_id), trust_remote_code=False)
+    if tokenizer.chat_template is None:
+        tokenizer.chat_template = _template_beside(Path(model_folder(model_id)))
     # It warns of prompts over the model's length; the recipe's max_prompt_length is the limit here.
     logging.getLogger("transformers.tokenization_utils_base").setLevel(logging.ERROR)
     tokenizer.clean_up_tokenization_spaces = False  # a completion is scored as it was sampled
@@ -88,6 +91,14 @@ def load_tokenizer(model_id: str, template_kwargs: Mapping[str, Any] = NOTHING) 
     if template_kwargs:
         tokenizer.apply_chat_template = partial(tokenizer.apply_chat_template, **template_kwargs)
     return tokenizer
+
+
+def _template_beside(folder: Path) -> Any:
+    """That of chat_template.json, where older models keep it and transformers looks for processors alone."""
+    try:
+        return json.loads((folder / "chat_template.json").read_text(encoding="utf-8"))["chat_template"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _go_offline_unless_reachable(model_id: str) -> None:
@@ -120,6 +131,8 @@ def loading(model_id: str) -> Iterator[None]:
             raise
         refuse_broken(model_id)
         said = one_line(error, 1000)
+        if "Unrecognized configuration class" in said:
+            raise BadInput(_no_language_model(model_id)) from error
         if "trust_remote_code" in said or "custom code" in said:
             raise BadInput(
                 f"model.id: {model_id} brings Python of its own, which is never run; choose a model that transformers "
@@ -134,6 +147,14 @@ def loading(model_id: str) -> Iterator[None]:
             f"model.id: cannot load {model_id}: looked for a local folder and on the Hugging Face hub {told}; give a "
             "folder with --model FOLDER"
         ) from error
+
+
+def _no_language_model(model_id: str) -> str:
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(**as_pretrained(model_id), trust_remote_code=False)
+    seen = "reads pictures too" if hasattr(config, "vision_config") else "is no language model to transformers"
+    return f"model.id: {model_id} is a {config.model_type}, which {seen}; choose a model for text alone"
 
 
 def skeleton(model_id: str) -> Any:
@@ -196,6 +217,7 @@ def load_base(section: ModelSection, dtype: torch.dtype, device: torch.device) -
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     quiet_loading()
+    refuse_other_quantization(section.id, section.quantization)
     config = None
     if section.quantization == "nf4":
         config = BitsAndBytesConfig(

@@ -106,6 +106,22 @@ def _refuse_quantised(model_id: str, config: Any) -> None:
         )
 
 
+def refuse_other_quantization(model_id: str, quantization: str) -> None:
+    """BadInput where the weights of a folder are in bitsandbytes' form already, and another one is asked for."""
+    file = Path(model_folder(model_id)) / CONFIG
+    config = _read_json(file) if file.is_file() else {}
+    kept = config.get("quantization_config") if isinstance(config, dict) else None
+    if not isinstance(kept, dict):
+        return
+    form = "8 bits" if kept.get("load_in_8bit") else str(kept.get("bnb_4bit_quant_type", "fp4")).upper()
+    if form != "NF4":
+        raise BadInput(
+            f"model.id: the weights of {model_id} are in {form}; choose the model without, which is put into NF4 here"
+        )
+    if quantization != "nf4":
+        raise BadInput(f"model.quantization: the weights of {model_id} are in NF4 already; set model.quantization=nf4")
+
+
 def _weights(model_id: str, folder: Path, index: Any) -> list[Path]:
     """The files that are going to be read; `index` is what INDEX holds, None where there is none."""
     single = folder / "model.safetensors"

@@ -1,5 +1,6 @@
 """The shape of a model from its config.json alone: what it weighs, and what a forward pass keeps. Without torch."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,10 @@ ARCHITECTURES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 """Computed by the engine as plain tensors (policy/dense.py); others run through transformers' own forward pass."""
 ALL_LINEAR = "all-linear"
 """PEFT's word for every linear layer but the head."""
+PATTERN = re.compile(r"[*+?|()\[\]^$\\]")
+"""What a regular expression has and a name has not."""
+MOST_LAYERS = 100
+"""Of which one is looked for that a pattern fits."""
 FUSED = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))
 """Projections that read the same input, and are one product in policy/dense.py."""
 _NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
@@ -169,5 +174,11 @@ def _slides(config: Mapping[str, Any], kind: str) -> bool:
 
 
 def _chosen(targets: Iterable[str], linears: Mapping[str, object]) -> set[str]:
+    """By their names, or by regular expressions for their whole names in any layer, as PEFT's target_modules are."""
     named = set(targets)
-    return set(linears) if ALL_LINEAR in named else named & linears.keys()
+    if ALL_LINEAR in named:
+        return set(linears)
+    places = [f"model.layers.{layer}.{block}." for layer in range(MOST_LAYERS) for block in ("self_attn", "mlp")]
+    patterns = [re.compile(target) for target in named if PATTERN.search(target) or "." in target]
+    matched = {name for name in linears if any(one.fullmatch(place + name) for one in patterns for place in places)}
+    return matched | (named & linears.keys())

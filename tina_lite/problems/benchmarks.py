@@ -5,9 +5,11 @@ A file that bears such a name, `data/aime24.jsonl`, is that benchmark from a loc
 """
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 from tina_lite.answers import comparable
 from tina_lite.errors import BadInput
@@ -20,6 +22,7 @@ from tina_lite.problems.unpacked import plain_name
 from tina_lite.recipe.schema import DataSection
 from tina_lite.records import Problem
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 AnswerForm = Literal["math", "choice"]
 BOXED = r"Please reason step by step, and put your final answer within \boxed{}."
 """As the makers of the paper's base ask for it (DeepSeek-R1-Distill, usage recommendations)."""
@@ -75,11 +78,17 @@ def known_name(word: str) -> tuple[str | None, str]:
 
 
 def load_benchmark(
-    word: str, *, base_folder: Path | None = None, limit: int | None = None, like: DataSection | None = None
+    word: str,
+    *,
+    base_folder: Path | None = None,
+    limit: int | None = None,
+    like: DataSection | None = None,
+    given: Mapping[str, Any] = NOTHING,
 ) -> Benchmark:
     """A known benchmark, from the hub, a local copy or NAME=FILE, or any source of `load_problems`.
 
-    `like` names the columns of the training set, which a file of the user's may have too.
+    `like` names the columns of the training set, which a file of the user's may have too. `given` are fields that the
+    source must have, such as its own columns, or its split.
     """
     name, source = known_name(word)
     data = DataSection.model_construct(source=source, limit=limit)  # an empty name is refused below
@@ -88,8 +97,9 @@ def load_benchmark(
         if source == "arithmetic":
             data = data.model_copy(update={"split": "test"})
         elif not source.startswith(GYM_PREFIX):
-            data = data.model_copy(update=columns)
-        problems = load_problems(data, base_folder=base_folder, or_usual=True, is_benchmark=True)
+            data = data.model_copy(update={**columns, **given})
+        usual = not {"prompt", "answer"} & set(given)
+        problems = load_problems(data, base_folder=base_folder, or_usual=usual, is_benchmark=True)
         return Benchmark(problems.name, problems, "math")
     known = KNOWN[name]
     if not is_local(source, base_folder):
@@ -102,9 +112,9 @@ def load_benchmark(
         columns = {"prompt": "Question", "answer": "Correct Answer"}
     try:
         problems = load_problems(
-            data.model_copy(update=columns),
+            data.model_copy(update={**columns, **given}),
             base_folder=base_folder,
-            or_usual=known.form != "choice",
+            or_usual=known.form != "choice" and not {"prompt", "answer"} & set(given),
             gold_parses=bool if known.form == "choice" else comparable,
         )
     except BadInput as error:

@@ -75,6 +75,8 @@ def render(tokenizer: Tokenizer, messages: Sequence[Message], tools: Sequence[An
 def template_notes(problems: Sequence[Problem], tokenizer: Tokenizer, system_prompt: str | None) -> list[str]:
     """What a person should know of how prompts are rendered: a system message that has no place of its own."""
     messages = messages_for(problems[0], system_prompt) if len(problems) else []
+    if tokenizer.chat_template is None and messages:
+        return ["the tokenizer has no chat template: prompts are plain text, a paragraph a message"]
     if tokenizer.chat_template is None or not messages or messages[0]["role"] != "system":
         return []
     try:
