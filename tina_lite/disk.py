@@ -3,6 +3,7 @@
 Nothing here follows a link: what is written in a folder stays in it.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -19,6 +20,20 @@ FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 UMASK = os.umask(0)
 os.umask(UMASK)  # it can only be read by setting it: here, where no other thread is yet
 APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+TAKES_NO_MORE = (*FULL, errno.EROFS, errno.EFBIG, errno.EIO)
+"""Errors of a disk, whatever is written."""
+
+
+def fault_of_disk(error: BaseException | None) -> OSError | None:
+    """What a disk, or who may write there, had to do with an error of somebody else's library; None where nothing."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (*TAKES_NO_MORE, errno.EACCES, errno.EPERM):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def user_folder(variable: str, by_default: str) -> Path:

@@ -1,7 +1,9 @@
 """What people's own data looked like, and what becomes of it: small inputs, each with its right outcome."""
 
 import datetime
+import errno
 import json
+import os
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from problem_files import pairs, write
 from sections import load
 
-from tina_lite.errors import BadInput
+from tina_lite.errors import BadInput, NoRoom
 from tina_lite.problems.benchmarks import load_benchmark
 
 datasets = pytest.importorskip("datasets")
@@ -235,3 +237,22 @@ def test_pictures_of_a_parquet_file_are_not_decoded(folder) -> None:
     table = pa.Table.from_pylist(rows, schema=features.arrow_schema)
     pq.write_table(table, "x.parquet")
     assert pairs(load("x.parquet")) == [("1+1?", "2")]
+
+
+@pytest.mark.parametrize("why", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_cache_that_cannot_be_written_is_no_broken_file(folder, monkeypatch, why) -> None:
+    table(folder / "x.parquet", asked(3, "a"))
+
+    def generated(*_, **__):
+        try:
+            raise OSError(why, os.strerror(why), "/cache/parquet")
+        except OSError as error:
+            raise datasets.exceptions.DatasetGenerationError(
+                "An error occurred while generating the dataset"
+            ) from error
+
+    monkeypatch.setattr(datasets.Dataset, "from_parquet", generated)
+    with pytest.raises(
+        NoRoom, match=rf"^x\.parquet: is read by way of \S+, .* \({os.strerror(why)}\); .*HF_DATASETS_CACHE"
+    ):
+        load("x.parquet")

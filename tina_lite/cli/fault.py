@@ -6,6 +6,7 @@ import sys
 import tempfile
 import traceback
 
+from tina_lite.disk import FULL
 from tina_lite.errors import BadInput, NoRoom, one_line
 
 PLACES = (
@@ -19,7 +20,6 @@ PLACES = (
     errno.EROFS,
 )
 """Errors of a path that a person gave, wherever they come up."""
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def tell(error: BaseException) -> int:

@@ -3,7 +3,6 @@
 The order is the point: the run folder is made once nothing that a person typed can fail any more.
 """
 
-import errno
 import shutil
 import signal
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tina_lite.budget import Meter
 from tina_lite.budget.clock import end_run
+from tina_lite.disk import TAKES_NO_MORE
 from tina_lite.errors import BadInput, Interrupted, NoRoom, TinaError, one_line
 from tina_lite.guard import guard
 from tina_lite.launch.close import close, spare_s
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from tina_lite.policy import Policy
     from tina_lite.runs.keeper import Keeper
     from tina_lite.trainer import Trainer
-
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
 
 
 def run(
@@ -199,7 +197,7 @@ class _Run:
         if is_out_of_memory(error):
             smaller = "lower rollout.max_completion_length, optim.micro_batch_tokens or lora.r"
             return NoRoom(f"out of memory ({one_line(error, 120)}); {saved}; {smaller} if it comes again")
-        if isinstance(error, OSError) and error.errno in DISK:
+        if isinstance(error, OSError) and error.errno in TAKES_NO_MORE:
             return NoRoom(f"the disk took no more ({one_line(error)}); {saved}")
         if not isinstance(error, TinaError):
             with suppress(OSError, NoRoom):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tina_lite.errors import BadInput
-from tina_lite.hub import REACH_LIMIT_S, repo_and_revision, unreachable
+from tina_lite.hub import REACH_LIMIT_S, repo_and_revision, unreachable, what_mends
 from tina_lite.policy.model_folder import CONFIG, model_folder, refuse_broken
 from tina_lite.policy.shape import ModelShape
 
@@ -59,7 +59,7 @@ def _from_hub(model_id: str) -> Path:
     except LocalEntryNotFoundError:
         raise BadInput(f"model.id: no config.json of {model_id} here, and the hub is switched off; {advice}") from None
     except (HfHubHTTPError, HFValidationError) as error:
-        said = " ".join(str(error).split()).split(". ")[0][:120]
+        said = what_mends(error, repo) or " ".join(str(error).split()).split(". ")[0][:120]
         raise BadInput(f"model.id: the hub gives no config.json of {model_id} ({said}); {advice}") from None
 
 

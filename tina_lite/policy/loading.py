@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from tina_lite.errors import BadInput, TinaError, one_line
-from tina_lite.hub import REACH_LIMIT_S, repo_and_revision, unreachable
+from tina_lite.hub import REACH_LIMIT_S, Commits, repo_and_revision, unreachable, what_mends
 from tina_lite.memory import is_out_of_memory
 from tina_lite.policy.engine import FLOAT16_CAPABILITY
 from tina_lite.policy.model_folder import as_pretrained, model_folder, refuse_broken, refuse_other_quantization
@@ -105,7 +105,10 @@ def _go_offline_unless_reachable(model_id: str) -> None:
     """Without a network, look in the cache alone; transformers would try each file for half a minute."""
     from huggingface_hub import constants
 
-    if unreachable(lambda api: api.model_info(repo_and_revision(model_id)[0], timeout=REACH_LIMIT_S)):
+    commits = Commits()
+    commits.pinned(model_id, "model")  # BadInput where the hub refuses it
+    repo, _ = repo_and_revision(model_id)
+    if commits.cut_off or unreachable(lambda api: api.model_info(repo, timeout=REACH_LIMIT_S)):
         constants.HF_HUB_OFFLINE = True  # for the rest of this process
 
 
@@ -143,6 +146,8 @@ def loading(model_id: str) -> Iterator[None]:
             raise BadInput(
                 f"model.id: cannot load {model_id} {told}; copy the whole folder again, or choose another model"
             ) from error
+        if mends := what_mends(error, repo_and_revision(model_id)[0]):
+            raise BadInput(f"model.id: {mends}") from error
         raise BadInput(
             f"model.id: cannot load {model_id}: looked for a local folder and on the Hugging Face hub {told}; give a "
             "folder with --model FOLDER"

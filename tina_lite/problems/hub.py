@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tina_lite.errors import BadInput
-from tina_lite.hub import REACH_LIMIT_S, repo_and_revision, unreachable
+from tina_lite.hub import REACH_LIMIT_S, repo_and_revision, unreachable, what_mends
 from tina_lite.problems import contents
 from tina_lite.problems.files import load_rows
 from tina_lite.problems.problem_set import ProblemSet
@@ -65,7 +65,7 @@ def download(source: str, config: str | None, split: str, streaming: bool) -> An
     except Exception as error:  # the hub's client has a dozen kinds, and none in common
         wanted = f"the data set {repo!r}" + (f", config {config!r}" if config else "") + f", split {split!r}"
         missing = cut_off and isinstance(error, OSError)
-        reason = "no network" if missing else f"{' '.join(str(error).split()):.300}"
+        reason = "no network" if missing else what_mends(error, repo) or f"{' '.join(str(error).split()):.300}"
         raise (Unreachable if missing else BadInput)(
             f"{PLACE}could not load {wanted}, from the hub or its cache: {reason}"
             f"{ADVICE}{' --set data.split=null' * (split != 'train')}"

@@ -17,8 +17,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from tina_lite.disk import digest_of
-from tina_lite.errors import BadInput
+from tina_lite.disk import digest_of, fault_of_disk
+from tina_lite.errors import BadInput, NoRoom
 from tina_lite.problems import contents
 from tina_lite.problems.rows import Row
 
@@ -312,6 +312,11 @@ def parquet(path: Path, place: Path) -> Table:
     try:
         return Table(datasets.Dataset.from_parquet(str(place)))
     except Exception as error:  # pyarrow's kinds have none in common
+        if (fault := fault_of_disk(error)) is not None:
+            raise NoRoom(
+                f"{path}: is read by way of {datasets.config.HF_DATASETS_CACHE}, which cannot be written "
+                f"({fault.strerror}); make room there, or name another folder in HF_DATASETS_CACHE"
+            ) from error
         reason = f"{' '.join(str(error).split()):.200}"
         raise BadInput(f"{path}: not a .parquet file that can be read ({reason}); copy or download it again") from error
 
