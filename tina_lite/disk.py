@@ -19,7 +19,9 @@ ADVICE = "free some space, then go on with --resume"
 FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 UMASK = os.umask(0)
 os.umask(UMASK)  # it can only be read by setting it: here, where no other thread is yet
-APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+"""Where the system has it: Windows has not."""
+APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | NOFOLLOW
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -191,8 +191,9 @@ def in_time(work: "Callable[[], object]") -> bool:
 
 def main() -> None:
     """What ends the run with a signal to its group must not end this process first."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     Watchdog(int(sys.argv[1])).watch()
     os._exit(0)  # a thread may wait for a disk still
 

@@ -1,12 +1,17 @@
 """One process at a time writes a folder: a lock that ends with its process, whatever ends that."""
 
 import errno
-import fcntl
 import os
 import time
 from pathlib import Path
 
+from tina_lite.disk import NOFOLLOW
 from tina_lite.errors import BadInput
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where two processes on one folder are not told apart
+    fcntl = None  # type: ignore[assignment]
 
 HELD_BY_ANOTHER = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 LOCK_WAITS_S = (0.02, 0.1, 0.0)
@@ -17,7 +22,7 @@ _held: set[int] = set()
 
 def lock_folder(path: Path) -> int:
     """An exclusive lock, by its descriptor; BadInput that names the owner where it is taken."""
-    descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | NOFOLLOW, 0o644)
     if not _taken(descriptor):
         owner = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
         os.close(descriptor)
@@ -49,7 +54,7 @@ def _taken(descriptor: int) -> bool:
 
     Some network file systems have no locks: two processes on one folder are then not told apart.
     """
-    for wait_s in LOCK_WAITS_S:
+    for wait_s in LOCK_WAITS_S if fcntl else ():
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -58,4 +63,16 @@ def _taken(descriptor: int) -> bool:
             time.sleep(wait_s)
         else:
             return True
+    return fcntl is None
+
+
+def is_locked(descriptor: int) -> bool:
+    """Whether another process has the lock; where there are no locks, none has."""
+    try:
+        if fcntl:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        pass
     return False

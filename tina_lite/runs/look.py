@@ -3,7 +3,6 @@
 Whatever a log holds that this version does not know, or that is torn, is passed over: looking at a run never fails.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 
 from tina_lite.errors import BadInput
 from tina_lite.runs.events import Stamped, from_json
+from tina_lite.runs.lock import is_locked
 
 
 def owner_of(folder: Path) -> int | None:
@@ -22,15 +22,10 @@ def owner_of(folder: Path) -> int | None:
     except OSError:
         return None
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        text = os.read(lock, 32).decode(errors="replace").strip()
-        return int(text) if text.isdecimal() else 0
-    except OSError:  # a file system without locks
-        return None
+        text = os.read(lock, 32).decode(errors="replace").strip() if is_locked(lock) else None
     finally:
         os.close(lock)
-    return None
+    return None if text is None else int(text) if text.isdecimal() else 0
 
 
 def begins(*events: str) -> tuple[bytes, ...]:

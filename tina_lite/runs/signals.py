@@ -11,7 +11,8 @@ from types import FrameType, TracebackType
 
 from tina_lite.wall_clock import Limit, wall_clock_limit
 
-WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+WATCHED = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 """Of a person, a container, a terminal that closes; the last two are what Slurm and spot machines are told to send."""
 
 
