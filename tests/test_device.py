@@ -48,7 +48,15 @@ def test_a_driver_that_does_not_answer_is_no_card(smi, answer: str, status: int)
 
 @pytest.mark.parametrize(
     ("visible", "card"),
-    [("1", "1"), ("2,0", "2"), ("GPU-89,GPU-90", "GPU-89"), ("MIG-89", "0"), ("", None), ("-1", None)],
+    [
+        ("1", "1"),
+        ("2,0", "2"),
+        ("GPU-89,GPU-90", "GPU-89"),
+        ("none", None),
+        ("NoDevFiles", None),
+        ("", None),
+        ("-1", None),
+    ],
 )
 def test_the_card_is_the_first_that_cuda_may_use(
     smi, monkeypatch: pytest.MonkeyPatch, visible: str, card: str | None
@@ -59,6 +67,35 @@ def test_the_card_is_the_first_that_cuda_may_use(
     assert card_name() == ("NVIDIA L40S" if card else None)
     assert asked.exists() == (card is not None)
     assert card is None or asked.read_text().startswith(f"--id={card} ")
+
+
+CARDS = """\
+GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-11111111-aaaa)
+  MIG 1g.10gb     Device  0: (UUID: MIG-22222222-bbbb)
+  MIG 2g.20gb     Device  1: (UUID: MIG-33333333-cccc)
+GPU 1: NVIDIA L40S (UUID: GPU-44444444-dddd)
+"""
+
+
+@pytest.mark.parametrize(
+    ("visible", "asked", "facts"),
+    [
+        ("GPU-44444444", "GPU-44444444-dddd", ["NVIDIA H100 80GB HBM3", "81559"]),
+        ("MIG-33333333-cccc", "GPU-11111111-aaaa", ["NVIDIA H100 80GB HBM3 MIG 2g.20gb", "19456"]),
+        ("MIG-2222", "GPU-11111111-aaaa", ["NVIDIA H100 80GB HBM3 MIG 1g.10gb", "9728"]),
+        ("GPU-9", "GPU-9", ["NVIDIA H100 80GB HBM3", "81559"]),
+    ],
+)
+def test_a_card_or_a_slice_by_the_beginning_of_its_uuid(tmp_path, monkeypatch, visible, asked, facts) -> None:
+    (tmp_path / "cards").write_text(CARDS)
+    script = tmp_path / "nvidia-smi"
+    queried = f"echo $1 > {tmp_path}/asked; echo NVIDIA H100 80GB HBM3, 81559"
+    script.write_text(f'#!/bin/sh\nif [ "$1" = -L ]; then cat {tmp_path}/cards; else {queried}; fi\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert ask_driver("name", "memory.total") == facts
+    assert (tmp_path / "asked").read_text() == f"--id={asked}\n"
 
 
 @pytest.mark.parametrize(("answer", "capability"), [("8.9\\n", 8.9), ("[N/A]\\n", None), ("", None)])

@@ -1,6 +1,7 @@
 """What a run computes on, found without importing torch."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,11 +12,14 @@ from tina_lite.errors import BadInput
 
 
 def visible_card() -> str | None:
-    """Index or UUID of the first NVIDIA card that CUDA may use; None where it may use none. The driver counts all."""
+    """Index or UUID, maybe its beginning, of the first NVIDIA card, or slice of one, that CUDA may use.
+
+    None where it may use none: what is neither hides them all, such as "none". The driver counts all.
+    """
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
     if first in ("", "-1"):
         return None
-    return first if first.isdigit() or first.startswith("GPU-") else "0"
+    return first if first.isdigit() or first.startswith(("GPU-", "MIG-")) else None
 
 
 def card_name() -> str | None:
@@ -62,17 +66,54 @@ def refuse_other_card(card: str | None, cuda: Any) -> None:
 
 
 def ask_driver(*fields: str) -> list[str] | None:
-    """What nvidia-smi says of the card, by its names for fields, memory in MiB; None where it says nothing."""
+    """What nvidia-smi says of the card, by its names for fields, memory in MiB; None where it says nothing.
+
+    Of a MIG slice name and memory are the slice's own.
+    """
     card = visible_card()
     if card is None or shutil.which("nvidia-smi") is None:
         return None
-    command = ["nvidia-smi", f"--id={card}", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
+    card, profile = (card, "") if card.isdigit() else _whole_uuid(card)
+    found = _nvidia_smi(f"--id={card}", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits")
     facts = [fact.strip() for fact in next(iter(found.splitlines()), "").split(",")]
-    return facts if len(facts) == len(fields) and all(facts) else None
+    if len(facts) != len(fields) or not all(facts):
+        return None
+    if profile:
+        said = dict(zip(fields, facts, strict=True))
+        own = {"name": f"{said.get('name')} MIG {profile}", "memory.total": _slice_mib(profile)}
+        facts = [own.get(field, fact) for field, fact in said.items()]
+    return facts
+
+
+def _nvidia_smi(*arguments: str) -> str:
+    """What it prints; nothing where it fails."""
+    try:
+        done = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout
+
+
+def _whole_uuid(begins: str) -> tuple[str, str]:
+    """Of the card that a UUID names or begins, and the profile of its slice, such as 2g.20gb; as CUDA takes them."""
+    card = ""
+    for line in _nvidia_smi("-L").splitlines():
+        found = re.search(r"(?:MIG (\S+).*)?\(UUID: (\S+)\)", line)
+        if found and not found[1]:
+            card = found[2]
+        if found and found[2].startswith(begins):
+            return card, found[1] or ""
+    return begins, ""
+
+
+def _slice_mib(profile: str) -> str:
+    """Of 2g.20gb a little less than 20 GiB: the driver keeps some for itself.
+
+    >>> _slice_mib("2g.20gb")
+    '19456'
+    """
+    gigabytes = re.search(r"(\d+)gb", profile)
+    return str(int(0.95 * 1024 * int(gigabytes[1]))) if gigabytes else ""
 
 
 def card_memory_gib() -> float | None:

@@ -92,7 +92,7 @@ def test_a_card_that_stops_answering_is_charged_its_most(nvml: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("visible", "asked"), [("0", 0), ("2,1", 2), ("GPU-8932f937-d72c", "GPU-8932f937-d72c"), ("MIG-7", 0)]
+    ("visible", "asked"), [("0", 0), ("2,1", 2), ("GPU-8932f937-d72c", "GPU-8932f937-d72c"), ("MIG-7", "MIG-7")]
 )
 def test_the_card_is_the_one_that_cuda_sees(
     nvml: Any, monkeypatch: pytest.MonkeyPatch, visible: str, asked: int | str
