@@ -53,6 +53,7 @@ def test_a_model_is_that_of_the_commit_that_the_run_began_with(quick_recipe, tmp
     assert resolve(str(tmp_path / "alone")).model_id == f"me/base@{FIRST}", "as PEFT keeps it"
     card = (tmp_path / "alone" / "README.md").read_text()
     assert "base_model: me/base\n" in card
+    assert "## How it was asked" in card
     assert f'from_pretrained("me/base", revision="{FIRST}", quantization_config=nf4)' in card
 
 

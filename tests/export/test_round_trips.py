@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,36 @@ def test_a_merged_folder_is_a_whole_model_that_is_not_in_4_bits(own_run, tmp_pat
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "merged")
     assert tuple(tokenizer.encode(prompts[0].text, add_special_tokens=False)) == prompts[0].ids
     assert "| steps | 3 (max_steps) |" in (tmp_path / "merged" / "README.md").read_text()
+
+
+def test_what_transformers_4_looks_for_is_there_too(own_run, tmp_path):
+    """The names of its fields, as a reader of the files finds them; loading it there was not tried."""
+    target, policy, *_ = own_run
+    export_merged(target, policy, tmp_path / "merged")
+    config = json.loads((tmp_path / "merged" / "config.json").read_text())
+    assert (config["rope_theta"], config["torch_dtype"]) == (10000.0, "float32")
+    for folder in (tmp_path / "merged", target.adapter):
+        tokenizer = json.loads((folder / "tokenizer_config.json").read_text())
+        assert tokenizer["tokenizer_class"] == "PreTrainedTokenizerFast"
+        assert tokenizer["chat_template"] == policy.tokenizer.chat_template
+
+
+def test_how_a_run_asked_goes_with_what_it_exports(own_run, tmp_path):
+    target, policy, *_ = own_run
+    data = target.recipe.data.model_copy(
+        update={"system_prompt": "Be brief.", "chat_template_kwargs": {"enable_thinking": False}}
+    )
+    rollout = target.recipe.rollout.model_copy(update={"stop": ("###",), "temperature": 0.7, "top_p": 0.9})
+    target = replace(target, recipe=target.recipe.model_copy(update={"data": data, "rollout": rollout}))
+    export_merged(target, policy, tmp_path / "merged")
+    export_gguf(target, policy, tmp_path / "gguf", "f16")
+    for folder in ("merged", "gguf"):
+        card = (tmp_path / folder / "README.md").read_text()
+        assert '{"role": "system", "content": "Be brief."}' in card
+        assert "add_generation_prompt=True, enable_thinking=False)" in card
+        assert "at temperature 0.7 and top_p 0.9, each ended at its end-of-text token, '###'." in card
+    kept = json.loads((tmp_path / "merged" / "generation_config.json").read_text())
+    assert (kept["do_sample"], kept["temperature"], kept["top_p"], kept["stop_strings"]) == (True, 0.7, 0.9, ["###"])
 
 
 def test_adapter(own_run, tmp_path):

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -131,7 +132,8 @@ def test_what_is_said_may_come_back_as_an_event(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_one_line_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tina_lite.track.find_spec", lambda name: None if name != "tensorboard" else object())
+    found = {"tensorboard": SimpleNamespace(origin="here"), "wandb": SimpleNamespace(origin=None)}  # a folder wandb/
+    monkeypatch.setattr("tina_lite.track.find_spec", lambda name: found.get(name))
     refuse_missing(["tensorboard"])
     with pytest.raises(BadInput) as refused:
         refuse_missing(["tensorboard", "wandb", "trackio"])

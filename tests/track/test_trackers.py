@@ -35,13 +35,17 @@ def test_tensorboard_event_files_hold_what_was_logged(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_wandb_keeps_a_run_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("key", [None, "0" * 40], ids=["without a key", "with a key and no network"])
+def test_wandb_keeps_a_run_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str | None) -> None:
     library = pytest.importorskip("wandb", reason="wandb is not installed")
     from tina_lite.track import wandb
 
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("WANDB_MODE", "WANDB_API_KEY", "NETRC"):
         monkeypatch.delenv(name, raising=False)
+    if key is not None:
+        monkeypatch.setenv("WANDB_API_KEY", key)
+        monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # where nobody listens
     run = wandb.start(beginning(tmp_path / "quick"))
     run.log(1, {"train/reward": 0.5})
     run.log(2, {"train/reward": 0.75})

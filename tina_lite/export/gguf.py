@@ -51,7 +51,7 @@ def export_gguf(target: Target, policy: "PortablePolicy", out: Path, file_type: 
     expected = reference(policy)
     with new_folder(out, weight_bytes(weights, file_type)) as folder:
         write_gguf(folder / file, policy.causal_lm, weights, policy.tokenizer, target.name, file_type)
-        card = gguf_card(target.name, target.model_id, file, file_type, target.adapter)
+        card = gguf_card(target.name, target.model_id, file, file_type, target.adapter, target.recipe)
         (folder / "README.md").write_text(card, encoding="utf-8")
     model = load_plain(out, policy.dtype, policy.device, file)
     if rope_factors(policy.causal_lm) is not None:  # llama.cpp reads them, transformers does not

@@ -11,7 +11,7 @@ from tina_lite.errors import BadInput
 from tina_lite.launch.prepare import Prepared
 from tina_lite.launch.resuming import UNFINISHED
 from tina_lite.plan import elsewhere
-from tina_lite.runs.card import model_card
+from tina_lite.runs.card import how_it_was_asked, model_card
 from tina_lite.runs.events import Notice, RunFinished
 from tina_lite.runs.session import Session
 from tina_lite.runs.summary import per_dollar, summary_of
@@ -49,6 +49,7 @@ def close(p: Prepared, trainer: "Trainer", base_name: str) -> dict[str, Any]:
             quantization=recipe.model.quantization,
             rewards=[f"{section.weight:g} x {section.name}" for section in recipe.rewards],
             device=p.device_name,
+            asked=how_it_was_asked(recipe),
         )
         write_atomically(session.folder.adapter / "README.md", card)  # its price is the summary's, to the last digit
     session.events.emit(RunFinished(summary))

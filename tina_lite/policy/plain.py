@@ -5,7 +5,7 @@ Merged is W + s B A in 16 or 32 bits, where W is the base as the adapter knew it
 much of what was learnt.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
 from copy import deepcopy
 from dataclasses import dataclass
@@ -66,8 +66,13 @@ def merged_weights(causal_lm: Any) -> list[Weight]:
     return weights
 
 
-def save_merged(causal_lm: Any, weights: Sequence[Weight], dtype: torch.dtype, folder: Path) -> None:
-    """As transformers saves a model: config, generation config, safetensors, in several files where they are large."""
+def save_merged(
+    causal_lm: Any, weights: Sequence[Weight], dtype: torch.dtype, folder: Path, generation: Mapping[str, Any]
+) -> None:
+    """As transformers saves a model: config, generation config, safetensors, in several files where they are large.
+
+    `generation`: fields of the generation config.
+    """
     from transformers import AutoModelForCausalLM
 
     config = deepcopy(causal_lm.config)
@@ -77,7 +82,8 @@ def save_merged(causal_lm: Any, weights: Sequence[Weight], dtype: torch.dtype, f
         model = AutoModelForCausalLM.from_config(config, dtype=dtype)
     model.load_state_dict({weight.name: weight.tensor(dtype) for weight in weights}, strict=False, assign=True)
     model.tie_weights()
-    model.generation_config = causal_lm.generation_config
+    model.generation_config = deepcopy(causal_lm.generation_config)
+    model.generation_config.update(**generation)
     model.save_pretrained(str(folder))
 
 

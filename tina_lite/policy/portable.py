@@ -31,6 +31,7 @@ from tina_lite.policy.loading import (
 )
 from tina_lite.policy.logprobs import token_logprobs
 from tina_lite.policy.model_folder import model_folder
+from tina_lite.policy.saving import save_tokenizer
 from tina_lite.policy.shapes import compiles_shapes
 from tina_lite.policy.shared_prompt import can_flash
 from tina_lite.policy.vllm import Vllm
@@ -144,4 +145,4 @@ class PortablePolicy:
 
     def save_adapter(self, folder: Path) -> None:
         self.model.save_pretrained(str(folder), save_embedding_layers=False)  # peft would ask the hub whether to
-        self.tokenizer.save_pretrained(str(folder))
+        save_tokenizer(self.tokenizer, folder)

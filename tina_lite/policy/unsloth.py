@@ -34,6 +34,7 @@ from tina_lite.policy.loading import (
     stop_ids,
 )
 from tina_lite.policy.model_folder import COMPUTES, model_folder
+from tina_lite.policy.saving import save_tokenizer
 from tina_lite.policy.unsloth_import import quiet
 from tina_lite.policy.vllm import Vllm
 from tina_lite.recipe.schema import LoraSection, ModelSection
@@ -144,7 +145,7 @@ class UnslothPolicy:
     def save_adapter(self, folder: Path) -> None:
         with quiet():
             self.model.save_pretrained(str(folder), save_embedding_layers=False)  # peft would ask the hub whether to
-        self.tokenizer.save_pretrained(str(folder))
+        save_tokenizer(self.tokenizer, folder)
 
     def _rest(self) -> None:
         """The mode for sampling."""

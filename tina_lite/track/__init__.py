@@ -24,7 +24,8 @@ __all__ = ["Beginning", "Listening", "Tracker", "refuse_missing", "trackers"]
 
 def refuse_missing(names: Sequence[str]) -> None:
     """BadInput with the command that installs what a recipe's `track` needs and this machine lacks."""
-    missing = [name for name in names if find_spec(name) is None]
+    specs = {name: find_spec(name) for name in names}
+    missing = [name for name, spec in specs.items() if spec is None or spec.origin is None]  # a folder is no package
     if missing:
         command = f"pip install {' '.join(missing)}"
         raise BadInput(f"track: {', '.join(missing)} is not installed; {command}, or take it out of the recipe")

@@ -1,6 +1,7 @@
 """Weights & Biases. Its environment variables are obeyed: WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY, WANDB_API_KEY.
 
-Without credentials the run is kept in RUN/wandb as `WANDB_MODE=offline` would keep it; `wandb sync` sends it later.
+Without credentials or a network the run is kept in RUN/wandb, as `WANDB_MODE=offline` would keep it; `wandb sync` sends
+it later.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from typing import Any
 from tina_lite.track.listening import Beginning
 
 PROJECT = "tina-lite"
+REACH_S = 5.0
 FINISH_S = 10.0
 """A network that is gone must not keep a paid machine up for longer; what was not sent stays in RUN/wandb."""
 
@@ -19,7 +21,7 @@ class _Run:
     def __init__(self, beginning: Beginning) -> None:
         import wandb
 
-        offline = "WANDB_MODE" not in os.environ and not _has_credentials(wandb)
+        offline = "WANDB_MODE" not in os.environ and not (_is_reachable() and _has_credentials(wandb))
         self._run: Any = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             name=beginning.name,
@@ -41,6 +43,17 @@ class _Run:
 def _has_credentials(wandb: Any) -> bool:
     """Without asking for them: a question would wait for an answer below the live view."""
     return bool(wandb.login(prompt=False))
+
+
+def _is_reachable() -> bool:
+    """What is sent to nobody is kept nowhere."""
+    import httpx
+
+    try:
+        httpx.get(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"), timeout=REACH_S)
+    except httpx.TransportError:
+        return False
+    return True
 
 
 def _run_id(beginning: Beginning) -> str:
