@@ -57,6 +57,21 @@ def test_open_r1(tmp_path: Path) -> None:
     assert not any("has no place" in line for line in lost)
 
 
+def test_tina(tmp_path: Path) -> None:
+    """Its own names for rewards and data, and a model without its owner."""
+    recipe, lost = read("tina", tmp_path)
+    assert (recipe.model.id, recipe.data.source) == (
+        "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B",
+        "RUC-AIBOX/STILL-3-Preview-RL-Data",
+    )
+    assert [(one.name, one.weight, one.params) for one in recipe.rewards] == [
+        ("cosine", 1.0, {"max_length": 3584}),
+        ("accuracy", 2.0, {}),
+    ]
+    assert (recipe.stop.max_steps, recipe.rollout.prompts_per_step) == (7500, 4)
+    assert names(lost) == {"load_in_4bit"} or not lost
+
+
 def test_trl_and_its_defaults(tmp_path: Path) -> None:
     recipe, lost = read("trl", tmp_path)
     assert recipe.model.quantization == "none"

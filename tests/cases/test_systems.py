@@ -1,5 +1,8 @@
 """Machines unlike the one that this was written on, played."""
 
+import errno
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +10,8 @@ from pathlib import Path
 import pytest
 from from_outside import ENVIRONMENT
 from whole_runs import QUICK_RECIPE, summary_of
+
+from tina_lite import Recipe, run
 
 WITHOUT = """
 import os, signal, sys
@@ -34,3 +39,17 @@ def test_a_system_without_locks_and_signals_of_unix_trains(tmp_path):
     assert "finished: max steps" in command("runs", ".")
     command("resume", "out", "--max-steps", "4", "--plain")
     assert summary_of(Path(tmp_path / "out"))["steps"] == 4
+
+
+@pytest.mark.parametrize("why", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_whose_folders_cannot_be_synced_will_do(quick_recipe, tmp_path, monkeypatch, why):
+    """As CIFS, 9p and vboxsf answer."""
+    fsync = os.fsync
+
+    def synced(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(why, os.strerror(why))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    assert run(Recipe.load(quick_recipe, {"stop.max_steps": 1}), out=tmp_path / "out")["steps"] == 1

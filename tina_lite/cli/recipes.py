@@ -78,7 +78,7 @@ def copy(name: str, target: Path | None) -> None:
 @click.argument("target", type=click.Path(path_type=Path), required=False)
 @click.option("--gpus", type=click.IntRange(min=1), metavar="N", help="Processes that it ran on; default: the file's.")
 def import_recipe(file: Path, target: Path | None, gpus: int | None) -> None:
-    """Write a TRL, open-r1 or Axolotl GRPO configuration as a recipe, TARGET or ./NAME.yaml."""
+    """Write a TRL, open-r1, Tina or Axolotl GRPO configuration as a recipe, TARGET or ./NAME.yaml."""
     from tina_lite.recipe.elsewhere import read_elsewhere
 
     text, lost = read_elsewhere(file, gpus)

@@ -1,4 +1,4 @@
-"""A recipe from the configuration of another trainer: TRL's and open-r1's YAML for GRPO, Axolotl's with `rl: grpo`.
+"""A recipe from the configuration of another trainer: TRL's, open-r1's or Tina's YAML for GRPO, Axolotl's.
 
 What a file does not say has TRL's default, not ours, so that the hyper-parameters are the same. What cannot be carried
 over is named with the reason.
@@ -23,6 +23,9 @@ from tina_lite.recipe.names import (
     PREFIXES,
     REWARD_PARAMS,
     REWARDS,
+    TINA_DATA,
+    TINA_MODELS,
+    TINA_NAMES,
     TRACKERS,
     TRL_DEFAULTS,
     WITHOUT_PLACE,
@@ -58,6 +61,8 @@ def imported(document: Mapping[str, Any], gpus: int | None = None) -> Imported:
     found = Imported()
     if "base_model" in document:
         document = _as_trl(document, found)
+    elif set(TINA_NAMES) & set(document):
+        document = _tina_as_trl(document)
     elif not {"model_name_or_path", "num_generations", "reward_funcs"} & set(document):
         raise BadInput("it names neither a model nor rewards, as GRPO's files of TRL, open-r1 and Axolotl do")
     given = {name: value for name, value in document.items() if value is not None}
@@ -86,6 +91,15 @@ def _as_trl(document: Mapping[str, Any], found: Imported) -> dict[str, Any]:
         found.put("data.held_out", share)
     _data_sets(flat.pop("datasets", None) or [], found)
     return flat
+
+
+def _tina_as_trl(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The names of Tina's own files, which are TRL's but for rewards and data."""
+    flat = {TINA_NAMES.get(name, name): value for name, value in document.items() if name != "model_post_train_type"}
+    source, config = TINA_DATA.get(str(flat.get("dataset_name")), (flat.get("dataset_name"), None))
+    flat |= {"dataset_name": source, "dataset_config": flat.get("dataset_config") or config}
+    model = flat.get("model_name_or_path")
+    return {**flat, "model_name_or_path": TINA_MODELS.get(str(model), model)}
 
 
 def _data_sets(sets: list[dict[str, Any]], found: Imported) -> None:
@@ -194,6 +208,8 @@ def read_elsewhere(file: Path, gpus: int | None = None) -> tuple[str, list[str]]
         raise BadInput(f"{file}: cannot be read as a configuration of GRPO ({error})") from None
     except BadInput as error:
         raise BadInput(f"{file}: {error}") from None
+    if "data" not in found.fields:
+        raise BadInput(f"{file}: data: none is named; add dataset_name, a hub id or a file")
     found.fields.setdefault("name", file.stem)
     try:
         Recipe.model_validate(found.fields)

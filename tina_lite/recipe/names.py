@@ -60,6 +60,25 @@ AXOLOTL_NAMES = {
     "cosine_min_lr_ratio": "min_lr_rate",
     "saves_per_epoch": "save_strategy",
 }
+TINA_NAMES = {
+    "rl_post_train_reward_funcs": "reward_funcs",
+    "rl_post_train_reward_weights": "reward_weights",
+    "model_post_train_dataset_name": "dataset_name",
+    "model_post_train_dataset_config": "dataset_config",
+}
+TINA_DATA = {
+    "curated_deepscaler": ("agentica-org/DeepScaleR-Preview-Dataset", None),
+    "curated_limr": ("GAIR/LIMR", None),
+    "curated_open_r1": ("open-r1/OpenR1-Math-220k", "default"),
+    "curated_open_rs1": ("knoveleng/open-s1", None),
+    "curated_open_rs2": ("knoveleng/open-rs", None),
+    "curated_open_rs3": ("knoveleng/open-rs", None),
+    "curated_still": ("RUC-AIBOX/STILL-3-Preview-RL-Data", None),
+    "curated_thoughts": ("bethgelab/CuratedThoughts", "OpenThoughts-114k-math-default"),
+}
+"""The names of Tina's own files (recipes/ of its repository) -> data set of the hub and its config."""
+TINA_MODELS = {"DeepSeek-R1-Distill-Qwen-1.5B": "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"}
+"""Which it loads from a folder of that name."""
 REWARDS = {
     "accuracy_reward": "accuracy",
     "think_format_reward": "format",
