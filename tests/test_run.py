@@ -7,6 +7,7 @@ import signal
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -324,7 +325,7 @@ def test_a_tracker_listens_to_a_run_and_one_that_fails_does_not_stop_it(
         raise ConnectionError("no network")
 
     monkeypatch.setattr(wandb, "start", no_network)
-    monkeypatch.setattr("tina_lite.track.find_spec", lambda name: name)
+    monkeypatch.setattr("tina_lite.track.find_spec", lambda name: SimpleNamespace(origin=name))
     recipe = Recipe.load(quick_recipe, {"track": ["tensorboard", "wandb"]})
     summary = run(recipe, out=tmp_path / "run")
     assert summary["steps"] == 3

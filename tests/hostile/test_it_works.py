@@ -238,7 +238,7 @@ def test_a_benchmark_that_vanishes_and_prompts_that_are_skipped_are_in_the_summa
     write(place / "ok.jsonl", *rows)
     changes = {"eval.benchmarks": ["long.jsonl"], "stop.max_steps": 3}
     warnings = "\n".join(run(Recipe.load(recipe, changes), out=place / "r")["warnings"])
-    assert "long.jsonl: prompts are longer than rollout.max_prompt_length, 64 tokens; it is not measured" in warnings
+    assert "benchmark long: it is not measured: longer than rollout.max_prompt_length, 64 tokens" in warnings
     assert warnings.count("prompts skipped so far") == 1
 
 

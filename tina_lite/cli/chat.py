@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tina_lite.cli.folders import named
 from tina_lite.errors import BadInput
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def chat(
     from tina_lite.console.chat import converse
     from tina_lite.opened import resolve
 
-    target = resolve(name)
+    target = resolve(named(name))
     if compare and target.adapter is None:
         raise BadInput(f"{name}: is a model without an adapter; --compare wants a run or an adapter")
     sampling = _sampling(target, temperature, top_p, max_completion_length)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tina_lite.budget.money import format_usd
+from tina_lite.cli.folders import named
 from tina_lite.errors import BadInput, Interrupted
 from tina_lite.version import VERSION
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from tina_lite.opened import Target
     from tina_lite.problems.benchmarks import Benchmark
 
-OWN_BASE = "base"
+OWN_BASE, HELD_OUT = "base", "held_out"
 PAPER = "paper"
 EVALS = Path("evals")
 LINE_EVERY_S = 10.0
@@ -127,6 +128,8 @@ def eval_command(
             dtype,
             _about_data(settings, prompt=prompt, answer=answer, system_prompt=system_prompt),
         )
+    if not asked.benchmarks and _holds_problems_out(asked.model):
+        asked = replace(asked, benchmarks=(HELD_OUT,))
     if not asked.benchmarks:
         raise BadInput("--benchmark: name what to measure on, such as --benchmark math500 or --benchmark held_out")
     with _progress(plain or as_json) as watch:
@@ -143,6 +146,14 @@ def eval_command(
         print(f"{report.folder}/results.json")
     if report.signal_number is not None:
         raise Interrupted(f"stopped; the same command goes on in {report.folder}", report.signal_number)
+
+
+def _holds_problems_out(model: str) -> bool:
+    """Whether it is a run that keeps problems from training: those are meant where none are named."""
+    from tina_lite.opened import resolve
+
+    recipe = resolve(named(model)).recipe
+    return recipe is not None and HELD_OUT in recipe.eval.benchmarks
 
 
 def _measure(
@@ -193,11 +204,11 @@ def _targets(asked: "Asked") -> "list[Target]":
     """The model that is measured, and those beside it."""
     from tina_lite.opened import resolve
 
-    own = resolve(asked.model, asked.quantization)  # type: ignore[arg-type]
+    own = resolve(named(asked.model), asked.quantization)  # type: ignore[arg-type]
     if asked.adapter_off and own.adapter is None:
         raise BadInput(f"--adapter-off: {asked.model} has no adapter; leave it out")
     target = own.base if asked.adapter_off else own
-    others = [own.base if base == OWN_BASE else resolve(base, asked.quantization) for base in asked.compare]  # type: ignore[arg-type]
+    others = [own.base if base == OWN_BASE else resolve(named(base), asked.quantization) for base in asked.compare]  # type: ignore[arg-type]
     targets = [target, *others]
     _refuse_twice([one.name for one in targets], "--compare")
     switches = asked.data.get("chat_template_kwargs")
@@ -251,7 +262,7 @@ def _expanded(name: str) -> tuple[str, ...]:
 
 def _benchmark(name: str, target: "Target", asked: "Asked") -> "Benchmark":
     from tina_lite.problems.benchmarks import Benchmark, load_benchmark
-    from tina_lite.problems.from_recipe import HELD_OUT, held_out_of
+    from tina_lite.problems.from_recipe import held_out_of
 
     if name != HELD_OUT:
         like = target.recipe.data if target.recipe else None

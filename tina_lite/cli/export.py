@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from tina_lite.cli.folders import named
 from tina_lite.console.text import clean
 from tina_lite.errors import BadInput
 
@@ -41,7 +42,7 @@ def export(
     """
     from tina_lite.opened import resolve
 
-    target = resolve(run)
+    target = resolve(named(run))
     if target.adapter is None:
         raise BadInput(f"{run}: is a model without an adapter; export takes a run folder or an adapter folder")
     if to == "hub":

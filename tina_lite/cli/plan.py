@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from tina_lite.cli.folders import named
 from tina_lite.cli.load import load_recipe
 from tina_lite.cli.options import NUMBER, limits_in, recipe_options
 
@@ -44,7 +45,7 @@ def plan(
     from tina_lite.plan import newest_measured, plan_lines, plan_record, read_measured
 
     loaded = load_recipe(recipe, settings, {"model.id": model, **limits_in(bounds)})
-    measured = read_measured(folder) if folder else newest_measured(RUNS, loaded.name)
+    measured = read_measured(Path(named(str(folder)))) if folder else newest_measured(RUNS, loaded.name)
     planned = plan_run(loaded, rate=rate, gpu=gpu, vram_gib=vram, measured=measured)
     if as_json:
         click.echo(json.dumps(plan_record(planned)))

@@ -63,13 +63,15 @@ def show(name: str) -> None:
 @click.argument("name")
 @click.argument("target", type=click.Path(path_type=Path), required=False)
 def copy(name: str, target: Path | None) -> None:
-    """Copy a recipe to TARGET, default ./NAME.yaml."""
+    """Copy a recipe to TARGET, default ./NAME.yaml; runs of the copy have its name."""
     from tina_lite.shipped import find_recipe
 
     source = find_recipe(Path(name))
     target = target or Path(source.name)
     _make_room(target)
-    write_atomically(target, source.read_bytes())
+    text = source.read_text(encoding="utf-8")
+    name = re.sub(r"[^\w.-]", "-", target.stem)  # that of its runs
+    write_atomically(target, re.sub(r"^name:.*$", f"name: {name}", text, count=1, flags=re.MULTILINE))
     click.echo(target)
 
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from tina_lite.cli.folders import named
+
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
@@ -13,11 +15,12 @@ import click
 @click.option("--open", "show", is_flag=True, help="Show it in a browser.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Markdown for a model card, on stdout or in --out.")
 def report(runs: tuple[Path, ...], out: Path | None, show: bool, as_markdown: bool) -> None:
-    """What RUN, a run folder, came to: one HTML file that needs no network. Several runs are laid over each other."""
+    """What RUN, a folder or name of a run, came to: one HTML file that needs no network. Several are laid over."""
     from tina_lite.report import html_page, markdown_text, read_run, refuse_missing
 
     if not as_markdown:
         refuse_missing()
+    runs = tuple(Path(named(str(run))) for run in runs)
     read = [read_run(folder) for folder in runs]
     text = markdown_text(read) if as_markdown else html_page(read)
     if as_markdown and out is None:

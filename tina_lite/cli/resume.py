@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from tina_lite.cli.folders import named
 from tina_lite.cli.load import load_recipe
 from tina_lite.cli.options import NUMBER, limits_in
 from tina_lite.cli.run import go_on
@@ -43,6 +44,6 @@ def resume(
     """Go on with RUN, a run folder, from its newest whole checkpoint: same recipe, same bill, same random numbers."""
     from tina_lite.launch.resuming import recipe_of
 
-    limits = limits_in(bounds)
+    limits, folder = limits_in(bounds), Path(named(str(folder)))
     recipe = load_recipe(recipe_of(folder), settings, limits)
     go_on(recipe, folder, rate, plain, as_json, limits, force_recipe=force_recipe, force_restart=force_restart)

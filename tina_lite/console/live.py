@@ -5,16 +5,20 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
 from threading import Event, RLock, Thread
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 from tina_lite.console.frame import Part
+from tina_lite.console.keys import single_keys
 from tina_lite.console.screen import Screen
 from tina_lite.console.state import Line, RunState, after, with_line
 from tina_lite.console.text import clean
 from tina_lite.console.view import draw_closing, parts
-from tina_lite.runs.events import Stamped
+from tina_lite.runs.events import RunStarted, Stamped
+from tina_lite.runs.in_short import in_short
+from tina_lite.runs.look import EventLog
 
 REDRAW_S = 0.25
 PRINTED_LINES_KEPT = 20
@@ -41,6 +45,7 @@ class LiveConsole:
     def __enter__(self) -> Self:
         self._screen.open()
         self._thread.start()
+        self._redirects.enter_context(single_keys(sys.__stdin__))
         self._redirects.enter_context(redirect_stdout(self._printed))
         self._redirects.enter_context(redirect_stderr(self._printed))
         return self
@@ -59,7 +64,17 @@ class LiveConsole:
 
     def __call__(self, stamped: Stamped) -> None:
         with self._updating:
+            if isinstance(stamped.event, RunStarted) and stamped.event.resumed_from_step:
+                self._state = self._told_before(Path(stamped.event.folder), stamped.at)
             self._state = after(self._state, stamped, self._clock())
+
+    def _told_before(self, run: Path, until: float) -> RunState:
+        """What a resumed run has behind it."""
+        state = self._state
+        for earlier in in_short(EventLog(run / "events.jsonl").news()[1]):
+            if earlier.at < until:
+                state = after(state, earlier, self._clock())
+        return state
 
     def picture(self, width: int, height: int) -> list[Part]:
         """The parts of the picture now."""

@@ -22,6 +22,7 @@ from tina_lite.runs.events import (
     Stamped,
     StepDone,
 )
+from tina_lite.runs.listing import ended_as
 
 PACE_OVER_STEPS = 10
 LINES_KEPT = 50
@@ -82,7 +83,7 @@ class RunState:
     lines: tuple[Line, ...] = ()
     usd: float = 0.0
     elapsed_s: float = 0.0
-    seen_at: float = 0.0
+    seen_at: float = math.inf
     """The watcher's clock at the latest event."""
     summary: Mapping[str, Any] | None = None
     gone: str = ""
@@ -91,7 +92,7 @@ class RunState:
     @property
     def over(self) -> str:
         """Words for a run that does not go on; else empty."""
-        return "finished" if self.summary is not None else self.gone
+        return self.gone if self.summary is None else ended_as(str(self.summary.get("stop_reason")))
 
     @property
     def steps_done(self) -> int:

@@ -3,20 +3,17 @@
 The picture is that of the run itself; what a phase counts is missing, as the files do not hold it.
 """
 
-import os
-import select
-import termios
 import time
-import tty
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
 from tina_lite.budget import read_bills
 from tina_lite.console.frame import Part
+from tina_lite.console.keys import single_keys
 from tina_lite.console.lines import PlainConsole
 from tina_lite.console.live import REDRAW_S
 from tina_lite.console.screen import Screen
@@ -121,7 +118,7 @@ def watch_live(run: Following | Replaying, terminal: TextIO, keys: TextIO) -> No
     screen = Screen(terminal, picture)
     try:
         screen.open()
-        with suppress(KeyboardInterrupt), _single_keys(keys) as pressed:
+        with suppress(KeyboardInterrupt), single_keys(keys) as pressed:
             while not pressed("q", within_s=REDRAW_S):
                 run.look()
                 screen.redraw()
@@ -142,31 +139,3 @@ def watch_plain(run: Following | Replaying, stream: TextIO) -> None:
             time.sleep(REDRAW_S)
     if run.state.gone:
         stream.write(f"{run.state.gone}\n")
-
-
-@dataclass(frozen=True, slots=True)
-class _Keys:
-    descriptor: int | None
-
-    def __call__(self, key: str, within_s: float) -> bool:
-        """Whether the key is pressed within this time; other keys are passed over."""
-        if self.descriptor is None:
-            time.sleep(within_s)
-            return False
-        ready, _, _ = select.select([self.descriptor], [], [], within_s)
-        return bool(ready) and key in os.read(self.descriptor, 64).decode(errors="replace")
-
-
-@contextmanager
-def _single_keys(stream: TextIO) -> Iterator[_Keys]:
-    """Keys as they are pressed, without Enter and without an echo; Ctrl-C stays what it is."""
-    if not stream.isatty():
-        yield _Keys(None)
-        return
-    descriptor = stream.fileno()
-    before = termios.tcgetattr(descriptor)
-    tty.setcbreak(descriptor)
-    try:
-        yield _Keys(descriptor)
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

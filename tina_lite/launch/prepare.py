@@ -4,7 +4,7 @@ Nothing heavy is loaded and nothing is written here; what comes out is a run who
 """
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
@@ -24,7 +24,7 @@ from tina_lite.plan.model_config import read_model_type
 from tina_lite.policy.engine import Engine, choose_engine, find_facts, refuse_vllm
 from tina_lite.policy.model_folder import digests
 from tina_lite.problems import ProblemSet
-from tina_lite.problems.from_recipe import problems_of
+from tina_lite.problems.from_recipe import HELD_OUT, problems_of
 from tina_lite.recipe import Recipe
 from tina_lite.recipe.schema import Electricity
 from tina_lite.rewards import WeightedReward, try_rewards, wants_answers, weighted_rewards
@@ -35,6 +35,7 @@ from tina_lite.track import refuse_missing
 from tina_lite.until import seconds_until
 
 RUNS = Path("runs")
+FEW = 20
 QUICKEST_START_S = 6.0
 """No run was ever seen to import, load and take a step in less."""
 
@@ -114,7 +115,7 @@ def prepare(
     train, benchmarks, warnings, _ = problems_of(recipe, without_data=without_data, golds_wanted=wanted)
     if len(train):
         warnings += tuple(try_rewards(rewards, train[0]))
-    warnings += _contradictions(recipe)
+    warnings += _contradictions(recipe) + _too_few(benchmarks)
     max_steps = recipe.stop.max_steps or ceil(len(train) / recipe.rollout.prompts_per_step)
     rules.limits = replace(rules.limits, max_steps=max_steps)
     measured = newest_measured(RUNS, recipe.name)
@@ -176,6 +177,14 @@ def _rules(recipe: Recipe) -> StopRules:
     limits = Limits(recipe.budget.max_usd, stop.max_hours, stop.max_steps, stop.max_tokens, until_s)
     condition = Condition.parse(stop.when) if stop.when else None
     return StopRules(limits, condition, condition.steps or stop.patience if condition else stop.patience)
+
+
+def _too_few(benchmarks: Mapping[str, ProblemSet]) -> tuple[str, ...]:
+    """An interval of so few problems is wider than what a run gains."""
+    held = benchmarks.get(HELD_OUT)
+    if held is None or len(held) >= FEW:
+        return ()
+    return (f"held_out: {len(held)} problems are too few to tell what the run gained; raise data.held_out",)
 
 
 def _contradictions(recipe: Recipe) -> tuple[str, ...]:

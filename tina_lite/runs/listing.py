@@ -95,6 +95,11 @@ def _status(folder: Path, summary: dict[str, Any], reason: str | None) -> RunSta
     if not summary:
         *_, last = ({}, *records(folder / "ledger.jsonl"))
         return "failed" if last.get("kind") == "end" and last.get("watchdog") != "died" else "killed"
+    return ended_as(reason)
+
+
+def ended_as(reason: str | None) -> RunStatus:
+    """What a run came to that wrote a summary."""
     if reason == INTERRUPTED:
         return "stopped"
     return "failed" if reason in FAULTS else "finished"
