@@ -59,7 +59,7 @@ class Bill:
 
 
 def killed_run(seed: int, folder: Path, kills: int) -> Bill:
-    """One run killed so many times, then resumed with a file named STOP, so that it closes."""
+    """One run killed so many times, then resumed and asked to stop, so that it closes."""
     dice, out, recipe = random.Random(seed), folder / "out", folder / "killed.yaml"
     recipe.write_text(RECIPE)
     lived_s, killed = 0.0, 0
@@ -67,14 +67,13 @@ def killed_run(seed: int, folder: Path, kills: int) -> Bill:
         seconds, status = session(recipe, out, dice.uniform(0.0, LONGEST_S))
         lived_s, killed = lived_s + seconds, killed + 1
         print(f"session {killed}: {seconds:.2f} s, {status}", file=sys.stderr, flush=True)
-    (out / "STOP").touch()
     seconds, status = session(recipe, out, None)
     summary = json.loads((out / "summary.json").read_text())
     return Bill(kills, kills + 1, lived_s + seconds, summary["gpu_hours"] * 3600, status)
 
 
 def session(recipe: Path, out: Path, lifetime_s: float | None) -> tuple[float, int]:
-    """Seconds that a process lived and how it ended; killed after `lifetime_s`, though not before it is on the bill."""
+    """Seconds that a process lived, and its status; once it is billed, killed after `lifetime_s` or asked to stop."""
     ledger = out / "ledger.jsonl"
     earlier = lines(ledger)
     command = [sys.executable, "-m", "tina_lite.cli.main", "run", str(recipe), "--plain", "--out", str(out)]
@@ -86,9 +85,11 @@ def session(recipe: Path, out: Path, lifetime_s: float | None) -> tuple[float, i
             stderr=log,
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
         )
-        if lifetime_s is not None:
-            while lines(ledger) == earlier and process.poll() is None:
-                time.sleep(0.01)
+        while lines(ledger) == earlier and process.poll() is None:
+            time.sleep(0.01)
+        if lifetime_s is None:
+            (out / "STOP").touch()
+        else:
             time.sleep(max(0.0, lifetime_s - (time.monotonic() - started)))
             process.kill()
         status = process.wait()

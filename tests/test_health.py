@@ -45,7 +45,16 @@ def test_a_healthy_run_raises_nothing() -> None:
         ("reward_zero", {"reward": 0.0}, {"reward": 0.2}),
         ("clipped", {"completions__clipped_ratio": 0.81}, {"completions__clipped_ratio": 0.8}),
         ("no_variance", {"frac_reward_zero_std": 0.81}, {"frac_reward_zero_std": 0.8}),
-        ("entropy_low", {"entropy": 0.049}, {"entropy": 0.05}),
+        (
+            "entropy_low",
+            {"entropy": 0.049, "frac_reward_zero_std": 0.6},
+            {"entropy": 0.05, "frac_reward_zero_std": 0.6},
+        ),
+        (
+            "entropy_low",
+            {"entropy": 0.049, "frac_reward_zero_std": 0.5},
+            {"entropy": 0.049, "frac_reward_zero_std": 0.4},
+        ),
         ("entropy_high", {"entropy": 0.51}, {"entropy": 0.5}),
         ("grad_norm_low", {"grad_norm": 0.0009}, {"grad_norm": 0.001}),
         ("grad_norm_high", {"grad_norm": 1.1}, {"grad_norm": 1.0}),
@@ -96,7 +105,7 @@ def test_groups_without_variance_that_are_right_ask_for_harder_problems() -> Non
 
 
 def test_a_low_entropy_is_one_thing_while_the_reward_holds_and_another_when_it_has_fallen() -> None:
-    (sure,) = told(ill(entropy=0.01))
+    (sure,) = told(ill(entropy=0.01, frac_reward_zero_std=0.6))
     (collapsed,) = told([WELL, *ill(entropy=0.01, reward=0.4)])
     assert "stop here" in sure.advice
     assert "the reward has fallen" in collapsed.words

@@ -18,7 +18,7 @@ from tina_lite import Recipe, reward, run
 from tina_lite.cli.stop import stop
 from tina_lite.disk import UMASK
 from tina_lite.errors import BadInput, Interrupted, NoRoom
-from tina_lite.runs.events import CheckpointSaved, Evaluated, Notice
+from tina_lite.runs.events import CheckpointSaved, Evaluated, Notice, RunFinished
 from tina_lite.runs.metrics import metric_names
 
 
@@ -151,11 +151,18 @@ def test_a_run_that_is_asked_to_stop_ends_after_its_step_and_goes_on_exactly(qui
 
 def test_a_wish_to_stop_that_comes_too_late_is_none_for_the_next_session(quick_recipe, tmp_path):
     def ask(stamped):
-        if isinstance(stamped.event, CheckpointSaved) and stamped.event.step == 3:
+        if isinstance(stamped.event, RunFinished):
             (tmp_path / "out" / "STOP").touch()
 
     assert run(Recipe.load(quick_recipe), out=tmp_path / "out", listeners=[ask])["stop_reason"] == "max_steps"
     assert not (tmp_path / "out" / "STOP").exists()
+
+
+def test_a_wish_to_stop_of_a_session_that_was_killed_is_none_for_the_next(quick_recipe, tmp_path):
+    recipe, out = stateful(quick_recipe), tmp_path / "out"
+    run(recipe, out=out, listeners=[after_step(2, (out / "STOP").touch)])
+    (out / "STOP").touch()
+    assert run(recipe, out=out, resume=True)["stop_reason"] == "max_steps"
 
 
 def test_resuming_a_changed_recipe_names_the_change(quick_recipe, straight):

@@ -33,6 +33,8 @@ FALLING = 0.9
 """An entropy that came down to this share of what it was is on its way into its range."""
 HOLDS = 0.8
 """A reward of at least this share of the best so far has not fallen."""
+MOSTLY = 0.5
+"""Of the groups."""
 LEARNT = 0.5
 """Where this share is right, groups of equal rewards are mostly groups in which all are."""
 
@@ -144,11 +146,12 @@ def _entropy(history: History, rewards: Sequence[float]) -> Iterator[Alarm]:
     if entropy is None:
         return
     if entropy < low and _reward_holds(rewards):
-        yield Alarm(
-            "entropy_low",
-            f"entropy is {entropy:.2g} nats, below {low:g}: it is sure of its ways and tries little else",
-            "stop here if the reward has stopped rising; a higher rollout.temperature explores more",
-        )
+        if not _tells_apart(history):
+            yield Alarm(
+                "entropy_low",
+                f"entropy is {entropy:.2g} nats, below {low:g}: it is sure of its ways and tries little else",
+                "stop here if the reward has stopped rising; a higher rollout.temperature explores more",
+            )
     elif entropy < low:
         yield Alarm(
             "entropy_low",
@@ -166,6 +169,12 @@ def _entropy(history: History, rewards: Sequence[float]) -> Iterator[Alarm]:
 def _reward_holds(rewards: Sequence[float]) -> bool:
     """Whether the reward is near the best that there was."""
     return len(rewards) >= RECENT and median(rewards[-RECENT:]) >= HOLDS * max(rewards)
+
+
+def _tells_apart(history: History) -> bool:
+    """Whether most groups hold completions of different reward: then there is variety enough to learn from."""
+    equal = _recent(history, "frac_reward_zero_std")
+    return equal is not None and equal < MOSTLY
 
 
 def _grad_norm(history: History) -> Iterator[Alarm]:

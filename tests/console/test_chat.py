@@ -89,6 +89,12 @@ def test_new_starts_over_and_an_empty_line_asks_nothing():
     assert (chat.asked, chat.started_over) == (["one"], 1)
 
 
+def test_who_forgets_asks_each_question_by_itself():
+    chat = Scripted([ANSWERED], [ANSWERED])
+    converse(console(), questions("one", "two"), {"trained": chat}, greeting=False, forget=True)
+    assert (chat.asked, chat.started_over) == (["one", "two"], 2)
+
+
 def test_a_question_that_cannot_be_asked_is_one_line_and_the_chat_goes_on():
     chat = Scripted([BadInput("the question is too long")], [ANSWERED], forgotten=4)
     screen = console()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--max-completion-length", type=click.IntRange(min=1), metavar="N", help="Tokens; default the run's.")
 @click.option("--seed", type=int, default=0, metavar="N", help="Of the random numbers; default 0.")
 @click.option("--system", metavar="TEXT", help="A system prompt; default the run's.")
+@click.option("--forget", is_flag=True, help="Each question by itself: nothing said before is remembered.")
 def chat(
     name: str,
     compare: bool,
@@ -32,10 +33,11 @@ def chat(
     max_completion_length: int | None,
     seed: int,
     system: str | None,
+    forget: bool,
 ) -> None:
     """Talk to what a run has trained, or to any model: thinking dim, the answer bright.
 
-    With a pipe on stdin each line is a question of the conversation, and the answers are plain text.
+    With a pipe on stdin each line is a question of the conversation, with --forget of its own. Answers are plain text.
     """
     from rich.console import Console
 
@@ -54,7 +56,7 @@ def chat(
     if person:
         import readline  # noqa: F401  # input() then edits lines and remembers them
     console = Console(highlight=False) if person else Console(highlight=False, force_terminal=False, color_system=None)
-    converse(console, _ask if person else _next_line, chats, greeting=person)
+    converse(console, _ask if person else _next_line, chats, greeting=person, forget=forget)
 
 
 def _ask() -> str:

@@ -15,7 +15,10 @@ from tina_lite.cli.folders import named
 @click.option("--open", "show", is_flag=True, help="Show it in a browser.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Markdown for a model card, on stdout or in --out.")
 def report(runs: tuple[Path, ...], out: Path | None, show: bool, as_markdown: bool) -> None:
-    """What RUN, a folder or name of a run, came to: one HTML file that needs no network. Several are laid over."""
+    """What RUN, a folder or name of a run, came to: one HTML file that needs no network.
+
+    Several runs share its pictures.
+    """
     from tina_lite.report import html_page, markdown_text, read_run, refuse_missing
 
     if not as_markdown:

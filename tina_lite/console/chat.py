@@ -79,10 +79,12 @@ def _print_row(console: Console, width: int, left: Text, right: Text) -> None:
     console.print(Text.assemble(left, (" │ ", FRAME), right), soft_wrap=True, highlight=False)
 
 
-def converse(console: Console, read: Callable[[], str], chats: dict[str, Chat], *, greeting: bool) -> None:
+def converse(
+    console: Console, read: Callable[[], str], chats: dict[str, Chat], *, greeting: bool, forget: bool = False
+) -> None:
     """Ask and answer until `read` raises EOFError. Ctrl-C ends an answer, not the chat.
 
-    `chats` holds one, or two by their names, which answer the same questions.
+    `chats` holds one, or two by their names, which answer the same questions; `forget` begins anew with each.
     """
     if greeting:
         said = f"Ctrl-C ends an answer, Ctrl-D the chat; {START_OVER} forgets what was said"
@@ -95,10 +97,10 @@ def converse(console: Console, read: Callable[[], str], chats: dict[str, Chat], 
         except KeyboardInterrupt:
             console.print()
             continue
-        if question == START_OVER:
+        if forget or question == START_OVER:
             for chat in chats.values():
                 chat.start_over()
-        elif question:
+        if question and question != START_OVER:
             answer(console, question, chats)
 
 

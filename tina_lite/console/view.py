@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import PurePath
 
 from rich.box import ROUNDED
 from rich.console import RenderableType
@@ -73,6 +74,9 @@ def _header(state: RunState, width: int, now: float, note: str) -> Part:
         lines = [Text.assemble((" tina-lite", "bold"), (f"  {note}", DIM))]
     else:
         name = Text.assemble(("tina-lite", DIM), " ", (one_line(started.name), "bold cyan"))
+        folder = PurePath(started.folder).name
+        if folder != started.name:
+            name.append(f" in {one_line(folder)}", DIM)
         if started.resumed_from_step:
             name.append(f"  resumed after step {started.resumed_from_step}", DIM)
         model = one_line(started.model.rstrip("/").rsplit("/", 1)[-1])

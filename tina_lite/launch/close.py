@@ -37,7 +37,6 @@ def spare_s(session: Session) -> float:
 def close(p: Prepared, trainer: "Trainer", base_name: str) -> dict[str, Any]:
     """The summary; card and summary.json are written, the last event is told."""
     session, recipe = trainer.session, p.recipe
-    session.folder.asked_to_stop()  # too late for the loop, and no wish for the next session
     summary, _ = _write_summary(p, trainer)
     _write_report(summary, session)
     summary, kept = _write_summary(p, trainer)  # the report is on the bill

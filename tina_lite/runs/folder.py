@@ -138,7 +138,9 @@ class RunFolder:
         """To go on with a run. BadInput where something in it is a link: what is written in the folder stays in it."""
         _refuse_links(path)
         with disk_faults(path):
-            return cls(path)
+            folder = cls(path)
+        folder.asked_to_stop()  # of a session that was killed before it heard; whoever resumes wants it to go on
+        return folder
 
     def cut_back(self, log_sizes: Mapping[str, int]) -> None:
         """Drop what the logs hold beyond these sizes, all where none is given; they are open then.
@@ -266,6 +268,7 @@ class RunFolder:
     def close(self) -> None:
         for log in self._logs.values():
             log.close()
+        self.asked_to_stop()  # too late for this session, and no wish for the next
         unlock(self._lock)
 
     def _open_logs(self) -> None:
