@@ -10,7 +10,7 @@ TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://do
 .PHONY: install install-unsloth quickstart browser test test-all test-unsloth lint base clean
 .PHONY: bench bench-quickstart bench-step bench-rollout bench-memory bench-busy bench-plan bench-learning
 .PHONY: bench-rewards bench-data bench-growth bench-eval bench-coverage
-.PHONY: recipe-table
+.PHONY: recipe-table models
 .PHONY: soak-budget soak-caps soak-crash soak-bill
 
 install: $(INSTALLED)
@@ -101,6 +101,9 @@ bench-eval: $(INSTALLED)  ## 5 to 10 min, MODEL DATA: Pass@1 of tina-lite eval, 
 
 recipe-table: $(INSTALLED)  ## README's table of recipes, made from them
 	@$(BIN)/python tests/recipe_table.py
+
+models: $(INSTALLED)  ## 5 min: the engine against transformers and peft on 140 architectures; ARGS='qwen3 lfm2' for some
+	@$(BIN)/python bench/models.py $(ARGS)
 
 bench-coverage: $(INSTALLED)  ## 3 to 5 min: how often the 95% intervals of an evaluation hold the truth
 	@$(BIN)/python bench/coverage.py

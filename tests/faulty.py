@@ -35,7 +35,7 @@ def hung_disk() -> None:
 def slow_tokenizer() -> None:
     from tina_lite.launch import model_check
 
-    model_check.checked_tokenizer = wait
+    model_check.check_model = wait
 
 
 def slow_loading() -> None:

@@ -84,6 +84,28 @@ def test_trl_and_its_defaults(tmp_path: Path) -> None:
     assert read("trl", tmp_path, gpus=4)[0].rollout.prompts_per_step == 16
 
 
+@pytest.mark.parametrize(
+    ("text", "loss", "high", "lost_names"),
+    [
+        ("loss_type: grpo\nimportance_sampling_level: sequence\nepsilon: 3e-4\n", "gspo", None, set()),
+        ("loss_type: dapo\nimportance_sampling_level: sequence\n", "gspo", None, {"loss_type"}),
+        ("importance_sampling_level: token\n", "dapo", None, set()),
+        ("loss_type: cispo\n", "cispo", 0.2, set()),
+        ("loss_type: cispo\nepsilon: 0.3\n", "cispo", 0.3, set()),
+        ("loss_type: cispo\nepsilon_high: 4.0\n", "cispo", 4.0, set()),
+    ],
+)
+def test_losses_that_have_other_names_or_other_defaults(tmp_path, text, loss, high, lost_names) -> None:
+    file = tmp_path / "theirs.yaml"
+    file.write_text(f"model_name_or_path: x\ndataset_name: y\nreward_funcs: [accuracy_reward]\nuse_peft: true\n{text}")
+    yaml, lost = read_elsewhere(file)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(yaml)
+    grpo = Recipe.load(mine).grpo
+    assert (grpo.loss_type, grpo.epsilon_high) == (loss, high)
+    assert names(lost) == lost_names
+
+
 def test_axolotl(tmp_path: Path) -> None:
     recipe, lost = read("axolotl", tmp_path)
     assert (recipe.model.quantization, recipe.lora.r, recipe.lora.alpha, recipe.lora.dropout) == ("nf4", 16, 64, 0.0)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from sections import make_learner
 
+from tina_lite.policy import TokenBatch
 from tina_lite.records import Completion, Group, ScoredGroup
 from tina_lite.wall_clock import OutOfTime
 
@@ -60,6 +61,22 @@ def test_a_group_without_variance_is_skipped_and_the_gradient_is_that_of_trainin
     everything, update = gradients(policy, scored, beta=1e-12)
     assert update.skipped_groups == 0
     assert close(skipped, everything)
+
+
+def test_kl_is_the_mean_k3_to_the_base_at_the_trained_tokens(make_policy, scored):
+    policy = make_policy(spread=0.05, fp32=True)
+    _, without = gradients(policy, scored)
+    assert without.kl is None
+    _, update = gradients(policy, scored, beta=0.1)
+    found = []
+    for group in scored:
+        batch = TokenBatch((group.group.prompt.ids,), (tuple(c.ids for c in group.group.completions),))
+        with torch.no_grad():
+            mine, base = (policy.logprobs(batch, 1.0, adapter=adapter)[0] for adapter in (True, False))
+        difference = (base - mine)[batch.completion_mask()]
+        found += (difference.exp() - difference - 1).tolist()
+    assert update.kl == pytest.approx(sum(found) / len(found), rel=1e-4)
+    assert update.kl > 0.01
 
 
 def test_the_gradient_is_that_of_the_formula(make_policy, scored):

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from tina_lite.errors import BadInput, NoRoom
-from tina_lite.grpo import token_losses
+from tina_lite.grpo import k3, token_losses
 from tina_lite.loss_scale import LossScale
 from tina_lite.memory import insisting, with_less_each_time
 from tina_lite.micro_batches import Lesson, Packer, Row, Sums, padded, takes_part, token_batch
@@ -94,7 +94,7 @@ class Learner:
         for _ in range(self._grpo.num_iterations if lesson.rows else 1):
             sums, norm = self._gradients(lesson, progress)
             trained += sums.tokens
-            update = sums.update(norm, learning_rate, trained, skipped)
+            update = sums.update(norm, learning_rate, trained, skipped, reference=bool(self._grpo.beta))
             if lesson.rows and update.finite:
                 self._step(learning_rate)
             self._drop_gradients()
@@ -244,10 +244,11 @@ class Learner:
             old.logprobs.extend(row[: len(own.completion.ids)] for row, own in own_rows)
         before = old.padded(old.logprobs, at, len(rows))  # (n, T)
         undropped = old.padded(old.undropped, at, len(rows)) if old.undropped else before
-        reference = None
+        reference, kl = None, torch.zeros(())
         if self._grpo.beta:
             with torch.no_grad():
                 reference, _ = self._policy.logprobs(batch, temperature, adapter=False)
+                kl = (k3(logprobs, reference) * mask).sum()
         behaviour = padded([row.completion.logprobs for row in rows], mask.shape[1], device)
         losses, clipped = token_losses(
             logprobs,
@@ -262,7 +263,7 @@ class Learner:
         loss = (losses * mask * scale[:, None]).sum()
         (loss * self._scale.value).backward()
         difference = ((undropped - behaviour).abs() * mask).sum()
-        figures = (loss.detach(), entropies.sum(), difference, (clipped & mask).sum())
+        figures = (loss.detach(), entropies.sum(), difference, (clipped & mask).sum(), kl.to(device))
         return Sums.seen(sum(len(row.completion.ids) for row in rows), figures)
 
     def _clip_gradients(self) -> Tensor:

@@ -155,17 +155,20 @@ class Sums:
     entropy: float = 0.0
     difference: float = 0.0
     clipped: float = 0.0
+    kl: float = 0.0
 
     @classmethod
     def seen(cls, tokens: int, figures: Sequence[Tensor]) -> "Sums":
-        """Of one micro-batch: loss, entropy, difference and clipped tokens, from where they were computed.
+        """Of one micro-batch: loss, entropy, difference, clipped tokens and k3, from where they were computed.
 
         The one wait for the device: without it the clock would be asked when work is queued, not when it is done.
         """
-        loss, entropy, difference, clipped = torch.stack([figure.double() for figure in figures]).tolist()
-        return cls(loss, tokens, entropy, difference, clipped)
+        loss, *others = torch.stack([figure.double() for figure in figures]).tolist()
+        return cls(loss, tokens, *others)
 
-    def update(self, norm: float, learning_rate: float, trained_tokens: int, skipped_groups: int) -> Update:
+    def update(
+        self, norm: float, learning_rate: float, trained_tokens: int, skipped_groups: int, *, reference: bool
+    ) -> Update:
         tokens = max(self.tokens, 1)
         return Update(
             loss=self.loss,
@@ -176,6 +179,7 @@ class Sums:
             entropy=self.entropy / tokens,
             logp_difference=self.difference / tokens,
             clip_fraction=self.clipped / tokens,
+            kl=self.kl / tokens if reference else None,
         )
 
     def add(self, other: "Sums") -> None:
@@ -184,6 +188,7 @@ class Sums:
         self.entropy += other.entropy
         self.difference += other.difference
         self.clipped += other.clipped
+        self.kl += other.kl
 
 
 def padded(values: Sequence[Sequence[float]], width: int, device: torch.device) -> Tensor:

@@ -162,17 +162,22 @@ def open_target(target: Target, **sampling: int) -> "PortablePolicy":
     from tina_lite.policy.loading import load_tokenizer
     from tina_lite.policy.portable import PortablePolicy
 
-    lora = None if target.adapter is None else _lora_of(read_config(target.adapter))
+    lora = None if target.adapter is None else _lora_of(target, target.adapter)
     demand = Demand.sampling(target.model, lora, **sampling)
     tokenizer = load_tokenizer(target.model_id, target.template_kwargs)
-    policy = PortablePolicy(target.model, lora, tokenizer, seed=0, demand=demand)
+    stops = target.recipe.rollout.stop if target.recipe else ()
+    longest = demand.row if sampling else 0
+    policy = PortablePolicy(target.model, lora, tokenizer, seed=0, demand=demand, max_tokens=longest, stops=stops)
     if target.adapter is not None:
         _load_adapter(policy, target.adapter)
     return policy
 
 
-def _lora_of(config: Mapping[str, Any]) -> LoraSection:
-    """Of an adapter_config.json."""
+def _lora_of(target: Target, adapter: Path) -> LoraSection:
+    """The recipe's, from which peft spells out the same adapter (experts have patterns then); else of its config."""
+    if target.recipe is not None:
+        return target.recipe.lora.model_copy(update={"dropout": 0.0})
+    config = read_config(adapter)
     targets = tuple(config["target_modules"])
     return LoraSection(r=int(config["r"]), alpha=float(config["lora_alpha"]), dropout=0.0, target_modules=targets)
 

@@ -112,6 +112,8 @@ class Update:
     """Mean |behaviour - learner| log-prob over the trained tokens, nats."""
     clip_fraction: float
     """Share of trained tokens whose ratio was clipped."""
+    kl: float | None = None
+    """Mean k3 at the trained tokens, nats; None where no reference was asked."""
 
     @property
     def finite(self) -> bool:

@@ -24,7 +24,7 @@ AMISS = Finding("bitsandbytes", "fault", "fails", "python -m bitsandbytes")
 @pytest.fixture
 def found(monkeypatch: pytest.MonkeyPatch):
     def install(*findings: Finding) -> None:
-        def examine() -> Iterator[Finding]:
+        def examine(architecture: str | None) -> Iterator[Finding]:
             yield from findings
 
         monkeypatch.setattr(doctor, "examine", examine)

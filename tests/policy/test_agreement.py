@@ -70,7 +70,7 @@ def test_learner_sampler_and_the_models_own_forward_agree(kind, tmp_path, make_p
 def test_what_a_head_adds_is_seen_where_it_is_not_known(kind, tmp_path, make_policy, monkeypatch):
     """The check that is made on loading can fail: by the plain product each of them is refused."""
     monkeypatch.setattr(portable_module.Head, "of", lambda model: Head(model.get_output_embeddings().weight.detach()))
-    with pytest.raises(BadInput, match=rf"the learner's log-probs of this model \({kind}\) are \S+ nats a token off"):
+    with pytest.raises(BadInput, match=rf"this model \({kind}\) has log-probs in the learner that are \S+ nats"):
         make_policy(model_id=model_of(kind, tmp_path), target_modules=KINDS[kind][1], quantization="none")
 
 

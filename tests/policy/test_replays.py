@@ -2,6 +2,8 @@
 
 import gc
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +28,11 @@ def test_shapes_are_few_and_idle_work_is_bounded(rows: int, tokens: int) -> None
 def test_there_are_few_shapes() -> None:
     assert len({replayed_shape(rows, 1)[0] for rows in range(1, 129)}) == 8
     assert len({replayed_shape(1, tokens)[1] for tokens in range(1, 4097)}) == 24
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Replays, "failed", set())
 
 
 @pytest.fixture
@@ -80,10 +87,46 @@ def test_where_nothing_can_be_recorded_it_says_so_once_and_goes_on(
     monkeypatch.setattr(Replays, "_recorded", cannot)
     policy = make_policy(spread=0.05)
     prompts = make_prompts(policy, 5)
-    with pytest.warns(UserWarning, match="decoding is slower: CUDA graphs cannot be recorded") as said:
+    with pytest.warns(UserWarning, match="decoding is slower: a CUDA graph cannot be recorded") as said:
         drawn = decode(make(policy.decoder(5, 128)), prompts)
     assert len(said) == 1
     assert drawn == decode(policy.decoder(5, 128), prompts)
+
+
+def test_a_recording_that_cannot_be_ended_leaves_nothing_behind_and_is_not_tried_again(
+    make_policy: Any, make_prompts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As torch leaves it: on the recording's stream, its pool open."""
+    told: list[tuple[Any, ...]] = []
+
+    @contextmanager
+    def recording(graph: Any, pool: Any, capture_error_mode: str) -> Iterator[None]:
+        told.append(("begin", pool))
+        yield
+        raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+
+    def replaying(decoder: DenseDecoder) -> DenseDecoder:
+        decoder._replays = Replays()
+        return decoder
+
+    fake = {
+        "CUDAGraph": lambda: None, "current_stream": lambda: "usual", "graph_pool_handle": lambda: (0, 7),
+        "graph": recording, "set_stream": lambda stream: told.append(("stream", stream)), "current_device": lambda: 0,
+    }  # fmt: skip
+    for name, value in fake.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    for name in ("_cuda_endAllocateToPool", "_cuda_releasePool"):
+        monkeypatch.setattr(torch._C, name, lambda *words, name=name: told.append((name, *words)), raising=False)
+    policy = make_policy(spread=0.05)
+    prompts = make_prompts(policy, 5)
+    expected = decode(policy.decoder(5, 128), prompts)
+    with pytest.warns(UserWarning, match="decoding is slower"):
+        assert decode(replaying(policy.decoder(5, 128)), prompts) == expected
+    pool = (0, 7)
+    once = [("begin", pool), ("stream", "usual"), ("_cuda_endAllocateToPool", 0, pool), ("_cuda_releasePool", 0, pool)]
+    assert told == once
+    assert decode(replaying(policy.decoder(5, 128)), prompts) == expected
+    assert told == once
 
 
 def test_a_decoder_that_nobody_holds_is_freed_at_once(

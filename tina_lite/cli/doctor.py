@@ -18,17 +18,19 @@ LEVEL_WIDTH = 7
 
 
 @click.command()
+@click.option("--model", metavar="ID", help="A hub id or a folder: is its architecture computed as transformers does?")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def doctor(as_json: bool) -> None:
+def doctor(model: str | None, as_json: bool) -> None:
     """Could a run start here? Looks at packages, card, disk, hub and price, and says what mends what is amiss.
 
     Exit code 0 if a run could start, else 3.
     """
     from tina_lite.doctor import examine
+    from tina_lite.plan.model_config import read_model_type
 
     width = shutil.get_terminal_size().columns
     findings: list[Finding] = []
-    for finding in examine():
+    for finding in examine(None if model is None else read_model_type(model)):
         findings.append(finding)
         if not as_json:
             click.echo("\n".join(lines(finding, width)))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from tina_lite.doctor import machine
 from tina_lite.doctor.checks import (
     Finding,
+    check_architecture,
     check_bf16,
     check_bitsandbytes,
     check_card,
@@ -28,8 +29,8 @@ from tina_lite.policy.engine import find_facts
 __all__ = ["Finding", "examine"]
 
 
-def examine() -> Iterator[Finding]:
-    """All checks on this machine; no more than the first where the others could not be made without it."""
+def examine(architecture: str | None = None) -> Iterator[Finding]:
+    """All checks on this machine, and of a model_type; no more than the first where the others need what it lacks."""
     packages = check_packages(machine.wishes_of("tina-lite") or [], machine.version_of)
     yield packages
     if packages.level == "fault":
@@ -49,3 +50,5 @@ def examine() -> Iterator[Finding]:
     yield check_model_cache(*machine.model_cache())
     yield check_hub(machine.is_offline(), machine.hub_answers)
     yield check_price(card.name if card else None, machine.environment())
+    if architecture is not None:
+        yield check_architecture(architecture)

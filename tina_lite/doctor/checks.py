@@ -9,6 +9,7 @@ from typing import Literal
 from tina_lite.budget import format_price, resolve_rate
 from tina_lite.budget.prices import user_file
 from tina_lite.errors import BadInput, one_line
+from tina_lite.policy.architectures import architectures
 from tina_lite.policy.engine import FLOAT16_CAPABILITY, INSTALL, Facts, choose_engine
 from tina_lite.version import VERSION
 
@@ -157,6 +158,15 @@ def check_run_folder(folder: Path, free: int, writable: bool) -> Finding:
     if free < PAPER_RUN_GIB * GIB:
         return Finding("run folder", "note", f"{text}; a run of the paper needs {PAPER_RUN_GIB:g}", elsewhere)
     return Finding("run folder", "ok", text)
+
+
+def check_architecture(kind: str) -> Finding:
+    """What is known of a model_type: how far the portable engine is from transformers and peft."""
+    known = architectures().get(kind)
+    if known is None:
+        return Finding("architecture", "note", f"{kind}: nobody tried it here; a run compares its log-probs first")
+    mend = "choose another model" if known.refused else ""
+    return Finding("architecture", "fault" if known.refused else "ok", str(known), mend)
 
 
 def check_model_cache(folder: Path, free: int) -> Finding:

@@ -9,7 +9,6 @@ completions are missing.
 """
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -180,23 +179,20 @@ class _Model:
     """A loaded target that is asked."""
 
     def __init__(self, target: Target, asking: Asking) -> None:
-        from tina_lite.policy.loading import read_config
-
         self._asking = asking
         longest = asking.rollout.max_completion_length
         self.policy = open_target(target, rows=MOST_ROWS, prompt=PROMPT_TOKENS, completion=longest)
-        context = getattr(read_config(target.model_id), "max_position_embeddings", None)
-        self._longest_prompt = None if context is None else context - asking.rollout.max_completion_length
-        if self._longest_prompt is not None and self._longest_prompt < 1:
+        self._longest_prompt = self.policy.context - longest
+        if self._longest_prompt < 1:
             raise BadInput(
-                f"--max-completion-length {asking.rollout.max_completion_length}: {target.name} reads {context} tokens "
-                "in all, prompt included; choose fewer"
+                f"--max-completion-length {longest}: {target.name} reads {self.policy.context} tokens in all, prompt "
+                "included; choose fewer"
             )
 
     def prompt(self, problem: Problem) -> Prompt | None:
         """As the model sees it; None where it does not fit."""
-        longest = sys.maxsize if self._longest_prompt is None else self._longest_prompt
-        found = prompt_or_reason(problem, self.policy.tokenizer, self._asking.system_prompt, longest)
+        tokenizer, system_prompt = self.policy.tokenizer, self._asking.system_prompt
+        found = prompt_or_reason(problem, tokenizer, system_prompt, self._longest_prompt)
         return found if isinstance(found, Prompt) else None
 
     def sampler(self, kv_tokens: int) -> Sampler:

@@ -4,32 +4,46 @@ Names, shapes and one prompt are looked at; no weight is read. What is refused h
 of range in the first rollout, or train something else than was meant without a word.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from tina_lite.errors import BadInput
 from tina_lite.policy.adapters import chosen_targets
+from tina_lite.policy.agreement import refuse_changing_rope
+from tina_lite.policy.architectures import architectures, refuse_architecture
 from tina_lite.policy.loading import load_tokenizer, skeleton, stop_ids
 from tina_lite.policy.model_folder import refuse_other_quantization
 from tina_lite.problems import ProblemSet
 from tina_lite.problems.from_recipe import prompts_of
 from tina_lite.problems.prompt_notes import prompt_notes
-from tina_lite.problems.prompts import render
+from tina_lite.problems.prompts import render, turn_end
 from tina_lite.recipe import Recipe
 
 QUESTION, RULE = "How many are seven and four?", "Answer with one number."
 
 
-def checked_tokenizer(recipe: Recipe, train: ProblemSet) -> Any:
-    """The tokenizer of a run whose model is known to fit it. Raises BadInput; an empty `train` is not looked at."""
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """What is known of a model that fits its run."""
+
+    tokenizer: Any
+    stops: frozenset[int]
+    architecture: str
+
+
+def check_model(recipe: Recipe, train: ProblemSet) -> Fitting:
+    """BadInput where model, tokenizer and recipe do not fit; an empty `train` is not looked at."""
     model_id = recipe.model.id
     tokenizer = load_tokenizer(model_id, recipe.data.chat_template_kwargs)
     refuse_other_quantization(model_id, recipe.model.quantization)
     model = skeleton(model_id)
-    stops = stop_ids(model, tokenizer)
+    refuse_architecture(model.config.model_type)
+    stops = stop_ids(model, tokenizer, recipe.rollout.stop)
     chosen_targets(model, recipe.lora.target_modules)
     _refuse_unknown_ids(model_id, model, tokenizer)
     _refuse_too_few_positions(model, recipe.rollout.max_tokens)
     refuse_endless(stops, recipe)
+    refuse_changing_rope(model.config, recipe.rollout.max_tokens)
     _refuse_deaf_template(tokenizer, recipe.data.system_prompt)
     if len(train):
         (prompt,) = prompts_of(recipe, train, tokenizer).next(1)
@@ -42,13 +56,24 @@ def checked_tokenizer(recipe: Recipe, train: ProblemSet) -> Any:
                 f"model.id: the chat template of {model_id} ends the prompt with the end-of-text token, behind which "
                 "there is nothing to say; let it open the assistant's turn where add_generation_prompt is set"
             )
-    return tokenizer
+    return Fitting(tokenizer, stops, model.config.model_type)
 
 
-def notes_on_prompts(recipe: Recipe, train: ProblemSet, tokenizer: Any) -> tuple[str, ...]:
-    """What a person should know of the training set's prompts before a run."""
+def notes_on_model(recipe: Recipe, train: ProblemSet, fitting: Fitting) -> tuple[str, ...]:
+    """What a person should know before a run of how the model takes the training set, and of how it ends a turn."""
     longest, system_prompt = recipe.rollout.max_prompt_length, recipe.data.system_prompt
-    return tuple(prompt_notes(train, tokenizer, max_prompt_length=longest, system_prompt=system_prompt))
+    notes = [*prompt_notes(train, fitting.tokenizer, max_prompt_length=longest, system_prompt=system_prompt)]
+    if fitting.architecture not in architectures():
+        notes.append(
+            f"{fitting.architecture} is an architecture that nobody tried here; loading compares its log-probs"
+        )
+    end = turn_end(fitting.tokenizer)
+    if end is not None and fitting.tokenizer.convert_tokens_to_ids(end) not in fitting.stops:
+        notes.append(
+            f"the chat template ends a turn with {end}, which does not end a completion of this model; write "
+            f'rollout.stop: ["{end}"]'
+        )
+    return tuple(notes)
 
 
 def _refuse_unknown_ids(model_id: str, model: Any, tokenizer: Any) -> None:

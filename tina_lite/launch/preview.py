@@ -40,11 +40,11 @@ def dry_run(recipe: Recipe, *, out: str | Path | None = None, rate: float | str 
 
 
 def _first_prompt(p: Prepared) -> list[str]:
-    from tina_lite.launch.model_check import checked_tokenizer, notes_on_prompts  # imports torch
+    from tina_lite.launch.model_check import check_model, notes_on_model  # imports torch
 
-    tokenizer = checked_tokenizer(p.recipe, p.train)
-    first = prompts_of(p.recipe, p.train, tokenizer).next(1)[0].text
-    notes = notes_on_prompts(p.recipe, p.train, tokenizer)
+    fitting = check_model(p.recipe, p.train)
+    first = prompts_of(p.recipe, p.train, fitting.tokenizer).next(1)[0].text
+    notes = notes_on_model(p.recipe, p.train, fitting)
     return [*(f"warning:     {note}" for note in notes), f"first prompt, as the model sees it:\n{first}"]
 
 

@@ -37,6 +37,7 @@ from tina_lite.version import VERSION
 from tina_lite.wall_clock import OutOfTime
 
 if TYPE_CHECKING:
+    from tina_lite.launch.model_check import Fitting
     from tina_lite.policy import Policy
     from tina_lite.runs.keeper import Keeper
     from tina_lite.trainer import Trainer
@@ -119,15 +120,15 @@ class _Run:
 
     def _begin(self, stack: ExitStack, stop: StopRequest) -> "tuple[Session, Trainer, Policy]":
         """Everything open and loaded; what fails here leaves no folder that the next try would stumble over."""
-        tokenizer = None
+        fitting = None
         if not self._p.resume:  # which has a bill: it goes on at once
-            tokenizer = self._read_tokenizer()
-            self._p = replace(self._p, warnings=(*self._p.warnings, *self._notes(tokenizer)))
+            fitting = self._check_model()
+            self._p = replace(self._p, warnings=(*self._p.warnings, *self._notes(fitting)))
         with ExitStack() as opened:
             folder = self._open_folder(opened)
             try:
                 with ExitStack() as inside:
-                    begun = self._loaded(inside, stop, folder, tokenizer)
+                    begun = self._loaded(inside, stop, folder, fitting)
                     opened.push(inside.pop_all())
             except Exception as error:
                 self._fails_at_once(error, folder)
@@ -146,7 +147,7 @@ class _Run:
             error.add_note(f"the traceback is in {folder.fault}")
 
     def _loaded(
-        self, stack: ExitStack, stop: StopRequest, folder: RunFolder, tokenizer: Any
+        self, stack: ExitStack, stop: StopRequest, folder: RunFolder, fitting: "Fitting | None"
     ) -> "tuple[Session, Trainer, Policy]":
         """The bill opened, the model loaded, the loop put together in the run's folder."""
         p = self._p
@@ -154,7 +155,7 @@ class _Run:
         kept = Kept(saved) if saved else None
         changes = p.identity.changes_since(kept.identity) if kept else []
         meter = self._open_bill(stack, folder)
-        tokenizer = tokenizer or self._read_tokenizer()
+        tokenizer = (fitting or self._check_model()).tokenizer
         if p.resume:
             folder.cut_back(kept.log_sizes if kept else {})
             folder.write_recipe(p.recipe.to_yaml())
@@ -205,20 +206,20 @@ class _Run:
             error.add_note(f"the traceback is in {folder.fault}; {saved}")
         return error
 
-    def _read_tokenizer(self) -> Any:
-        """Of the model, which is known to fit then: the last thing that a wrong recipe can break."""
+    def _check_model(self) -> "Fitting":
+        """The last thing that a wrong recipe can break."""
         p = self._p
         model = p.recipe.model
         local = model.id.startswith("builtin:") or Path(model.id).is_dir()
         enter(p.engine, local=local, vllm=p.recipe.rollout.engine == "vllm")  # before transformers is imported
-        from tina_lite.launch.model_check import checked_tokenizer  # imports torch
+        from tina_lite.launch.model_check import check_model  # imports torch
 
-        return checked_tokenizer(p.recipe, p.train)
+        return check_model(p.recipe, p.train)
 
-    def _notes(self, tokenizer: Any) -> tuple[str, ...]:
-        from tina_lite.launch.model_check import notes_on_prompts
+    def _notes(self, fitting: "Fitting") -> tuple[str, ...]:
+        from tina_lite.launch.model_check import notes_on_model
 
-        return notes_on_prompts(self._p.recipe, self._p.train, tokenizer)
+        return notes_on_model(self._p.recipe, self._p.train, fitting)
 
     def _open_folder(self, stack: ExitStack) -> RunFolder:
         """Locked; of two runs of a name that start together the second takes the next free folder."""

@@ -1,6 +1,7 @@
 """Child process: measures this CPU at a model's shapes and prints one line of JSON for cpu.py. Imports torch."""
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -8,37 +9,47 @@ from statistics import median
 
 import torch
 
-from tina_lite.policy.loading import CLEARLY_FASTER, PROBE_ROWS, seconds_on_cpu
+from tina_lite.policy.loading import dtype_on_cpu
 
 STREAM_BYTES = 128 * 1024**2
 """Larger than most caches."""
 CALLS = 50
 SMALL_ROWS = 32
 """As in a decode step."""
+PRODUCT_ROWS = 512
 TRIALS = 24
-ROUNDS = 5
-"""Of those that the engine makes one of to choose its dtype: a busy machine is not to look slow."""
+PRODUCT_TRIALS = 40
+"""The best of so many: a busy machine is not to look slow."""
 
 
 def main() -> None:
     hidden, intermediate = int(sys.argv[1]), int(sys.argv[2])
-    rounds = [seconds_on_cpu(hidden, intermediate) for _ in range(ROUNDS)]
-    operations = 2 * PROBE_ROWS * hidden * intermediate
-    float32, bfloat16 = (
-        operations / min(seconds[dtype] for seconds in rounds) for dtype in (torch.float32, torch.bfloat16)
-    )
-    dtype = torch.bfloat16 if bfloat16 > CLEARLY_FASTER * float32 else torch.float32
+    seconds = _product_seconds(hidden, intermediate)
+    operations = 2 * PRODUCT_ROWS * hidden * intermediate
+    dtype = dtype_on_cpu(hidden)
     source = torch.ones(STREAM_BYTES // 4)
     target = torch.empty_like(source)
     small = torch.ones(SMALL_ROWS, intermediate, dtype=dtype)
     result = {
-        "float32": float32,
-        "bfloat16": bfloat16,
+        "float32": operations / seconds[torch.float32],
+        "bfloat16": operations / seconds[torch.bfloat16],
         "bandwidth": 2 * STREAM_BYTES / _seconds(lambda: torch.mul(source, 2.0, out=target)),
         "call_s": _seconds(lambda: [torch.nn.functional.silu(small) for _ in range(CALLS)]) / CALLS,
         "dtype": str(dtype).removeprefix("torch."),
     }
     print(json.dumps(result))
+
+
+def _product_seconds(hidden: int, intermediate: int) -> dict[torch.dtype, float]:
+    """Of the product of PRODUCT_ROWS tokens with a projection, in each dtype."""
+    seconds = dict.fromkeys((torch.float32, torch.bfloat16), math.inf)
+    for _ in range(PRODUCT_TRIALS):  # in turn, so that what else runs on the machine slows both
+        for dtype in seconds:
+            x, weight = torch.ones(PRODUCT_ROWS, hidden, dtype=dtype), torch.ones(intermediate, hidden, dtype=dtype)
+            started = time.perf_counter()
+            torch.nn.functional.linear(x, weight)
+            seconds[dtype] = min(seconds[dtype], time.perf_counter() - started)
+    return seconds
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tina_lite.policy.adapters import in_dtype
 from tina_lite.policy.packing import can_pack, packed, packed_linear
 from tina_lite.policy.shape import ARCHITECTURES
 
@@ -45,25 +46,6 @@ def base_weight(module: Any) -> Tensor:
         return weight
     plain: Tensor = base.weight.detach()
     return plain
-
-
-class _InDtype(torch.autograd.Function):
-    """Tensor.to, whose gradient is not rounded to the dtype of the parameter where that takes float32."""
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, dtype: torch.dtype) -> Tensor:
-        ctx.wide = getattr(weight, "grad_dtype", weight.dtype)
-        return weight.to(dtype, copy=True)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return grads[0].to(ctx.wide), None
-
-
-def in_dtype(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    """A parameter in the dtype of activations."""
-    wide: Tensor = _InDtype.apply(weight, dtype)  # type: ignore[no-untyped-call]
-    return wide
 
 
 class FusedLinear:

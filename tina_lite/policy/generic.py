@@ -5,6 +5,7 @@ Slower than a dense copy (decoder.py), and free of any knowledge of the architec
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,11 +13,36 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from tina_lite.errors import BadInput
 from tina_lite.policy.interface import Prefix, TokenBatch
 
 
+@dataclass(frozen=True, slots=True)
+class LayerState:
+    """What a layer remembers of its rows: of each token, of what it has read as a whole, or both."""
+
+    by_token: tuple[Tensor, ...] = ()
+    """Keys and values, (rows, heads, columns, d); nothing in a layer without attention."""
+    whole: tuple[tuple[Tensor | None, Tensor | None], ...] = ()
+    """Convolutional and recurrent state, (rows, ...), of each of its mixers."""
+
+    def take(self, rows: Tensor, empty: int) -> "LayerState":
+        """These rows, in this order, without the first columns, which are empty."""
+        whole = tuple((_taken(convolved, rows), _taken(recurrent, rows)) for convolved, recurrent in self.whole)
+        return LayerState(tuple(tensor[rows, :, empty:] for tensor in self.by_token), whole)
+
+    @staticmethod
+    def join(states: Sequence["LayerState"], columns: int) -> "LayerState":
+        """The rows of several, one behind the other."""
+        by_token = [
+            torch.cat([_right(part, columns) for part in parts]) for parts in zip(*(s.by_token for s in states))
+        ]
+        whole = zip(*(state.whole for state in states), strict=True)
+        return LayerState(tuple(by_token), tuple((_joined(c), _joined(r)) for c, r in (zip(*parts) for parts in whole)))
+
+
 class CachedDecoder:
-    """A Decoder over `model(...)` with past_key_values; keys and values a layer: (rows, heads, columns, d)."""
+    """A Decoder over `model(...)` with past_key_values."""
 
     def __init__(self, model: Any, forget: Callable[[], None] = lambda: None) -> None:
         """`forget` is called before a cache goes in that is not the one that the model gave out last."""
@@ -40,12 +66,7 @@ class CachedDecoder:
         columns = max(self._seen.shape[1], *(prefix.length for prefix in prefixes))
         old = [] if self._cache is None else [_layers(self._cache)]
         new = [prefix.cache for prefix in prefixes]
-        self._replace(
-            [
-                tuple(torch.cat([_right(part[side], columns) for part in layer]) for side in (0, 1))
-                for layer in zip(*old, *new, strict=True)
-            ]
-        )
+        self._replace([LayerState.join(states, columns) for states in zip(*old, *new, strict=True)])
         lengths = torch.tensor([prefix.length for prefix in prefixes], device=self._seen.device)
         added = torch.arange(columns, 0, -1, device=self._seen.device) <= lengths[:, None]
         self._seen = torch.cat((F.pad(self._seen, (columns - self._seen.shape[1], 0)), added.long()))
@@ -55,7 +76,7 @@ class CachedDecoder:
         self._seen = self._seen[rows]
         empty = int((self._seen.sum(0) > 0).int().argmax()) if len(rows) else self._seen.shape[1]
         self._seen = self._seen[:, empty:]
-        self._replace([(keys[rows, :, empty:], values[rows, :, empty:]) for keys, values in _layers(self._cache)])
+        self._replace([state.take(rows, empty) for state in _layers(self._cache)])
 
     @torch.no_grad()
     def step(self, tokens: Tensor) -> Tensor:
@@ -73,14 +94,13 @@ class CachedDecoder:
         logits: Tensor = out.logits[:, -1].float()
         return logits
 
-    def _replace(self, layers: Sequence[tuple[Tensor, ...]]) -> None:
+    def _replace(self, layers: Sequence[LayerState]) -> None:
         """Other rows than the model's own cache holds."""
         from transformers import DynamicCache
 
         self._forget()
         self._cache = DynamicCache()
-        for index, (keys, values) in enumerate(layers):
-            self._cache.update(keys, values, index)
+        self._cache.layers = [_filled(state) for state in layers]
 
 
 def hidden_before_completions(model: Any, batch: TokenBatch) -> tuple[Tensor, Tensor]:
@@ -92,15 +112,57 @@ def hidden_before_completions(model: Any, batch: TokenBatch) -> tuple[Tensor, Te
     ids = ids.to(model.device)  # (N, P + T)
     rows, offsets = batch.completion_mask().to(model.device).nonzero(as_tuple=True)
     at = torch.tensor([len(prompt) for prompt, _ in batch.rows], device=model.device)[rows] + offsets
-    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+    decoder = model.model if model.base_model is model else model.base_model  # llama4_text names another as its base
+    hidden = decoder(input_ids=ids, use_cache=False).last_hidden_state
     return hidden[rows, at - 1], ids[rows, at]
 
 
-def _layers(cache: Any) -> list[tuple[Tensor, Tensor]]:
-    """Keys and values of each layer, of transformers' cache or of the pairs that Unsloth gives out."""
-    if hasattr(cache, "layers"):
-        return [(layer.keys, layer.values) for layer in cache.layers]
-    return [(keys, values) for keys, values in cache]
+def _layers(cache: Any) -> list[LayerState]:
+    """Of transformers' cache, or of the pairs that Unsloth gives out. BadInput where a layer is of an unknown kind."""
+    if not hasattr(cache, "layers"):
+        return [LayerState((keys, values)) for keys, values in cache]
+    return [_state_of(layer) for layer in cache.layers]
+
+
+def _state_of(layer: Any) -> LayerState:
+    from transformers.cache_utils import DynamicIndexedLayer, DynamicLayer, LinearAttentionLayer
+
+    linear = isinstance(layer, LinearAttentionLayer)
+    if isinstance(layer, DynamicIndexedLayer) or not (linear or isinstance(layer, DynamicLayer)):
+        raise BadInput(f"its cache has a {type(layer).__name__}, of whose rows none can be taken out")
+    return LayerState(
+        (layer.keys, layer.values) if isinstance(layer, DynamicLayer) else (),
+        tuple(zip(layer.conv_states.values(), layer.recurrent_states.values(), strict=True)) if linear else (),
+    )
+
+
+def _filled(state: LayerState) -> Any:
+    """A layer of transformers' cache that holds this."""
+    from transformers.cache_utils import DynamicLayer, LinearAttentionAndFullAttentionLayer, LinearAttentionLayer
+
+    if not state.whole:
+        layer = DynamicLayer()
+    elif state.by_token:
+        layer = LinearAttentionAndFullAttentionLayer(len(state.whole))
+    else:
+        layer = LinearAttentionLayer(len(state.whole))
+    if state.by_token:
+        layer.update(*state.by_token)
+    for number, (convolved, recurrent) in enumerate(state.whole):
+        if convolved is not None:
+            layer.update_conv_state(convolved, number)
+        if recurrent is not None:
+            layer.update_recurrent_state(recurrent, number)
+    return layer
+
+
+def _taken(tensor: Tensor | None, rows: Tensor) -> Tensor | None:
+    return None if tensor is None else tensor[rows]
+
+
+def _joined(tensors: Sequence[Tensor | None]) -> Tensor | None:
+    found = [tensor for tensor in tensors if tensor is not None]
+    return torch.cat(found) if found else None
 
 
 def _right(rows: Tensor, columns: int) -> Tensor:

@@ -2,9 +2,7 @@
 
 import json
 import logging
-import math
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,10 +19,8 @@ from tina_lite.policy.model_folder import as_pretrained, model_folder, refuse_br
 from tina_lite.recipe.schema import DtypeName, ModelSection
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
-PROBE_ROWS = 512
-PROBE_TRIALS = 8
-CLEARLY_FASTER = 1.5
-"""A choice that hangs on a few percent would differ from run to run."""
+LEAST_HIDDEN = 128
+"""Below it the rest of a step outweighs the products."""
 NAMES: dict[torch.dtype, DtypeName] = {
     torch.float32: "float32",
     torch.bfloat16: "bfloat16",
@@ -34,7 +30,7 @@ DTYPES: dict[str, torch.dtype] = {name: dtype for dtype, name in NAMES.items()}
 
 
 def compute_dtype(name: str, device: torch.device, config: Any) -> torch.dtype:
-    """The dtype of activations: bfloat16 on a card that has it; on a CPU whichever is measured to be faster.
+    """The dtype of activations: bfloat16 on a card or a CPU that has it.
 
     A card without bfloat16 computes in float16, with a loss scale (loss_scale.py), where it has fast products in it.
     TF32 is left off, as torch does: who asks for float32 asks for its digits.
@@ -42,28 +38,19 @@ def compute_dtype(name: str, device: torch.device, config: Any) -> torch.dtype:
     if name != "auto":
         return DTYPES[name]
     if device.type == "cpu":
-        return faster_on_cpu(config.hidden_size, getattr(config, "intermediate_size", 4 * config.hidden_size))
+        return dtype_on_cpu(config.get_text_config().hidden_size)
     if torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16
     return torch.float16 if torch.cuda.get_device_capability() >= FLOAT16_CAPABILITY else torch.float32
 
 
-def faster_on_cpu(hidden: int, intermediate: int) -> torch.dtype:
-    """bfloat16 where it is clearly faster at the model's own shapes, else float32, which rounds less."""
-    seconds = seconds_on_cpu(hidden, intermediate)
-    return torch.bfloat16 if seconds[torch.bfloat16] * CLEARLY_FASTER < seconds[torch.float32] else torch.float32
+def dtype_on_cpu(hidden: int) -> torch.dtype:
+    """bfloat16 where products in it are one instruction, which is twice as fast; else float32, which rounds less.
 
-
-def seconds_on_cpu(hidden: int, intermediate: int) -> dict[torch.dtype, float]:
-    """Of the product of PROBE_ROWS tokens with a projection, in each dtype."""
-    seconds = dict.fromkeys((torch.float32, torch.bfloat16), math.inf)
-    for _ in range(PROBE_TRIALS):  # in turn, so that what else runs on the machine slows both
-        for dtype in seconds:
-            x, weight = torch.ones(PROBE_ROWS, hidden, dtype=dtype), torch.ones(intermediate, hidden, dtype=dtype)
-            started = time.perf_counter()
-            torch.nn.functional.linear(x, weight)
-            seconds[dtype] = min(seconds[dtype], time.perf_counter() - started)
-    return seconds
+    By what the CPU has and nothing that is measured: the same machine and seed are the same run.
+    """
+    has_products = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if has_products and hidden >= LEAST_HIDDEN else torch.float32
 
 
 def load_tokenizer(model_id: str, template_kwargs: Mapping[str, Any] = NOTHING) -> Any:
@@ -237,7 +224,7 @@ def load_base(section: ModelSection, dtype: torch.dtype, device: torch.device) -
             quantization_config=config,
             dtype=dtype,
             device_map={"": device},
-            attn_implementation="sdpa",
+            attn_implementation=attention_of(read_config(section.id)),
             output_loading_info=True,
             trust_remote_code=False,
         )
@@ -245,6 +232,15 @@ def load_base(section: ModelSection, dtype: torch.dtype, device: torch.device) -
     _keep_gradients_right(model)
     _leave_files(model, device)
     return model.eval().requires_grad_(False)
+
+
+def attention_of(config: Any) -> str | None:
+    """The kind of attention for which transformers computes all that the architecture asks for; None: its default.
+
+    Under sdpa it leaves soft caps out (gemma2), and adds ALiBi's biases otherwise than Falcon's own code.
+    """
+    text = config.get_text_config()
+    return "eager" if getattr(text, "attn_logit_softcapping", None) or getattr(text, "alibi", False) else None
 
 
 def quiet_loading() -> None:
@@ -274,8 +270,13 @@ def _leave_files(model: Any, device: torch.device) -> None:
                 parameter.data = parameter.data.clone()
 
 
-def stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Tokens that end a completion, as model and tokenizer name them; of a model that was loaded, or its skeleton."""
+def stop_ids(model: Any, tokenizer: Any, stops: Sequence[str] = ()) -> frozenset[int]:
+    """Tokens that end a completion, as model and tokenizer name them; of a model that was loaded, or its skeleton.
+
+    Of a recipe's `stops` those that are a special token: no text shows them.
+    """
     known = model.generation_config.eos_token_id
     ids = known if isinstance(known, list) else [known]
-    return frozenset(int(i) for i in (*ids, tokenizer.eos_token_id) if i is not None)
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    special = [number for number, token in added.items() if str(token) in stops]
+    return frozenset(int(i) for i in (*ids, tokenizer.eos_token_id, *special) if i is not None)

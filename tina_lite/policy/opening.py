@@ -41,8 +41,11 @@ def open_policy(
             demand=demand,
             chosen=chosen,
             max_tokens=longest,
+            stops=rollout.stop,
             vllm=rollout.engine == "vllm",
         )
     from tina_lite.policy.portable import PortablePolicy
 
-    return PortablePolicy(model, lora, tokenizer, seed=seed, demand=demand, chosen=chosen, max_tokens=longest)
+    return PortablePolicy(
+        model, lora, tokenizer, seed=seed, demand=demand, chosen=chosen, max_tokens=longest, stops=rollout.stop
+    )

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from tina_lite.policy.dense import base_weight
-from tina_lite.policy.loading import load_base
+from tina_lite.policy.loading import attention_of, load_base
 from tina_lite.recipe.schema import ModelSection
 
 
@@ -96,13 +96,14 @@ def load_with_peft(model: ModelSection, dtype: torch.dtype, device: torch.device
 
 def load_plain(folder: Path, dtype: torch.dtype, device: torch.device, gguf_file: str | None = None) -> Any:
     """A model that was exported, as transformers reads it."""
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     with redirect_stderr(StringIO()):  # of a GGUF file it shows another bar, which cannot be turned off
+        attention = attention_of(AutoConfig.from_pretrained(str(folder), gguf_file=gguf_file))
         model = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=dtype, gguf_file=gguf_file, attn_implementation="sdpa"
+            str(folder), dtype=dtype, gguf_file=gguf_file, attn_implementation=attention
         )
     return model.to(device).eval()
 

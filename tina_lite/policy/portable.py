@@ -1,6 +1,7 @@
 """The engine that runs everywhere: transformers loads, bitsandbytes keeps the base in NF4, peft adds the adapter."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from torch.nn import Parameter
 
 from tina_lite.chosen import Chosen
 from tina_lite.heap import give_back_large_blocks
-from tina_lite.policy.adapters import attach_lora
-from tina_lite.policy.agreement import refuse_changing_rope, refuse_disagreement
+from tina_lite.policy.adapters import attach_lora, dropout_of
+from tina_lite.policy.agreement import refuse_changing_rope, refuse_disagreement, unchanging_tokens
 from tina_lite.policy.decoder import DenseDecoder
 from tina_lite.policy.demand import Demand
 from tina_lite.policy.dense import DenseModel, fits
@@ -53,6 +54,7 @@ class PortablePolicy:
         demand: Demand | None = None,
         chosen: Chosen | None = None,
         max_tokens: int = 0,
+        stops: Sequence[str] = (),
     ) -> None:
         """Without `lora` it is the base alone, to be sampled.
 
@@ -60,6 +62,7 @@ class PortablePolicy:
             demand: what is asked of memory; by default that of a completion.
             chosen: how memory was laid out when the run that is resumed began.
             max_tokens: of the longest row, prompt included, where that is known.
+            stops: the recipe's; special tokens among them end a completion.
 
         Raises:
             NoRoom: the free memory does not suffice.
@@ -78,14 +81,15 @@ class PortablePolicy:
         torch.manual_seed(seed)  # peft draws lora_A
         self.model = base if lora is None else attach_lora(base, lora)
         self._causal_lm = base if lora is None else self.model.get_base_model()
-        self.stop_ids = stop_ids(self._causal_lm, self.tokenizer)
+        self.stop_ids = stop_ids(self._causal_lm, self.tokenizer, stops)
         self._head = Head.of(self._causal_lm)
+        self._trains = False
         self._dense: DenseModel | None = None
         if fits(self._causal_lm):
             self._dense = DenseModel(self._causal_lm, self._dtype, resident=self.layout.resident)
         self.shares_prompts = self._dense is not None
         self.dtype_name = NAMES[self._dtype]
-        refuse_disagreement(self, self._causal_lm, self._dtype)
+        refuse_disagreement(self, self._causal_lm, self._dtype, max_tokens)
 
     def decoder(self, max_rows: int, max_tokens: int) -> Decoder:
         if self._dense is not None:
@@ -101,7 +105,7 @@ class PortablePolicy:
                 self._dense,
                 layout,
                 adapter=adapter,
-                dropout=self.model.training,
+                dropout=self._trains,
                 keep=self.layout.activations if torch.is_grad_enabled() else "kept",
             )
             before, targets = rows_of(hidden, layout.predicting), layout.targets  # (K, H), (K,)
@@ -125,8 +129,9 @@ class PortablePolicy:
 
     @property
     def context(self) -> int:
-        """Tokens that the model can attend to."""
-        return int(self._causal_lm.config.max_position_embeddings)
+        """Tokens that the model can attend to, prompt and completion together."""
+        config = self._causal_lm.config.get_text_config()
+        return int(min(getattr(config, "max_position_embeddings", sys.maxsize), unchanging_tokens(config)))
 
     def trainable(self) -> dict[str, Parameter]:
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
@@ -137,11 +142,12 @@ class PortablePolicy:
 
     @contextmanager
     def training(self) -> Iterator[None]:
-        self.model.train()
+        self._trains = True
         try:
-            yield
+            with dropout_of(self.model):
+                yield
         finally:
-            self.model.eval()
+            self._trains = False
 
     def save_adapter(self, folder: Path) -> None:
         self.model.save_pretrained(str(folder), save_embedding_layers=False)  # peft would ask the hub whether to

@@ -7,7 +7,8 @@ of one shape and reads and writes the same memory each time; what it returns is 
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -38,23 +39,25 @@ class Replays:
     It does not hold the work, whose owner holds it: as a cycle the two would keep a cache from being freed.
     """
 
+    failed: ClassVar[set[tuple[int, int]]] = set()
+    """Shapes that could not be recorded in this process; a decoder lives for a rollout only."""
+
     def __init__(self) -> None:
         self._met: set[tuple[int, int]] = set()
         self._graphs: dict[tuple[int, int], tuple[Any, Tensor]] = {}
-        self._pool: Any = None  # of memory, the first graph's, which the others share
-        self._can_record = True
+        self._pool: Any = None  # of memory, that of the first graph, which the others share
 
     def run(self, work: Work, rows: int, tokens: int) -> Tensor:
         shape = rows, tokens
         if shape not in self._graphs:
-            if not self._can_record or shape not in self._met:
+            if shape in self.failed or shape not in self._met:
                 self._met.add(shape)
                 return work(*shape)  # kernels are loaded and chosen, which cannot be recorded
             try:
                 self._graphs[shape] = self._recorded(work, shape)
             except RuntimeError as error:  # a kernel that cannot be, or no memory left for it
-                self._can_record = False
-                warnings.warn(f"decoding is slower: CUDA graphs cannot be recorded ({error})", stacklevel=2)
+                self.failed.add(shape)
+                warnings.warn(f"decoding is slower: a CUDA graph cannot be recorded ({error})", stacklevel=2)
                 return work(*shape)
             self._graphs = {one: graph for one, graph in self._graphs.items() if one[1] == tokens}
         graph, out = self._graphs[shape]
@@ -62,9 +65,22 @@ class Replays:
         return out
 
     def _recorded(self, work: Work, shape: tuple[int, int]) -> tuple[Any, Tensor]:
-        graph = torch.cuda.CUDAGraph()
-        # Other threads, that of the console for one, may ask the card for something meanwhile.
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            out = work(*shape)
-        self._pool = graph.pool()
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        pool = self._pool or torch.cuda.graph_pool_handle()
+        try:
+            # Other threads, that of the console for one, may ask the card for something meanwhile.
+            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+                out = work(*shape)
+        except RuntimeError:
+            _give_up(pool, stream)
+            raise
+        self._pool = pool
         return graph, out
+
+
+def _give_up(pool: Any, stream: Any) -> None:
+    """What torch leaves behind where a recording cannot be ended: its stream as the current one, its pool open."""
+    torch.cuda.set_stream(stream)
+    with suppress(RuntimeError):  # it was closed
+        torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)
+        torch._C._cuda_releasePool(torch.cuda.current_device(), pool)

@@ -146,8 +146,10 @@ def shape_of(config: Any) -> ModelShape:
         text = config.get_text_config()
         experts = getattr(text, "num_experts", None) or getattr(text, "num_local_experts", None) or 1
         inner = getattr(text, "moe_intermediate_size", None) or getattr(text, "intermediate_size", None)
-        known = {name: getattr(text, name) for name in _NEEDED if name != "intermediate_size"}
-        known["intermediate_size"] = (inner or 4 * text.hidden_size) * experts
+        known = {name: getattr(text, name, 1) for name in _NEEDED}  # no heads: no layer has attention
+        known["intermediate_size"] = (
+            max(inner) if isinstance(inner, list) else inner or 4 * text.hidden_size
+        ) * experts
         return ModelShape.from_config({"model_type": config.model_type, **known}, str(config.model_type))
 
 

@@ -5,7 +5,7 @@ attention keeps buffers from one decode step to the next and takes no notice of 
 they are dropped whenever the rows change. Without a card Unsloth runs transformers' own code, and so do the tests.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class UnslothPolicy:
         demand: Demand,
         chosen: Chosen | None = None,
         max_tokens: int,
+        stops: Sequence[str] = (),
         vllm: bool = False,
     ) -> None:
         """`max_tokens` is the longest row, prompt included; `vllm` loads vLLM's engine on the same weights.
@@ -102,10 +103,10 @@ class UnslothPolicy:
         self.model.peft_config["default"].revision = revision
         torch.manual_seed(seed)  # it has set seeds of its own
         self._causal_lm = self.model.get_base_model()
-        self.stop_ids = stop_ids(self._causal_lm, tokenizer)
+        self.stop_ids = stop_ids(self._causal_lm, tokenizer, stops)
         self.vllm = Vllm(self.model) if vllm else None
         self._rest()
-        refuse_disagreement(self, self._causal_lm, self._dtype)
+        refuse_disagreement(self, self._causal_lm, self._dtype, max_tokens, attention=None)  # it has put in its own
 
     def decoder(self, max_rows: int, max_tokens: int) -> Decoder:
         return CachedDecoder(self._causal_lm, self._drop_decode_buffers)

@@ -16,6 +16,9 @@ from tina_lite.records import Problem, Prompt
 Message = Mapping[str, Any]
 
 
+LAST_WORD = "Goodbye"
+
+
 class Refused(BadInput):
     """The chat template takes no such conversation."""
 
@@ -70,6 +73,19 @@ def render(tokenizer: Tokenizer, messages: Sequence[Message], tools: Sequence[An
             with suppress(Exception):
                 return _templated(tokenizer, without_system_role(messages), tools)
         raise Refused(f"the tokenizer's chat template refuses the prompt: {error}") from error
+
+
+def turn_end(tokenizer: Any) -> str | None:
+    """The special token with which the chat template ends an assistant's turn; None where it has none."""
+    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": LAST_WORD}]
+    if tokenizer.chat_template is None:
+        return None
+    with suppress(Exception):  # of a template that takes no such turns
+        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=False)
+        ids = tokenizer.encode(text.rpartition(LAST_WORD)[2], add_special_tokens=False)
+        special = {number: str(token) for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+        return next((special[number] for number in ids if number in special), None)
+    return None
 
 
 def template_notes(problems: Sequence[Problem], tokenizer: Tokenizer, system_prompt: str | None) -> list[str]:

@@ -28,6 +28,7 @@ from tina_lite.recipe.names import (
     TINA_NAMES,
     TRACKERS,
     TRL_DEFAULTS,
+    TRL_EPSILON,
     WITHOUT_PLACE,
 )
 from tina_lite.recipe.schema import Recipe
@@ -70,7 +71,7 @@ def imported(document: Mapping[str, Any], gpus: int | None = None) -> Imported:
     for name, place in COPIED.items():
         if name in rest:
             found.put(place, rest.pop(name))
-    for take in (_model, _sampling, _schedule, _rewards, _ends):
+    for take in (_model, _sampling, _loss, _schedule, _rewards, _ends):
         take(rest, found)
     _batch(rest, found, gpus)
     found.lost += [f"{name}: {_why(name)}" for name in rest if name in given]
@@ -131,6 +132,17 @@ def _sampling(rest: dict[str, Any], found: Imported) -> None:
         found.put("rollout.top_k", top_k)
     scale = rest.pop("scale_rewards", "group")
     found.put("grpo.scale_rewards", {True: "group", False: "none"}.get(scale, scale))
+
+
+def _loss(rest: dict[str, Any], found: Imported) -> None:
+    """TRL's sequence level is gspo here; cispo's cap is its epsilon where none is named, and 5 here."""
+    grpo = found.fields["grpo"]
+    if rest.pop("importance_sampling_level", "token") == "sequence":
+        if grpo["loss_type"] != "grpo":
+            found.lost.append(f"loss_type: {grpo['loss_type']} by sequence is gspo here, a mean over completions")
+        grpo["loss_type"] = "gspo"
+    elif grpo["loss_type"] == "cispo":
+        grpo.setdefault("epsilon_high", grpo.get("epsilon", TRL_EPSILON))
 
 
 def _schedule(rest: dict[str, Any], found: Imported) -> None:

@@ -52,6 +52,7 @@ TRL_DEFAULTS: dict[str, Any] = {
     "lr_scheduler_type": "linear",
 }
 """Of TRL 1.15, where they are not ours."""
+TRL_EPSILON = 0.2
 AXOLOTL_NAMES = {
     "base_model": "model_name_or_path",
     "micro_batch_size": "per_device_train_batch_size",

@@ -19,6 +19,7 @@ METRICS = (
     "learning_rate",
     "lr_horizon",
     "entropy",
+    "kl",
     "clip_ratio/region_mean",
     "sampling/sampling_logp_difference/mean",
     "completions/mean_length",
@@ -92,6 +93,8 @@ def step_metrics(
         metrics["entropy"] = update.entropy
         metrics["clip_ratio/region_mean"] = update.clip_fraction
         metrics["sampling/sampling_logp_difference/mean"] = update.logp_difference
+        if update.kl is not None:
+            metrics["kl"] = update.kl
     return metrics
 
 
