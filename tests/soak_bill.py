@@ -87,11 +87,12 @@ def session(recipe: Path, out: Path, lifetime_s: float | None) -> tuple[float, i
         )
         while lines(ledger) == earlier and process.poll() is None:
             time.sleep(0.01)
-        if lifetime_s is None:
-            (out / "STOP").touch()
-        else:
+        if lifetime_s is not None:
             time.sleep(max(0.0, lifetime_s - (time.monotonic() - started)))
             process.kill()
+        while process.poll() is None:  # asked more than once: a line may be the watchdog's of the session before
+            (out / "STOP").touch()
+            time.sleep(0.1)
         status = process.wait()
     return time.monotonic() - started, status
 
