@@ -83,7 +83,13 @@ def session(recipe: Path, out: Path, lifetime_s: float | None) -> tuple[float, i
             [*command, *(["--resume"] if earlier else [])],
             stdout=log,
             stderr=log,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(Path(__file__).parent.parent),
+                "XDG_STATE_HOME": str(
+                    out.parent / "state"
+                ),  # one that is killed before its bill is open is counted there
+            },
         )
         while lines(ledger) == earlier and process.poll() is None:
             time.sleep(0.01)

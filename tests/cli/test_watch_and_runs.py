@@ -17,6 +17,7 @@ from tina_lite.runs.folder import RunFolder
 def a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """runs/quick below the working directory."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     folder = tmp_path / "runs" / "quick"
     folder.mkdir(parents=True)
     (folder / "ledger.jsonl").touch()
