@@ -54,6 +54,7 @@ lint: $(INSTALLED)
 	MYPYPATH=bench:tests $(BIN)/mypy $(wildcard bench/*.py)
 	MYPYPATH=bench/gpu:bench $(BIN)/mypy $(wildcard bench/gpu/*.py)
 	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/python tests/house.py
 
 # Benchmarks end within 10 minutes on two cores, at BENCH_MINUTES=N earlier or later, with what was measured until then.
 bench:  ## what there is to measure, and how long it takes

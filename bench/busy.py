@@ -20,7 +20,7 @@ from typing import Any
 
 from sides import HERE, TookTooLong, head, in_time, run, say
 
-from tina_lite.threads import SPINS
+from tina_lite.util.device import SPINS
 
 STEPS = 6
 OWN_SPINS = 300_000

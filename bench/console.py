@@ -16,11 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from tina_lite.console.frame import Part
-from tina_lite.console.live import REDRAW_S
-from tina_lite.console.screen import Screen
-from tina_lite.console.state import RunState, after
-from tina_lite.console.view import parts
+from tina_lite.console.live import REDRAW_S, parts
+from tina_lite.console.screen import Part, Screen
+from tina_lite.console.state import ConsoleState, after
 from tina_lite.runs.events import RunFinished, Stamped, StepDone
 from tina_lite.runs.look import events_in
 
@@ -55,7 +53,7 @@ def main() -> None:
 def cost(events: list[Stamped], width: int, height: int) -> dict[str, float | str]:
     """Of the whole run at one size."""
     os.environ.update(TERM="xterm-256color", COLUMNS=str(width), LINES=str(height))
-    state, now = RunState(), events[0].elapsed_s
+    state, now = ConsoleState(), events[0].elapsed_s
     terminal = Terminal()
 
     def picture(width: int, height: int) -> list[Part]:

@@ -13,7 +13,7 @@ import sys
 import numpy as np
 from scipy import stats  # type: ignore[import-untyped]
 
-from tina_lite.evaluate.statistics import difference_interval, interval95, pass_at_k, sign_flip_p
+from tina_lite.eval.statistics import difference_interval, interval95, pass_at_k, sign_flip_p
 
 FEWER, BASES, GAINS, TOGETHER = (5, 10, 30, 200), (0.02, 0.3, 0.8), (0.0, 0.05), 0.8
 PROBLEMS, MEANS, SPREADS, SAMPLES = (30, 200, 500), (0.1, 0.3, 0.5, 0.8), (0.5, 3.0), (1, 4, 16)

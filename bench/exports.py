@@ -13,14 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tina_lite.export.adapter import export_adapter
+from tina_lite.data import first_prompts, load_problems
+from tina_lite.export.folder import export_adapter, export_merged
 from tina_lite.export.gguf import export_gguf
-from tina_lite.export.merged import export_merged
-from tina_lite.opened import open_target, resolve
-from tina_lite.policy.plain import load_plain, load_with_peft, next_logits
-from tina_lite.problems import first_prompts, load_problems
+from tina_lite.policy.load import load_model, resolve
+from tina_lite.policy.merge import load_plain, load_with_peft, next_logits
 from tina_lite.recipe.schema import DataSection, RolloutSection
-from tina_lite.sampler import Sampler
+from tina_lite.rollout.sampler import Sampler
 
 PROMPTS = 20
 
@@ -36,7 +35,7 @@ def same_text(model: Any, prompts: list[Any], own: list[list[int]]) -> int:
 
 def main(run: str, tokens: int) -> None:
     target = resolve(run)
-    policy = open_target(target, rows=PROMPTS, completion=tokens)
+    policy = load_model(target, sequences=PROMPTS, completion=tokens)
     problems = load_problems(DataSection(source="arithmetic", split="test"), seed=3)
     prompts, _ = first_prompts(problems, policy.tokenizer, PROMPTS, max_prompt_length=512, system_prompt=None)
     greedy = RolloutSection(max_completion_length=tokens).model_copy(update={"temperature": 0.0})
@@ -52,15 +51,15 @@ def main(run: str, tokens: int) -> None:
     for name, write in formats.items():
         with tempfile.TemporaryDirectory() as parent:
             out = Path(parent) / name
-            agreement = write(target, policy, out)
+            logit_difference = write(target, policy, out)
             if name == "adapter":
                 model = load_with_peft(target.model, policy.dtype, policy.device, out)
             else:
                 file = None if name == "merged" else f"{target.name}-{name}.gguf"
                 model = load_plain(out, policy.dtype, policy.device, file)
             same = same_text(model, prompts, own)
-        print(f"{name}: {same} of {PROMPTS}; {agreement}", file=sys.stderr)
-        result[name] = {"same": same, "largest_difference": agreement.largest_difference}
+        print(f"{name}: {same} of {PROMPTS}; {logit_difference}", file=sys.stderr)
+        result[name] = {"same": same, "largest_difference": logit_difference.largest_difference}
     print(json.dumps(result))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from resident import forget_peak, resident
 
-from tina_lite import Recipe, run
+from tina_lite import load_recipe, run
 from tina_lite.runs.events import Stamped, StepDone
 
 
@@ -27,7 +27,7 @@ def main() -> None:
 
     settings = {"stop.max_steps": int(steps), "eval.benchmarks": [], "budget.max_usd": None, **json.loads(overrides)}
     with tempfile.TemporaryDirectory() as folder:
-        run(Recipe.load(recipe, settings), out=Path(folder) / "run", listeners=[watch])
+        run(load_recipe(recipe, settings), out=Path(folder) / "run", listeners=[watch])
     print(json.dumps({"after": after, "peaks": peaks}))
 
 

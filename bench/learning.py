@@ -25,7 +25,7 @@ from learning_task import PROMPTS, RECIPE, SEEDS, STEPS, WINDOW
 from peer import NAME
 from sides import begin_table, head, in_time, measure, say
 
-from tina_lite.recipe import Recipe
+from tina_lite.recipe import load_recipe
 
 T_95 = {2: 4.303, 3: 2.776}
 """The 97.5% quantile of Student's t, by seeds a side: 2 and 4 degrees of freedom."""
@@ -42,7 +42,7 @@ def recipe_of(seed: int) -> str:
         "eval.benchmarks": [],
         "budget.max_usd": None,
     }
-    return Recipe.load(RECIPE, changes).model_dump_json()
+    return load_recipe(RECIPE, changes).model_dump_json()
 
 
 def pair(peer: str, seed: int, dtype: str) -> tuple[dict[str, Any], dict[str, Any]]:

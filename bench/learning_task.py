@@ -5,9 +5,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tina_lite.problems import PromptSource, load_problems
+from tina_lite.data import PromptSource, load_problems
 from tina_lite.recipe.schema import DataSection
-from tina_lite.records import Prompt
+from tina_lite.util.records import Prompt
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "quickstart.yaml"
 SEEDS = (1, 2, 3)

@@ -28,12 +28,12 @@ def main() -> None:
         trl.append(run)
         return run
 
-    head("trainer", "dtype", "phase", "peak resident, GB", "foretold, GB")
+    head("trainer", "dtype", "phase", "peak resident, GB", "forecast, GB")
     with in_time():
         ours = result["ours"] = measure(sys.executable, "memory_ours.py", model, data)
         for phase, peak in ours["peak_bytes"].items():
-            foretold = ours["foretold_bytes"].get(phase)
-            say("tina-lite", ours["dtype"], phase, f"{peak / 1e9:.2f}", f"{foretold / 1e9:.2f}" if foretold else "")
+            forecast = ours["forecast_bytes"].get(phase)
+            say("tina-lite", ours["dtype"], phase, f"{peak / 1e9:.2f}", f"{forecast / 1e9:.2f}" if forecast else "")
         first = measure_trl(DTYPES[0])
         kept, dropped = dtypes_worth_measuring(peer, model, data, first)
         for dtype, why in dropped.items():

@@ -12,8 +12,8 @@ from ours import dtype_of, make_learner, make_policy, make_prompts, make_sampler
 from resident import forget_peak, resident
 from step_task import GENERATIONS, MAX_COMPLETION, PROMPTS, questions
 
+from tina_lite.data import make_prompt
 from tina_lite.policy.loading import load_tokenizer
-from tina_lite.problems import make_prompt
 
 PEAKS: dict[str, int] = {}
 
@@ -42,8 +42,8 @@ def main() -> None:
             groups = sampler.rollout(prompts, GENERATIONS, step).groups
         with phase("update"):
             learner.update(score("full", groups), 1e-5, step)
-    foretold = {"rollout": before + policy.layout.rollout_peak, "update": before + policy.layout.update_peak}
-    print(json.dumps({"peak_bytes": PEAKS, "foretold_bytes": foretold, "dtype": dtype_of(policy)}))
+    forecast = {"rollout": before + policy.layout.rollout_peak, "update": before + policy.layout.update_peak}
+    print(json.dumps({"peak_bytes": PEAKS, "forecast_bytes": forecast, "dtype": dtype_of(policy)}))
 
 
 if __name__ == "__main__":

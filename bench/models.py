@@ -26,12 +26,12 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging
 
-from tina_lite.errors import BadInput, one_line
-from tina_lite.policy.architectures import TABLE, Architecture, architectures
 from tina_lite.policy.interface import TokenBatch
 from tina_lite.policy.loading import load_tokenizer
-from tina_lite.policy.portable import PortablePolicy
+from tina_lite.policy.native import NativePolicy
+from tina_lite.policy.shape import TABLE, Architecture, architectures
 from tina_lite.recipe.schema import LoraSection, ModelSection
+from tina_lite.util.errors import BadInput, one_line
 
 VOCABULARY, LAYERS, WINDOW = 384, 4, 8
 SIZES = {
@@ -115,7 +115,7 @@ HAS_AN_ENCODER = (
 PROMPTS = (tuple(range(5, 45)), (9, 10, 50, 51, 300))
 COMPLETIONS = (((40, 41, 42), tuple(range(200, 209)), (7,)), ((60, 61, 62, 63, 64, 65), (90, 91)))
 GROUPED = TokenBatch(PROMPTS, COMPLETIONS)
-SINGLE = TokenBatch(tuple(p for p, _ in GROUPED.rows), tuple((c,) for _, c in GROUPED.rows))
+SINGLE = TokenBatch(tuple(p for p, _ in GROUPED.sequences), tuple((c,) for _, c in GROUPED.sequences))
 TEMPERATURE, TOKENS, LONGEST = 0.8, 12, 64
 NOT_TRIED = "not tried"
 """As no small config of the type is known here."""
@@ -174,7 +174,7 @@ class Scored:
         return float((self.logprobs - other.logprobs).abs().max()), max(shares)
 
 
-def by_the_engine(policy: PortablePolicy, batch: TokenBatch, training: bool) -> Scored:
+def by_the_engine(policy: NativePolicy, batch: TokenBatch, training: bool) -> Scored:
     adapter = {name.replace(".default.", "."): tensor for name, tensor in policy.trainable().items()}
     mask = batch.completion_mask()
     if not training:
@@ -186,7 +186,7 @@ def by_the_engine(policy: PortablePolicy, batch: TokenBatch, training: bool) -> 
 def by_transformers(model: Any) -> Scored:
     adapter = {n.replace(".default.", "."): t.requires_grad_() for n, t in model.named_parameters() if "lora_" in n}
     found = []
-    for prompt, completion in GROUPED.rows:
+    for prompt, completion in GROUPED.sequences:
         logits = model(input_ids=torch.tensor([[*prompt, *completion]]), use_cache=False).logits[0]
         table = (logits[len(prompt) - 1 : -1].float() / TEMPERATURE).log_softmax(-1)
         found.append(table.gather(1, torch.tensor(completion)[:, None])[:, 0])
@@ -194,7 +194,7 @@ def by_transformers(model: Any) -> Scored:
 
 
 @torch.no_grad()
-def texts_of_the_engine(policy: PortablePolicy, prompts: list[tuple[int, ...]]) -> list[list[int]]:
+def texts_of_the_engine(policy: NativePolicy, prompts: list[tuple[int, ...]]) -> list[list[int]]:
     """Greedy ones, decoded three at a time; a row leaves after a length of its own, and the next one enters."""
     decoder = policy.decoder(3, LONGEST)
     prefixes = decoder.prefill(prompts)
@@ -234,7 +234,7 @@ def tried(kind: str, folder: Path) -> Architecture:
     base(input_ids=torch.tensor([PROMPTS[0]]), use_cache=False)  # a size that does not fit is no fault of the engine's
     section = ModelSection(id=str(folder), quantization="none", compute_dtype="float32")
     lora = LoraSection(r=4, alpha=8, dropout=0.0, target_modules=("all-linear",))
-    policy = PortablePolicy(section, lora, load_tokenizer("builtin:tiny"), seed=1, max_tokens=LONGEST)
+    policy = NativePolicy(section, lora, load_tokenizer("builtin:tiny"), seed=1, max_tokens=LONGEST)
     generator = torch.Generator().manual_seed(5)
     for name, tensor in policy.trainable().items():
         if "lora_B" in name:
@@ -250,7 +250,7 @@ def tried(kind: str, folder: Path) -> Architecture:
     prompts = [PROMPTS[0][: 3 + 9 * number] if number < 5 else PROMPTS[1] for number in range(8)]
     texts = texts_of_the_engine(policy, prompts)
     same = sum(text == text_of_transformers(theirs, p, len(text)) for p, text in zip(prompts, texts, strict=True))
-    engine = "portable, shared prompts" if policy.shares_prompts else "portable"
+    engine = "native, shared prompts" if policy.shares_prompts else "native"
     row = Architecture(kind, engine, log_prob, gradient, f"{same}/{len(prompts)}", "")
     if log_prob > LOG_PROB or gradient > GRADIENT or same < len(prompts):
         return replace(row, refused="its figures differ from those of transformers")

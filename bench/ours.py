@@ -5,15 +5,15 @@ from dataclasses import replace
 
 from step_task import GENERATIONS, MAX_COMPLETION, rewards_of
 
+from tina_lite.data import make_prompt
 from tina_lite.grpo import advantages
-from tina_lite.learner import Learner
-from tina_lite.policy.demand import Demand
 from tina_lite.policy.loading import load_tokenizer
-from tina_lite.policy.portable import PortablePolicy
-from tina_lite.problems import make_prompt
+from tina_lite.policy.memory_request import MemoryRequest
+from tina_lite.policy.native import NativePolicy
 from tina_lite.recipe.schema import GrpoSection, LoraSection, ModelSection, OptimSection, RolloutSection
-from tina_lite.records import Group, Problem, Prompt, ScoredGroup
-from tina_lite.sampler import Sampler
+from tina_lite.rollout.sampler import Sampler
+from tina_lite.train.learner import Learner
+from tina_lite.util.records import Group, Problem, Prompt, ScoredGroup
 
 LORA = LoraSection(r=32, alpha=64, dropout=0.0)
 OPTIM = OptimSection(micro_batch_tokens=2048)
@@ -22,24 +22,26 @@ ROWS = 128
 ROLLOUT = RolloutSection(temperature=1.0, max_completion_length=MAX_COMPLETION)
 
 
-def make_policy(model: str, **asked: int) -> PortablePolicy:
+def make_policy(model: str, **asked: int) -> NativePolicy:
     """`asked`: fields of what is asked of memory."""
     section = ModelSection(id=model)
-    demand = replace(Demand.sampling(section, LORA, rows=ROWS), micro_batch_tokens=OPTIM.micro_batch_tokens)
-    demand = replace(demand, **asked)  # type: ignore[arg-type]
-    return PortablePolicy(section, LORA, load_tokenizer(model), seed=1, demand=demand)
+    memory_request = replace(
+        MemoryRequest.sampling(section, LORA, sequences=ROWS), micro_batch_tokens=OPTIM.micro_batch_tokens
+    )
+    memory_request = replace(memory_request, **asked)  # type: ignore[arg-type]
+    return NativePolicy(section, LORA, load_tokenizer(model), seed=1, memory_request=memory_request)
 
 
-def make_sampler(policy: PortablePolicy, tokens: int = MAX_COMPLETION) -> Sampler:
+def make_sampler(policy: NativePolicy, tokens: int = MAX_COMPLETION) -> Sampler:
     rollout = ROLLOUT.model_copy(update={"max_completion_length": tokens})
     return Sampler(policy, rollout, seed=1, kv_tokens=policy.layout.kv_tokens)
 
 
-def make_learner(policy: PortablePolicy) -> Learner:
+def make_learner(policy: NativePolicy) -> Learner:
     return Learner(policy, grpo=GrpoSection(loss_type="dapo"), optim=OPTIM, rollout=ROLLOUT, lora=LORA, seed=1)
 
 
-def make_prompts(policy: PortablePolicy, rows: Sequence[tuple[str, str]]) -> list[Prompt]:
+def make_prompts(policy: NativePolicy, rows: Sequence[tuple[str, str]]) -> list[Prompt]:
     return [make_prompt(problem, policy.tokenizer, None) for problem in problems(rows)]
 
 
@@ -59,5 +61,5 @@ def score(workload: str, groups: Sequence[Group]) -> list[ScoredGroup]:
     ]
 
 
-def dtype_of(policy: PortablePolicy) -> str:
+def dtype_of(policy: NativePolicy) -> str:
     return str(policy._dtype).removeprefix("torch.")

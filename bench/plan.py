@@ -20,7 +20,7 @@ STEPS = {"quickstart": 20, "smollm2-cpu": 20, "gsm8k-cpu": 6}
 GIB = 1024**3
 
 
-def foretold_and_measured(recipe: str, *flags: str) -> dict[str, Any]:
+def forecast_and_measured(recipe: str, *flags: str) -> dict[str, Any]:
     """One recipe planned, then run for a few steps without an evaluation."""
     shared = [recipe, *flags, "--set", "eval.benchmarks=[]", "--max-steps", str(STEPS[recipe])]
     with tempfile.TemporaryDirectory() as folder:
@@ -29,11 +29,11 @@ def foretold_and_measured(recipe: str, *flags: str) -> dict[str, Any]:
         steps = [json.loads(line) for line in (Path(folder) / "out" / "metrics.jsonl").read_text().splitlines()]
     measured_s = median(step["step_time"] for step in steps[1:])  # the first step warms up
     measured_gib = max(step["peak_bytes"] for step in steps) / GIB
-    foretold_s, foretold_gib = plan["seconds_per_step"], plan["vram_gib"]["peak"]
+    forecast_s, forecast_gib = plan["seconds_per_step"], plan["vram_gib"]["peak"]
     return {
-        "foretold": {"seconds_per_step": round(foretold_s, 3), "peak_gib": round(foretold_gib, 3)},
+        "forecast": {"seconds_per_step": round(forecast_s, 3), "peak_gib": round(forecast_gib, 3)},
         "measured": {"seconds_per_step": round(measured_s, 3), "peak_gib": round(measured_gib, 3)},
-        "ratio": {"seconds_per_step": round(foretold_s / measured_s, 3), "peak": round(foretold_gib / measured_gib, 3)},
+        "ratio": {"seconds_per_step": round(forecast_s / measured_s, 3), "peak": round(forecast_gib / measured_gib, 3)},
     }
 
 
@@ -52,11 +52,11 @@ def main() -> None:
         data = ("--set", f"data.source={paths[1]}", "--set", "data.config=null")
         wanted["gsm8k-cpu"] = ["--model", paths[0], *data]
     results = {}
-    head("recipe", "a step: foretold, s", "measured", "ratio", "peak: foretold, GiB", "measured", "ratio")
+    head("recipe", "a step: forecast, s", "measured", "ratio", "peak: forecast, GiB", "measured", "ratio")
     with in_time():
         for name, flags in wanted.items():
-            result = results[name] = foretold_and_measured(name, *flags)
-            cells = [(result[of][what]) for what in ("seconds_per_step", "peak_gib") for of in ("foretold", "measured")]
+            result = results[name] = forecast_and_measured(name, *flags)
+            cells = [(result[of][what]) for what in ("seconds_per_step", "peak_gib") for of in ("forecast", "measured")]
             ratio = result["ratio"]
             say(name, *cells[:2], ratio["seconds_per_step"], *cells[2:], ratio["peak"])
     print(json.dumps(results))

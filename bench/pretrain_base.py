@@ -9,7 +9,7 @@ learning with LoRA amplify a form of reasoning that the base already holds? Its 
     ramble    the working again and again, never an end
 
 All answers that it reads are true but for a slip of the pen in SLIP of the steps, and the model learns to imitate
-the mixture, so it reasons well only some of the time. Held-out problems of `problems/arithmetic.py` are never shown.
+the mixture, so it reasons well only some of the time. Held-out problems of `data/tasks.py` are never shown.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import tina_lite
-from tina_lite.problems.arithmetic import LARGEST_VALUE, Sum, ask, draw_sum
+from tina_lite.data.tasks import LARGEST_VALUE, Sum, ask, draw_sum
 
 BASE = Path(tina_lite.__file__).parent / "base"
 VOCABULARY = 448

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear as plain_linear
 
-from tina_lite.policy.dense import DenseModel, FusedLinear
-from tina_lite.policy.packing import packed, packed_linear
+from tina_lite.policy.dense.model import DenseModel, FusedLinear, packed, packed_linear
 
 REPEATS = 5
 

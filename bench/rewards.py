@@ -21,9 +21,8 @@ from typing import Any
 from sides import OutOfTime, head, in_time, say, time_left
 
 from tina_lite.rewards import WeightedReward, known_rewards, resolve, score_rows
-from tina_lite.rewards.accuracy import accuracy
-from tina_lite.rewards.completions import Completions, chat
-from tina_lite.rewards.judges import math_verify
+from tina_lite.rewards.accuracy import accuracy, math_verify
+from tina_lite.rewards.call import Completions, chat
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from hostile_texts import TEMPLATES, hostile_completions

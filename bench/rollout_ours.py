@@ -17,7 +17,7 @@ from step_task import GENERATIONS, MAX_COMPLETION, questions
 from torch import Tensor
 
 from tina_lite.policy.interface import Decoder, Prefix
-from tina_lite.policy.portable import PortablePolicy
+from tina_lite.policy.native import NativePolicy
 
 
 class EndsAt:
@@ -53,7 +53,7 @@ class EndsAt:
         self._left = self._left[rows]
 
 
-def set_ends(policy: PortablePolicy, ends: list[int]) -> None:
+def set_ends(policy: NativePolicy, ends: list[int]) -> None:
     """Rows end after these numbers of tokens; the caller may change them from rollout to rollout."""
     stop_id, plain_decoder = policy.tokenizer.eos_token_id, policy.decoder
     policy.stop_ids = frozenset({stop_id})

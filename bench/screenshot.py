@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tina_lite.console.state import RunState, after
-from tina_lite.console.view import draw
+from tina_lite.console.live import draw
+from tina_lite.console.state import ConsoleState, after
 from tina_lite.runs.events import PhaseChanged, Stamped, StepDone, from_json
 
 
@@ -44,7 +44,7 @@ def until(events: list[Stamped], share: float) -> list[Stamped]:
 
 def picture(events: list[Stamped], width: int, height: int) -> str:
     """The live view after these events as SVG."""
-    state = RunState()
+    state = ConsoleState()
     for stamped in events:
         state = after(state, stamped, now=stamped.elapsed_s)
     console = Console(file=io.StringIO(), record=True, force_terminal=True, width=width, height=height, highlight=False)

@@ -34,7 +34,7 @@ def quick_recipe(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of `whole_runs.stateful` to which nothing happened; to be read, or copied."""
     from whole_runs import quick_recipe_in, stateful
 
@@ -62,7 +62,7 @@ def tina(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     def leave(code: int) -> None:
         raise SystemExit(code)
 
-    monkeypatch.setattr("tina_lite.cli.leave.leave", leave)
+    monkeypatch.setattr("tina_lite.cli.process.leave", leave)
 
     def tina(*arguments: str) -> Said:
         capfd.readouterr()
@@ -87,15 +87,15 @@ def only_the_shipped_rewards(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def guests_bring_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Such as the working directory of an earlier test."""
-    from tina_lite import guest
+    from tina_lite.util import user_code
 
-    monkeypatch.setattr(guest, "_theirs", guest._Belongings())
+    monkeypatch.setattr(user_code, "_theirs", user_code._Belongings())
 
 
 @pytest.fixture(autouse=True)
 def billed_from_its_own_beginning() -> None:
     """Or the first run of a process would be billed for all tests before it."""
-    from tina_lite.budget.clock import end_run
+    from tina_lite.budget.meter import end_run
 
     end_run()
 
@@ -109,10 +109,10 @@ def make_policy() -> Callable[..., Any]:
         from sections import model_sections
 
         from tina_lite.policy.loading import load_tokenizer
-        from tina_lite.policy.portable import PortablePolicy
+        from tina_lite.policy.native import NativePolicy
 
         model, lora = model_sections(model_id, changes)
-        policy = PortablePolicy(model, lora, load_tokenizer("builtin:tiny"), **{"seed": 1, **changes})
+        policy = NativePolicy(model, lora, load_tokenizer("builtin:tiny"), **{"seed": 1, **changes})
         if fp32:  # bf16 adapters round their gradients
             for tensor in policy.trainable().values():
                 tensor.data = tensor.data.float()
@@ -132,7 +132,7 @@ def make_prompts() -> Callable[..., list[Any]]:
     """The first `count` held-out problems as prompts of a policy."""
     from sections import load
 
-    from tina_lite.problems import first_prompts
+    from tina_lite.data import first_prompts
 
     def make(policy: Any, count: int) -> list[Any]:
         problems = load("arithmetic", split="test", seed=3)
@@ -144,12 +144,12 @@ def make_prompts() -> Callable[..., list[Any]]:
 @pytest.fixture
 def known_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """No card, and a CPU whose speed need not be measured, which takes seconds."""
-    from tina_lite.launch import foretold
+    from tina_lite.launch import prepare
     from tina_lite.plan import device
-    from tina_lite.plan.cpu import CpuSpeed
+    from tina_lite.plan.device import CpuSpeed
 
     speed = CpuSpeed(float32=1e11, bfloat16=1e11, bandwidth=1e10, call_s=1e-5, dtype="float32")
-    for module in (foretold, device):
+    for module in (prepare, device):
         monkeypatch.setattr(module, "usable_card", lambda: None)
-    monkeypatch.setattr(foretold, "known_cpu_speed", lambda hidden, intermediate: speed)
+    monkeypatch.setattr(prepare, "known_cpu_speed", lambda hidden, intermediate: speed)
     monkeypatch.setattr(device, "cpu_speed", lambda hidden, intermediate: speed)

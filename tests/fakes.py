@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tina_lite.policy import Prefix
-from tina_lite.records import Problem, Prompt
+from tina_lite.util.records import Problem, Prompt
 
 
 class FakeDecoder:
@@ -47,7 +47,7 @@ class FakePolicy:
         self.tokenizer = SimpleNamespace(decode=lambda ids, skip_special_tokens: " ".join(map(str, ids)))
         self.decoders: list[FakeDecoder] = []
 
-    def decoder(self, max_rows: int, max_tokens: int) -> FakeDecoder:
+    def decoder(self, max_sequences: int, max_tokens: int) -> FakeDecoder:
         self.decoders.append(FakeDecoder(self.table))
         return self.decoders[-1]
 
@@ -69,7 +69,7 @@ class FakeClock:
         return 1_700_000_000.0 + self.now
 
 
-def records_as_it_computes(replays: Any, work: Any, shape: tuple[int, int]) -> tuple[Any, Tensor]:
+def records_as_it_computes(cuda_graphs: Any, work: Any, shape: tuple[int, int]) -> tuple[Any, Tensor]:
     """Replays._recorded where no card is: each replay does the work again, into the tensor that it gave out."""
     out = work(*shape)
     return SimpleNamespace(replay=lambda: out.copy_(work(*shape))), out
@@ -77,13 +77,13 @@ def records_as_it_computes(replays: Any, work: Any, shape: tuple[int, int]) -> t
 
 def wound_clock(monkeypatch: Any, age_s: float = 0.0) -> Callable[[float], None]:
     """Runs in this process, which is so old, go by a clock that stands; what winds it on by some seconds."""
-    from tina_lite.budget import clock
+    from tina_lite.budget import meter
 
     moment = [1000.0]
-    monkeypatch.setattr(clock, "_boottime", lambda: moment[0])
-    monkeypatch.setattr(clock, "process_age_s", lambda: moment[0] - 1000.0 + age_s)
-    monkeypatch.setattr(clock, "_origin", None)
-    monkeypatch.setattr(clock, "_ended_at", None)
+    monkeypatch.setattr(meter, "_boottime", lambda: moment[0])
+    monkeypatch.setattr(meter, "process_age_s", lambda: moment[0] - 1000.0 + age_s)
+    monkeypatch.setattr(meter, "_origin", None)
+    monkeypatch.setattr(meter, "_ended_at", None)
 
     def wind(seconds: float) -> None:
         moment[0] += seconds

@@ -45,9 +45,9 @@ def slow_loading() -> None:
 
 
 def slow_base() -> None:
-    from tina_lite.evaluate import session
+    from tina_lite.eval import session
 
-    session.open_target = wait
+    session.load_model = wait
 
 
 def jumping_clock(by_s: float) -> Callable[[], None]:

@@ -16,7 +16,7 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def started(resumed_from_step: int = 0, name: str = "mine") -> dict[str, Any]:
     limits = {"max_usd": 0.05, "max_hours": None, "max_steps": 40, "resumed_from_step": resumed_from_step}
-    made = {"version": "0.1.0", "model": "builtin:tiny", "engine": "portable", "device": "cpu (2 threads)", "seed": 7}
+    made = {"version": "0.1.0", "model": "builtin:tiny", "engine": "native", "device": "cpu (2 threads)", "seed": 7}
     stamp = {"event": "run_started", "at": 100.0, "elapsed_s": 1.0, "usd": 0.0001}
     return {**stamp, "name": name, "folder": "runs/mine", **made, "rate": 0.36, "rate_source": "--rate", **limits}
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tina_lite.problems import ProblemSet
+from tina_lite.data import ProblemSet
 
 
 def write(path: Path, *rows: object) -> str:

@@ -6,8 +6,8 @@ Usage:
 
 from pathlib import Path
 
-from tina_lite.recipe import Recipe
-from tina_lite.shipped import headline, shipped_recipes
+from tina_lite.recipe import load_recipe
+from tina_lite.recipe.file import headline, shipped_recipes
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- recipes: make recipe-table -->\n", "<!-- recipes end -->\n"
@@ -17,7 +17,7 @@ SHORT = {"deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B": "R1-Distill-Qwen-1.5B", "b
 def table() -> str:
     lines = ["| recipe | model | data | at most | what |", "| --- | --- | --- | --- | --- |"]
     for name, path in sorted(shipped_recipes().items(), key=lambda item: _order(item[0])):
-        recipe = Recipe.load(path)
+        recipe = load_recipe(path)
         model = SHORT.get(recipe.model.id, recipe.model.id.rpartition("/")[2])
         cells = (f"`{name}`", model, recipe.data.named, f"${recipe.budget.max_usd:.2f}", headline(path))
         lines.append(f"| {' | '.join(cells)} |")

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tina_lite.learner import Learner
-from tina_lite.problems import ProblemSet, load_problems
+from tina_lite.data import ProblemSet, load_problems
 from tina_lite.recipe.schema import DataSection, GrpoSection, LoraSection, ModelSection, OptimSection, RolloutSection
+from tina_lite.train.learner import Learner
 
 SECTIONS: dict[str, Any] = {
     "grpo": GrpoSection(loss_type="dapo"),
@@ -31,14 +31,14 @@ def make_learner(
     policy: Any,
     *,
     seed: int = 1,
-    say: Callable[[str], None] = lambda text: None,
+    warn: Callable[[str], None] = lambda text: None,
     loss_scale: float | None = None,
     **fields: Any,
 ) -> Learner:
     """`fields` are of whichever section has them."""
     sections = {name: changed(section, fields) for name, section in SECTIONS.items()}
     assert not fields, fields
-    return Learner(policy, **sections, seed=seed, say=say, loss_scale=loss_scale)
+    return Learner(policy, **sections, seed=seed, warn=warn, loss_scale=loss_scale)
 
 
 def model_sections(model_id: str, fields: dict[str, Any]) -> tuple[ModelSection, LoraSection | None]:

@@ -51,7 +51,7 @@ class Outcome:
     said_why: bool
     """Whether it said why one more step did not fit."""
     steps: int
-    horizon: float
+    lr_progress: float
     """Of its learning-rate schedule, done in the last step."""
 
     @property
@@ -95,7 +95,7 @@ def one_run(seed: int, folder: Path, shortest_s: float = 15.0, longest_s: float 
         stop_reason=summary.get("stop_reason", done.stderr[-300:]),
         said_why="max_usd leaves" in done.stderr,
         steps=summary.get("steps", 0),
-        horizon=max((row["lr_horizon"] for row in records(out / "metrics.jsonl")), default=0.0),
+        lr_progress=max((row["lr_horizon"] for row in records(out / "metrics.jsonl")), default=0.0),
     )
 
 
@@ -109,7 +109,7 @@ def main() -> None:
             verdict = "; ".join(seen.faults) or "ok"
             print(
                 f"seed {seed:3}: {seen.steps:4} steps, {seen.wall_s:6.1f} of {seen.worth_s:6.1f} s "
-                f"({seen.wall_s / seen.worth_s:.0%}), schedule {seen.horizon:.3f}, {seen.stop_reason}: {verdict}",
+                f"({seen.wall_s / seen.worth_s:.0%}), schedule {seen.lr_progress:.3f}, {seen.stop_reason}: {verdict}",
                 file=sys.stderr,
                 flush=True,
             )

@@ -27,8 +27,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from tina_lite import Recipe, run
-from tina_lite.errors import BadInput
+from tina_lite import Recipe, load_recipe, run
+from tina_lite.util.errors import BadInput
 
 STEPS, EVERY = 5, 2
 RECIPE = f"""\
@@ -198,7 +198,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "soak.yaml").write_text(RECIPE)
-        recipe = Recipe.load(folder / "soak.yaml")
+        recipe = load_recipe(folder / "soak.yaml")
         started = time.monotonic()
         if session(recipe, folder / "reference", False, None):
             sys.exit("the run to compare with failed")

@@ -25,9 +25,11 @@ def stalling(work: Callable[..., Any], dice: random.Random) -> Callable[..., Any
 
 def main() -> None:
     dice = random.Random(int(sys.argv.pop(1)))
-    from tina_lite import collector, learner, sampler
     from tina_lite.cli.main import main as command
+    from tina_lite.rollout import sampler
     from tina_lite.runs import checkpoint
+    from tina_lite.train import collect as collector
+    from tina_lite.train import learner
 
     sampler.Sampler.rollout = stalling(sampler.Sampler.rollout, dice)
     learner.Learner.update = stalling(learner.Learner.update, dice)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sections import rollout_section
 
-from tina_lite.chat import CLOSE, OPEN, Chat, parts, pieces, stream, until_stopped
-from tina_lite.drawing import uniforms
-from tina_lite.errors import BadInput
-from tina_lite.sampler import Sampler
+from tina_lite.rollout.chat import CLOSE, OPEN, Chat, parts, pieces, stream, until_stopped
+from tina_lite.rollout.sampler import Sampler
+from tina_lite.rollout.sampling import random_numbers
+from tina_lite.util.errors import BadInput
 
 
 def joined(found, thinking):
@@ -76,7 +76,7 @@ def test_a_stream_is_what_the_sampler_draws_from_the_same_numbers(temperature):
     policy, sampling = FakePolicy(table()), rollout_section(temperature, 12)
     for problem in range(8):
         [group] = Sampler(policy, sampling, seed=4, kv_tokens=100).rollout([prompt(problem, (2,))], 1, 7).groups
-        streamed = tuple(stream(policy, (2,), sampling, uniforms(4, 7, problem, 0, 12)))
+        streamed = tuple(stream(policy, (2,), sampling, random_numbers(4, 7, problem, 0, 12)))
         assert streamed == group.completions[0].ids
 
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tina_lite.condition import Condition
-from tina_lite.until import seconds_until
+from tina_lite.budget.conditions import Condition, seconds_until
 
 NOON = datetime(2026, 3, 1, 12, 0)
 
@@ -121,7 +120,7 @@ def test_a_night_in_which_the_clocks_change_is_as_long_as_it_is(text, now, secon
 
 
 def test_a_time_of_day_that_passes_while_data_load_is_not_tomorrows(quick_recipe, tmp_path, monkeypatch):
-    from tina_lite import Recipe
+    from tina_lite import load_recipe
     from tina_lite.launch import prepare
 
     moments = iter([datetime(2026, 3, 1, 1, 53, 6), *[datetime(2026, 3, 1, 1, 55)] * 9])
@@ -132,6 +131,6 @@ def test_a_time_of_day_that_passes_while_data_load_is_not_tomorrows(quick_recipe
             return next(moments)
 
     monkeypatch.setattr(prepare, "datetime", Now)
-    recipe = Recipe.load(quick_recipe, {"stop.until": "01:54"})
+    recipe = load_recipe(quick_recipe, {"stop.until": "01:54"})
     prepared = prepare.prepare(recipe, out=tmp_path / "out")
     assert 54 <= prepared.rules.limits.until_s < 54 + 600

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tina_lite import device
-from tina_lite.device import ask_driver, card_capability, card_name, refuse_other_card, usable_card, visible_card
-from tina_lite.errors import BadInput
+from tina_lite.util import device
+from tina_lite.util.device import ask_driver, card_capability, card_name, refuse_other_card, usable_card, visible_card
+from tina_lite.util.errors import BadInput
 
 
 @pytest.fixture

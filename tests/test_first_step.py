@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 from fakes import FakeClock
 
-from tina_lite import Recipe
-from tina_lite.budget import Limits, Meter, Rate, StopRules
-from tina_lite.errors import NoRoom
-from tina_lite.launch import foretold
-from tina_lite.launch.foretold import plan_at_once, refuse_first_step
+from tina_lite import Recipe, load_recipe
+from tina_lite.budget import Meter, Rate
+from tina_lite.budget.limits import Limits, StopRules
+from tina_lite.launch import prepare
+from tina_lite.launch.prepare import plan_at_once, refuse_first_step
 from tina_lite.plan import Plan, device, newest_measured
+from tina_lite.recipe import to_yaml
+from tina_lite.util.errors import NoRoom
 
 RATE = Rate(3600.0, "test")
 """A second costs a dollar."""
@@ -23,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("known_cpu")
 @pytest.fixture
 def recipe(quick_recipe: Path) -> Recipe:
     """Of a model whose step takes minutes there."""
-    return Recipe.load(quick_recipe, {"model.id": "Qwen/Qwen2.5-1.5B"})
+    return load_recipe(quick_recipe, {"model.id": "Qwen/Qwen2.5-1.5B"})
 
 
 def planned(recipe: Recipe, runs: Path) -> Plan:
@@ -62,7 +64,7 @@ def test_what_the_refusal_advises_is_taken(recipe: Recipe, tmp_path: Path) -> No
 def test_an_earlier_run_of_the_name_is_better_known(recipe: Recipe, tmp_path: Path) -> None:
     folder = tmp_path / recipe.name
     folder.mkdir()
-    (folder / "recipe.yaml").write_text(recipe.to_yaml())
+    (folder / "recipe.yaml").write_text(to_yaml(recipe))
     (folder / "ledger.jsonl").touch()
     started = {"event": "run_started", "device": device.find_device(planned(recipe, tmp_path).shape).name}
     (folder / "events.jsonl").write_text(json.dumps(started))
@@ -78,5 +80,5 @@ def test_a_cpu_that_nobody_measured_and_a_model_without_config_refuse_nothing(
 ) -> None:
     elsewhere = recipe.model_copy(update={"model": recipe.model.model_copy(update={"id": str(tmp_path)})})
     assert plan_at_once(elsewhere, RATE, 3, 100, None) is None
-    monkeypatch.setattr(foretold, "known_cpu_speed", lambda hidden, intermediate: None)
+    monkeypatch.setattr(prepare, "known_cpu_speed", lambda hidden, intermediate: None)
     assert plan_at_once(recipe, RATE, 3, 100, None) is None

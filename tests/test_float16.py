@@ -7,11 +7,11 @@ import pytest
 import torch
 from sections import make_learner
 
-from tina_lite import Recipe, run
-from tina_lite.errors import BadInput
-from tina_lite.loss_scale import LARGEST, LossScale
+from tina_lite import load_recipe, run
 from tina_lite.policy import engine
-from tina_lite.records import Completion, Group, ScoredGroup
+from tina_lite.train.learner import LARGEST, LossScale
+from tina_lite.util.errors import BadInput
+from tina_lite.util.records import Completion, Group, ScoredGroup
 
 A_REAL_STEP = {"loss_type": "dr_grpo", "max_completion_length": 8192}
 """Divides by rows x 8192 tokens: each token weighs as little as in a step of long completions."""
@@ -33,7 +33,7 @@ def learn(policy, groups, scale=None, step=1, **fields):
     """The gradient of every master, in fp32 and unclipped; and the learner."""
     learner = make_learner(policy, max_grad_norm=1e9, loss_scale=scale, **fields)
     update = learner.update(groups, learning_rate=0.0, step=step)
-    return torch.cat([m.grad.flatten() for m in learner._masters.values()]), update, learner
+    return torch.cat([m.grad.flatten() for m in learner._master_weights.values()]), update, learner
 
 
 def apart(one, other):
@@ -100,7 +100,7 @@ def test_a_resumed_run_goes_on_with_the_scale_that_it_had(quick_recipe, tmp_path
                 "checkpoint.every_steps": 1,
                 "optim.lr_scheduler_type": "constant",
             }
-            run(Recipe.load(quick_recipe, changes), out=tmp_path / name, resume=index > 0, force_recipe=True)
+            run(load_recipe(quick_recipe, changes), out=tmp_path / name, resume=index > 0, force_recipe=True)
         (newest,) = sorted((tmp_path / name / "checkpoints").glob(f"*{steps[-1]}"))
         choices = json.loads((newest / "state.json").read_text())["choices"]
         return choices, (tmp_path / name / "adapter" / "adapter_model.safetensors").read_bytes()
@@ -112,5 +112,5 @@ def test_a_resumed_run_goes_on_with_the_scale_that_it_had(quick_recipe, tmp_path
 
 def test_a_cpu_is_not_asked_to(quick_recipe, tmp_path):
     with pytest.raises(BadInput, match="float16 is for a card; on a CPU choose auto"):
-        run(Recipe.load(quick_recipe, {"model.compute_dtype": "float16"}), out=tmp_path / "out")
+        run(load_recipe(quick_recipe, {"model.compute_dtype": "float16"}), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

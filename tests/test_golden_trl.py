@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from sections import make_learner
 
 from tina_lite.grpo import advantages
-from tina_lite.policy.portable import PortablePolicy
+from tina_lite.policy.native import NativePolicy
 from tina_lite.recipe.schema import LoraSection, ModelSection
-from tina_lite.records import Completion, Group, Problem, Prompt, ScoredGroup
+from tina_lite.util.records import Completion, Group, Problem, Prompt, ScoredGroup
 
 GOLDEN = Path(__file__).parent / "golden"
 FACTS = json.loads((GOLDEN / "cases.json").read_text(encoding="utf-8"))
@@ -46,7 +46,7 @@ def folder(golden, tmp_path_factory):
 
 @pytest.fixture
 def policy(folder):
-    return PortablePolicy(
+    return NativePolicy(
         ModelSection(id=str(folder), quantization="none", compute_dtype="float32"),
         LoraSection(
             r=FACTS["adapter"]["r"], alpha=FACTS["adapter"]["lora_alpha"], dropout=0.0, target_modules=PROJECTIONS
@@ -105,13 +105,13 @@ def update_and_gradients(policy, golden, case, monkeypatch):
     )
 
     def step(learning_rate):
-        for name, master in learner._masters.items():
+        for name, master in learner._master_weights.items():
             master.copy_(new[name])
         learner._publish()
 
     monkeypatch.setattr(learner, "_step", step)
     update = learner.update(scored_groups(case), learning_rate=0.0, step=1)
-    return update, {name: master.grad.cpu() for name, master in learner._masters.items()}
+    return update, {name: master.grad.cpu() for name, master in learner._master_weights.items()}
 
 
 def distance(one, other):

@@ -44,7 +44,7 @@ def test_a_rehearsal_goes_through_every_part(tmp_path: Path) -> None:
     assert list(reports) == ["env", "tests", "quickstart", "rollout", "step", "memory"]
     results = {part: report["results"] for part, report in reports.items()}
     machine = reports["env"]["machine"]
-    engines = ["portable", "unsloth"] if machine["unsloth"] else ["portable"]
+    engines = ["native", "unsloth"] if machine["unsloth"] else ["native"]
     assert results["tests"][0]["tests collected"] > 3
     assert [run["engine"] for run in results["quickstart"]] == engines
     sides = [line["side"] for line in results["rollout"] if (line["rows"], line["lengths"]) == (16, "equal")]
@@ -58,7 +58,7 @@ def test_a_rehearsal_goes_through_every_part(tmp_path: Path) -> None:
     assert [line["longest_completion"] for line in results["memory"]] == [16] * len(engines)
     for part in reports:
         assert json.loads((tmp_path / f"rehearsal-{part}.json").read_text())["results"] == results[part]
-    assert "| portable | 8 | equal |" in (tmp_path / "rehearsal-rollout.md").read_text()
+    assert "| native | 8 | equal |" in (tmp_path / "rehearsal-rollout.md").read_text()
 
 
 @pytest.mark.slow

@@ -11,10 +11,9 @@ import numpy
 import pytest
 import torch
 
-from tina_lite.guest import guest
 from tina_lite.rewards import resolve
-from tina_lite.rewards.calling import Failure
-from tina_lite.rewards.completions import chat
+from tina_lite.rewards.call import Failure, chat
+from tina_lite.util.user_code import guest
 
 UNRULY = """
 import os, random, signal, tempfile, time

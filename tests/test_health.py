@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tina_lite.health import HEALTHY, RECENT, START_STEPS, Alarm, alarms
+from tina_lite.runs.health import HEALTHY, RECENT, START_STEPS, Alarm, alarms
 
 WELL = {
     "reward": 1.2,

@@ -15,8 +15,8 @@ TRAINS = """
 import json, re, sys
 from pathlib import Path
 
-from tina_lite import Recipe, run
-from tina_lite.policy import free_memory
+from tina_lite import Recipe, run, load_recipe
+from tina_lite.policy import loading
 from tina_lite.runs.events import StepDone
 
 def resident(name):
@@ -33,8 +33,8 @@ def watch(stamped):
         taught.append(1 - stamped.event.metrics["frac_reward_zero_std"])
 
 there, taught = [], []
-free_memory.free_bytes = free_bytes
-run(Recipe.load(sys.argv[1], json.loads(sys.argv[4])), out=sys.argv[2], listeners=[watch])
+loading.free_bytes = free_bytes
+run(load_recipe(sys.argv[1], json.loads(sys.argv[4])), out=sys.argv[2], listeners=[watch])
 print(json.dumps({"taught": taught, "peak": resident("VmHWM") - there[0]}))
 """.replace("\\\\", "\\")
 

@@ -8,8 +8,8 @@ import torch
 from sections import make_learner
 
 from tina_lite.policy import TokenBatch
-from tina_lite.records import Completion, Group, ScoredGroup
-from tina_lite.wall_clock import OutOfTime
+from tina_lite.util.records import Completion, Group, ScoredGroup
+from tina_lite.util.wall_clock import OutOfTime
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def gradients(policy, groups, clip=1e9, **fields):
     """The clipped gradient of each master, caught before the optimiser uses it."""
     learner = make_learner(policy, max_grad_norm=clip, **{"micro_batch_tokens": 4096, **fields})
     update = learner.update(groups, learning_rate=0.0, step=1)
-    return torch.cat([m.grad.flatten() for m in learner._masters.values()]), update
+    return torch.cat([m.grad.flatten() for m in learner._master_weights.values()]), update
 
 
 def close(one, other, tolerance=1e-5):
@@ -149,10 +149,10 @@ def test_small_steps_reach_bf16_adapters_through_fp32_masters(make_policy, score
     """lr 1e-6 on a weight near 0.02: the naive bf16 update moves nothing."""
     policy = make_policy(spread=0.05)
     learner = make_learner(policy)
-    start = {name: master.clone() for name, master in learner._masters.items()}
+    start = {name: master.clone() for name, master in learner._master_weights.items()}
     for step in range(1, 11):
         learner.update(scored, learning_rate=1e-6, step=step)
-    moved = {name: (master - start[name]).abs().mean().item() for name, master in learner._masters.items()}
+    moved = {name: (master - start[name]).abs().mean().item() for name, master in learner._master_weights.items()}
     assert min(moved.values()) > 2e-6  # Adam moves by about lr a step
     one = next(iter(policy.trainable().values()))
     naive = one.detach().clone()
@@ -170,13 +170,13 @@ def test_200_small_steps_move_bf16_adapters_as_far_as_fp32_ones(make_policy, sco
 
     def train(fp32, masters=True):
         learner = make_learner(make_policy(spread=0.05, fp32=fp32))
-        start = torch.cat([master.flatten().clone() for master in learner._masters.values()])
+        start = torch.cat([master.flatten().clone() for master in learner._master_weights.values()])
         for step in range(1, 201):
             learner.update(scored, learning_rate=1e-6, step=step)
             if not masters:
-                for name, master in learner._masters.items():
+                for name, master in learner._master_weights.items():
                     master.copy_(learner._adapter[name].detach())
-        end = torch.cat([master.flatten() for master in learner._masters.values()])
+        end = torch.cat([master.flatten() for master in learner._master_weights.values()])
         adapter = torch.cat([tensor.detach().flatten() for tensor in learner._adapter.values()])
         return end - start, end, adapter
 
@@ -193,8 +193,8 @@ def test_state_and_load_state_go_on_exactly(make_policy, scored):
     def learner_of(policy):
         return make_learner(policy)
 
-    straight = make_policy()
-    learner = learner_of(straight)
+    baseline = make_policy()
+    learner = learner_of(baseline)
     for step in (1, 2, 3):
         learner.update(scored, 1e-3, step)
     first = learner_of(make_policy())
@@ -205,7 +205,7 @@ def test_state_and_load_state_go_on_exactly(make_policy, scored):
     resumed = learner_of(resumed_policy)
     resumed.load_state(saved)
     resumed.update(scored, 1e-3, 3)
-    for name, tensor in straight.trainable().items():
+    for name, tensor in baseline.trainable().items():
         assert torch.equal(tensor, resumed_policy.trainable()[name])
 
 
@@ -299,13 +299,13 @@ def test_moments_go_to_the_device_of_their_masters():
     learner.load_state(
         {"master.lora": ones, "step.lora": torch.ones(()), "exp_avg.lora": ones, "exp_avg_sq.lora": ones}
     )
-    state = learner._optimizer.state[learner._masters["lora"]]
+    state = learner._optimizer.state[learner._master_weights["lora"]]
     assert {name: value.device.type for name, value in state.items()} == dict.fromkeys(state, "meta")
 
 
 def without_noise(policy, scored):
     """The same groups as the sampler would have given them: its log-probs are the policy's."""
-    from tina_lite.micro_batches import token_batch
+    from tina_lite.train.batching import token_batch
 
     found = []
     for group in scored:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tina_lite.main_memory import UNKNOWN_BYTES, available_bytes
+from tina_lite.util.memory import UNKNOWN_BYTES, available_bytes
 
 GIB = 1024**3
 

@@ -3,17 +3,17 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tina_lite.micro_batches import Packer, Row
-from tina_lite.records import Completion, Problem, Prompt
+from tina_lite.train.batching import Packer, TrainExample
+from tina_lite.util.records import Completion, Problem, Prompt
 
 
-def group(number: int, prompt: int, completions: list[int]) -> list[Row]:
+def group(number: int, prompt: int, completions: list[int]) -> list[TrainExample]:
     asked = Prompt(Problem(number, "?", "!", {}), "?", (1,) * prompt)
-    rows = [Row(asked, Completion((2,) * length, (0.0,) * length, "", "stop"), 1.0) for length in completions]
+    rows = [TrainExample(asked, Completion((2,) * length, (0.0,) * length, "", "stop"), 1.0) for length in completions]
     return sorted(rows, key=lambda row: -row.tokens)
 
 
-def padded(batch: list[Row], shares_prompts: bool) -> int:
+def padded(batch: list[TrainExample], shares_prompts: bool) -> int:
     prompts = {id(row.prompt): len(row.prompt.ids) for row in batch}
     if not shares_prompts:
         return len(batch) * max(row.tokens for row in batch)

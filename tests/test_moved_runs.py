@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from whole_runs import adapter, metrics, quick_recipe_in, same
 
-from tina_lite import Recipe, run
-from tina_lite.opened import resolve
+from tina_lite import load_recipe, run
+from tina_lite.policy.load import resolve
+from tina_lite.recipe import to_yaml
 from tina_lite.runs.look import begins, records
 
 ROWS = [{"question": f"What is {n} + 1?", "answer": str(n + 1)} for n in range(40)]
@@ -30,9 +31,9 @@ def begun(tmp_path_factory) -> Path:
     for name, rows in (("data/mine.jsonl", ROWS), ("asked.jsonl", ROWS[:3])):
         (project / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
     (project / "mine.py").write_text(REWARD)
-    whole = Recipe.load(quick_recipe_in(project), MINE)
-    (project / "mine.yaml").write_text(whole.to_yaml())
-    run(Recipe.load(project / "mine.yaml", {"stop.max_steps": 1}), out=project / "runs" / "m")
+    whole = load_recipe(quick_recipe_in(project), MINE)
+    (project / "mine.yaml").write_text(to_yaml(whole))
+    run(load_recipe(project / "mine.yaml", {"stop.max_steps": 1}), out=project / "runs" / "m")
     return project
 
 
@@ -41,7 +42,7 @@ def stayed(begun, tmp_path_factory) -> Path:
     """Its run, gone on with where it began."""
     out = tmp_path_factory.mktemp("stayed") / "m"
     shutil.copytree(begun / "runs" / "m", out)
-    run(Recipe.load(out / "recipe.yaml", {"stop.max_steps": 2}), out=out, resume=True, force_recipe=True)
+    run(load_recipe(out / "recipe.yaml", {"stop.max_steps": 2}), out=out, resume=True, force_recipe=True)
     return out
 
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from whole_runs import adapter, lines, quick_recipe_in, same
 
-from tina_lite import Recipe, run
-from tina_lite.errors import NoRoom
-from tina_lite.learner import Learner
-from tina_lite.policy.decoder import DenseDecoder
-from tina_lite.policy.dense import DenseModel
-from tina_lite.policy.portable import PortablePolicy
+from tina_lite import Recipe, load_recipe, run
+from tina_lite.policy.dense.decoder import DenseDecoder
+from tina_lite.policy.dense.model import DenseModel
+from tina_lite.policy.native import NativePolicy
 from tina_lite.runs.checkpoint import newest
-from tina_lite.runs.events import Notice, StepDone
+from tina_lite.runs.events import LogLine, StepDone
+from tina_lite.train.learner import Learner
+from tina_lite.util.errors import NoRoom
 
 SETTINGS = {
     "stop.max_steps": 2,
@@ -33,7 +33,7 @@ PHASES: dict[str, tuple[type, str, int]] = {
     "admitting rows": (DenseDecoder, "admit", 1),
     "decoding": (DenseDecoder, "step", 9),
     "dropping rows": (DenseDecoder, "keep", 0),
-    "scoring": (PortablePolicy, "logprobs", 2),
+    "scoring": (NativePolicy, "logprobs", 2),
     "forward and backward": (Learner, "_backward", 1),
     "clipping": (Learner, "_clip_gradients", 1),
     "the sampling copy": (DenseModel, "refresh", 2),
@@ -46,11 +46,11 @@ INSISTED = {"clipping", "the sampling copy"}
 
 
 def small(path: Path, **changes: Any) -> Recipe:
-    return Recipe.load(path, {**SETTINGS, **changes})
+    return load_recipe(path, {**SETTINGS, **changes})
 
 
 @pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same run with memory enough."""
     folder = tmp_path_factory.mktemp("straight")
     run(small(quick_recipe_in(folder)), out=folder / "out")
@@ -99,16 +99,16 @@ def apart(one: Path, other: Path) -> float:
 @pytest.mark.parametrize(
     "phase", [pytest.param(phase, marks=() if phase in CORE else pytest.mark.slow) for phase in PHASES]
 )
-def test_the_run_comes_to_the_same(quick_recipe, tmp_path, straight, monkeypatch, phase, times, after):
+def test_the_run_comes_to_the_same(quick_recipe, tmp_path, baseline, monkeypatch, phase, times, after):
     owner, name, start = PHASES[phase]
     full_at(monkeypatch, owner, name, range(start, start + times), after=after)
     seen: list[Any] = []
     summary = run(small(quick_recipe), out=tmp_path / "out", listeners=[seen.append])
     assert summary["steps"] == 2
-    assert apart(tmp_path / "out", straight) <= 5e-6  # sums in another order, which Adam divides by as little
-    said = [one.event.text for one in seen if isinstance(one.event, Notice) and "out of memory" in one.event.text]
+    assert apart(tmp_path / "out", baseline) <= 5e-6  # sums in another order, which Adam divides by as little
+    said = [one.event.text for one in seen if isinstance(one.event, LogLine) and "out of memory" in one.event.text]
     assert len(said) == (0 if phase in INSISTED else times)
-    rewards = [[row["reward"] for row in lines(folder / "metrics.jsonl")] for folder in (tmp_path / "out", straight)]
+    rewards = [[row["reward"] for row in lines(folder / "metrics.jsonl")] for folder in (tmp_path / "out", baseline)]
     assert rewards[0] == rewards[1]
 
 
@@ -141,7 +141,7 @@ def test_what_was_learnt_of_memory_is_kept_across_a_resume(quick_recipe, tmp_pat
     ],
 )
 def test_below_one_row_it_stops_with_the_last_checkpoint_and_the_setting(
-    quick_recipe, tmp_path, straight, monkeypatch, phase, said
+    quick_recipe, tmp_path, baseline, monkeypatch, phase, said
 ):
     owner, name, _ = PHASES[phase]
     listener = full_once_a_step_is_whole(monkeypatch, owner, name)
@@ -152,9 +152,9 @@ def test_below_one_row_it_stops_with_the_last_checkpoint_and_the_setting(
     assert steps == 1
     monkeypatch.undo()
     run(small(quick_recipe), out=tmp_path / "out", resume=True)
-    assert apart(tmp_path / "out", straight) <= 5e-6  # sums in another order, which Adam divides by as little
+    assert apart(tmp_path / "out", baseline) <= 5e-6  # sums in another order, which Adam divides by as little
 
 
-def test_all_of_it_is_worth_nothing_where_nothing_fails(quick_recipe, tmp_path, straight):
+def test_all_of_it_is_worth_nothing_where_nothing_fails(quick_recipe, tmp_path, baseline):
     run(small(quick_recipe), out=tmp_path / "out")
-    assert same(adapter(tmp_path / "out"), adapter(straight))
+    assert same(adapter(tmp_path / "out"), adapter(baseline))

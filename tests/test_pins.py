@@ -7,9 +7,10 @@ import pytest
 from whole_runs import metrics
 
 import tina_lite
-from tina_lite import Recipe, run
-from tina_lite.launch import pins
-from tina_lite.opened import resolve
+from tina_lite import Recipe, load_recipe, run
+from tina_lite.launch import resume
+from tina_lite.policy.load import resolve
+from tina_lite.recipe import with_local_paths
 
 FIRST, SECOND = "a" * 40, "b" * 40
 
@@ -41,10 +42,10 @@ def test_a_model_is_that_of_the_commit_that_the_run_began_with(quick_recipe, tmp
     changes = {"model.id": "me/base"}
     for out in ("straight", "stopped"):
         steps = {"stop.max_steps": 2 if out == "straight" else 1, "optim.schedule_steps": 2}
-        run(Recipe.load(quick_recipe, changes | steps), out=tmp_path / out)
+        run(load_recipe(quick_recipe, changes | steps), out=tmp_path / out)
     assert f"id: me/base@{FIRST}\n" in (tmp_path / "stopped" / "recipe.yaml").read_text()
     put(cache, SECOND, chat_template="{{ 'something else' }}")
-    more = Recipe.load(quick_recipe, {**changes, "stop.max_steps": 2, "optim.schedule_steps": 2})
+    more = load_recipe(quick_recipe, {**changes, "stop.max_steps": 2, "optim.schedule_steps": 2})
     assert run(more, out=tmp_path / "stopped", resume=True, force_recipe=True)["steps"] == 2
     assert metrics(tmp_path / "stopped") == metrics(tmp_path / "straight")
     assert run(more, out=tmp_path / "stopped", resume=True)["steps"] == 2, "it has ended, whatever main is now"
@@ -78,7 +79,7 @@ class Hub:
 
 def recipe_of_the_hub(quick_recipe: Path) -> Recipe:
     measured = ["held_out", "math500", "me/asked", "./mine.jsonl"]
-    return Recipe.load(
+    return load_recipe(
         quick_recipe, {"model.id": "me/base", "data": {"source": "me/data"}, "eval.benchmarks": measured}
     )
 
@@ -87,8 +88,8 @@ def test_each_name_of_the_hub_is_pinned_and_nothing_else(quick_recipe, tmp_path,
     hub = Hub(FIRST)
     monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
     (tmp_path / "mine.jsonl").write_text("{}")
-    recipe = recipe_of_the_hub(quick_recipe).with_local_paths()
-    found = pins.pinned(recipe)
+    recipe = with_local_paths(recipe_of_the_hub(quick_recipe))
+    found = resume.pinned(recipe)
     assert (found.model.id, found.data.source) == (f"me/base@{FIRST}", f"me/data@{FIRST}")
     assert found.eval.benchmarks == (
         "held_out",
@@ -98,14 +99,14 @@ def test_each_name_of_the_hub_is_pinned_and_nothing_else(quick_recipe, tmp_path,
     )
     assert (found.model.named, found.data.named) == ("me/base", "me/data")
     assert hub.asked == 4
-    assert pins.pinned(found) == found
+    assert resume.pinned(found) == found
     assert hub.asked == 4, "what is pinned stays"
     hub.commit = SECOND
-    assert pins.pinned_as(recipe, found) == found
-    assert pins.pinned_as(found, found) == found
-    assert pins.pinned_as(recipe, recipe) == recipe
-    local = Recipe.load(quick_recipe)
-    assert pins.pinned(local).model_dump() == local.model_dump()
+    assert resume.pinned_as(recipe, found) == found
+    assert resume.pinned_as(found, found) == found
+    assert resume.pinned_as(recipe, recipe) == recipe
+    local = load_recipe(quick_recipe)
+    assert resume.pinned(local).model_dump() == local.model_dump()
     assert hub.asked == 4, "there is nothing of the hub in it"
 
 
@@ -113,13 +114,13 @@ def test_without_a_network_it_is_asked_once(quick_recipe, cache, monkeypatch):
     hub = Hub(None)
     monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
     recipe = recipe_of_the_hub(quick_recipe)
-    assert pins.pinned(recipe) == recipe
+    assert resume.pinned(recipe) == recipe
     assert hub.asked == 1
 
 
 def test_a_data_set_is_loaded_at_its_commit(monkeypatch):
-    from tina_lite.problems import load_problems
-    from tina_lite.problems.benchmarks import load_benchmark
+    from tina_lite.data import load_problems
+    from tina_lite.data.benchmarks import load_benchmark
     from tina_lite.recipe.schema import DataSection
 
     datasets = pytest.importorskip("datasets")

@@ -10,7 +10,7 @@ import pytest
 from recipe_table import with_table
 
 from tina_lite.cli.main import COMMANDS, cli
-from tina_lite.recipe import Recipe
+from tina_lite.recipe import load_recipe
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
@@ -45,7 +45,7 @@ def test_most_commands_are_shown():
 @pytest.mark.parametrize("text", [text for text in blocks("yaml") if text.startswith("name:")])
 def test_the_recipe_that_is_shown_is_one(text, tmp_path):
     (tmp_path / "mine.yaml").write_text(text)
-    assert Recipe.load(tmp_path / "mine.yaml").name == "mine"
+    assert load_recipe(tmp_path / "mine.yaml").name == "mine"
 
 
 def test_the_table_of_recipes_is_made_from_them():

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tina_lite.errors import BadInput
-from tina_lite.recipe import Recipe, parse_override
-from tina_lite.shipped import find_recipe
+from tina_lite.recipe import Recipe, load_recipe, parse_override, to_yaml, with_local_paths
+from tina_lite.recipe.file import find_recipe
+from tina_lite.util.errors import BadInput
 
 GOOD = "name: x\ndata: {source: arithmetic}\n"
 
@@ -14,14 +14,14 @@ GOOD = "name: x\ndata: {source: arithmetic}\n"
 def load(tmp_path: Path, text: str, **overrides: object) -> Recipe:
     path = tmp_path / "x.yaml"
     path.write_text(text)
-    return Recipe.load(path, overrides)
+    return load_recipe(path, overrides)
 
 
 def fault(tmp_path: Path, text: str, overrides: dict[str, object] | None = None) -> str:
     path = tmp_path / "x.yaml"
     path.write_text(text)
     with pytest.raises(BadInput) as caught:
-        Recipe.load(path, overrides)
+        load_recipe(path, overrides)
     assert caught.value.exit_code == 2
     return str(caught.value).removeprefix(str(path))
 
@@ -99,7 +99,7 @@ def test_yaml_runs_no_code(tmp_path):
 
 def test_a_missing_recipe(tmp_path):
     with pytest.raises(BadInput, match="no such recipe"):
-        Recipe.load(tmp_path / "none.yaml")
+        load_recipe(tmp_path / "none.yaml")
 
 
 def test_overrides_are_validated_like_the_file(tmp_path):
@@ -119,8 +119,8 @@ def test_an_override_without_a_value():
 def test_the_resolved_recipe_is_the_same_run(tmp_path):
     recipe = load(tmp_path, GOOD + "rewards: [{name: cosine, weight: 2, max_length: 99}, format]\n")
     again = tmp_path / "again.yaml"
-    again.write_text(recipe.to_yaml())
-    assert Recipe.load(again) == recipe
+    again.write_text(to_yaml(recipe))
+    assert load_recipe(again) == recipe
 
 
 def test_local_files_are_found_from_any_folder(tmp_path, monkeypatch):
@@ -129,7 +129,7 @@ def test_local_files_are_found_from_any_folder(tmp_path, monkeypatch):
     recipe = load(tmp_path, "name: x\ndata: {source: mine.jsonl}\n" + measured)
     monkeypatch.chdir("/")
     here = str(tmp_path / "mine.jsonl")
-    recipe = recipe.with_local_paths()
+    recipe = with_local_paths(recipe)
     assert recipe.data.source == here
     assert recipe.eval.benchmarks == (here, f"math500={here}", "math500=elsewhere.jsonl", "gsm8k")
 
@@ -150,7 +150,7 @@ def test_a_recipe_extends_another_field_by_field(tmp_path):
     below = GOOD + "lora: {r: 8, alpha: 16}\nrewards: [accuracy, format]\nstop: {max_steps: 5}\n"
     path = write(tmp_path, top="extends: below.yaml\nlora: {r: 4}\nrewards: [accuracy]\nstop: {max_steps: null}\n")
     (tmp_path / "below.yaml").write_text(below)
-    recipe = Recipe.load(path, {"lora.dropout": 0.5})
+    recipe = load_recipe(path, {"lora.dropout": 0.5})
     assert (recipe.name, recipe.lora.r, recipe.lora.alpha, recipe.lora.dropout) == ("x", 4, 16, 0.5)
     assert [reward.name for reward in recipe.rewards] == ["accuracy"]
     assert recipe.stop.max_steps is None
@@ -158,10 +158,10 @@ def test_a_recipe_extends_another_field_by_field(tmp_path):
 
 def test_the_run_folders_recipe_extends_nothing(tmp_path):
     path = write(tmp_path, top="extends: quickstart\nseed: 5\n")
-    recipe = Recipe.load(path)
-    again = write(tmp_path, again=recipe.to_yaml())
+    recipe = load_recipe(path)
+    again = write(tmp_path, again=to_yaml(recipe))
     assert "extends" not in again.read_text()
-    assert Recipe.load(again).model_dump() == recipe.model_dump()
+    assert load_recipe(again).model_dump() == recipe.model_dump()
 
 
 def test_an_extended_recipe_brings_its_folder(tmp_path, monkeypatch):
@@ -171,7 +171,7 @@ def test_an_extended_recipe_brings_its_folder(tmp_path, monkeypatch):
     write(tmp_path / "team", base="data: {source: mine.jsonl}\nrewards: ['mine.py:f']\n")
     path = write(tmp_path, top="extends: team/base.yaml\nname: y\n")
     monkeypatch.chdir("/")
-    recipe = Recipe.load(path).with_local_paths()
+    recipe = with_local_paths(load_recipe(path))
     assert recipe.data.source == str(tmp_path / "team" / "mine.jsonl")
     assert recipe.rewards[0].name == f"{tmp_path / 'team' / 'mine.py'}:f"
     assert recipe.folder == tmp_path
@@ -196,7 +196,7 @@ def test_an_extended_recipe_brings_its_folder(tmp_path, monkeypatch):
 def test_a_fault_in_recipes_that_extend_names_the_right_file(tmp_path, top, below, said):
     path = write(tmp_path, top=top + "\n", below=below + "\n")
     with pytest.raises(BadInput) as caught:
-        Recipe.load(path)
+        load_recipe(path)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -204,4 +204,10 @@ def test_a_fault_in_recipes_that_extend_names_the_right_file(tmp_path, top, belo
 def test_an_override_of_an_extended_field_is_blamed_on_set(tmp_path):
     path = write(tmp_path, top="extends: below.yaml\n", below=GOOD + "lora: {r: 2}\n")
     with pytest.raises(BadInput, match=r"--set: lora\.r: got 0"):
-        Recipe.load(path, {"lora.r": 0})
+        load_recipe(path, {"lora.r": 0})
+
+
+@pytest.mark.parametrize(("section", "earlier"), [("model", "portable"), ("rollout", "own")])
+def test_engines_are_known_by_their_earlier_names(section: str, earlier: str) -> None:
+    recipe = Recipe.model_validate({"data": {"source": "arithmetic"}, section: {"engine": earlier}})
+    assert getattr(recipe, section).engine == "native"

@@ -8,12 +8,17 @@ from pathlib import Path
 import pytest
 from whole_runs import STEPS, after_step, assert_alike, lines, metrics, stateful, summary_of
 
-from tina_lite import Recipe, run
-from tina_lite.errors import BadInput, Interrupted, NoRoom
+from tina_lite import Recipe, load_recipe, run
 from tina_lite.runs.checkpoint import newest
 from tina_lite.runs.events import Progress, StepDone
+from tina_lite.util.errors import BadInput, Interrupted, NoRoom
 
-CORE = {"tina_lite.collector.score", "Learner._step-done", "PortablePolicy.sync-done", "Keeper.save_when_due-done"}
+CORE = {
+    "tina_lite.train.collect.score",
+    "Learner._step-done",
+    "NativePolicy.sync-done",
+    "CheckpointManager.save_when_due-done",
+}
 """Of all places those that are tried by `make test`: before, in and after an update, and after a step."""
 
 
@@ -27,9 +32,9 @@ def slow(*values):
 
 def failing_at_step(monkeypatch, owner: object, name: str, step: int, error: Exception, *, after: bool = False) -> None:
     """`owner.name` fails once, before or after its work, once so many steps are whole."""
-    from tina_lite.runs.keeper import Keeper
+    from tina_lite.runs.checkpoint_manager import CheckpointManager
 
-    real, mark, state = getattr(owner, name), Keeper.mark, {"steps": 0, "failed": False}
+    real, snapshot, state = getattr(owner, name), CheckpointManager.snapshot, {"steps": 0, "failed": False}
 
     def wrapped(*arguments, **others):
         due = state["steps"] == step and not state["failed"]
@@ -42,29 +47,31 @@ def failing_at_step(monkeypatch, owner: object, name: str, step: int, error: Exc
             raise error
         return given
 
-    def count(keeper) -> None:
-        mark(keeper)
-        state["steps"] = keeper._session.state.step
+    def count(checkpoints) -> None:
+        snapshot(checkpoints)
+        state["steps"] = checkpoints._session.state.step
 
     monkeypatch.setattr(owner, name, wrapped)
-    monkeypatch.setattr(Keeper, "mark", count)
+    monkeypatch.setattr(CheckpointManager, "snapshot", count)
 
 
 def places() -> list:
     """Every call that the loop makes: where, whether the work was done before it failed, steps that are whole then."""
-    from tina_lite import collector, grpo, recorder
+    from tina_lite import grpo
     from tina_lite.budget import Meter
-    from tina_lite.budget.pace import Pace
-    from tina_lite.learner import Learner
-    from tina_lite.policy.portable import PortablePolicy
-    from tina_lite.problems import PromptSource
+    from tina_lite.budget.limits import Deadlines
+    from tina_lite.data import PromptSource
+    from tina_lite.policy.native import NativePolicy
     from tina_lite.rewards import BrokenRewards
+    from tina_lite.rollout.sampler import Sampler
+    from tina_lite.runs.checkpoint_manager import CheckpointManager
     from tina_lite.runs.folder import RunFolder
-    from tina_lite.runs.keeper import Keeper
     from tina_lite.runs.state import RunState
-    from tina_lite.sampler import Sampler
-    from tina_lite.schedule import Schedule
-    from tina_lite.watchers.collapse import CollapseSigns
+    from tina_lite.train import callbacks
+    from tina_lite.train import collect as collector
+    from tina_lite.train.callbacks import CollapseSigns
+    from tina_lite.train.learner import Learner
+    from tina_lite.train.schedule import Schedule
 
     found = [
         (PromptSource, "next", True, 2),
@@ -80,17 +87,17 @@ def places() -> list:
         (Learner, "_clip_gradients", True, 2),
         (Learner, "_step", True, 2),
         (Learner, "update", True, 2),
-        (PortablePolicy, "sync", False, 2),
-        (PortablePolicy, "sync", True, 2),
+        (NativePolicy, "sync", False, 2),
+        (NativePolicy, "sync", True, 2),
         (RunState, "count", True, 2),
-        (Pace, "step_took", True, 2),
-        (recorder, "step_metrics", False, 2),
+        (Deadlines, "step_took", True, 2),
+        (callbacks, "step_metrics", False, 2),
         (CollapseSigns, "after", True, 2),
-        (Pace, "outlook", False, 2),
-        (recorder, "step_samples", False, 2),
+        (Deadlines, "outlook", False, 2),
+        (callbacks, "step_samples", False, 2),
         (RunFolder, "keep_samples", True, 2),
         (Meter, "read", False, 2),
-        (Keeper, "save_when_due", True, 3),
+        (CheckpointManager, "save_when_due", True, 3),
         (RunFolder, "asked_to_stop", False, 2),
     ]
     names = [f"{place[0].__name__}.{place[1]}{'-done' * place[2]}" for place in found]
@@ -101,19 +108,19 @@ def places() -> list:
     ]
 
 
-def goes_on_as_if_nothing_had_happened(recipe: Recipe, out: Path, straight: Path, step: int) -> None:
+def goes_on_as_if_nothing_had_happened(recipe: Recipe, out: Path, baseline: Path, step: int) -> None:
     saved, damaged = newest(out / "checkpoints")
     assert (saved.step, damaged) == (step, [])
     assert (out / "adapter" / "adapter_model.safetensors").exists()
     assert summary_of(out)["steps"] == step
     assert lines(out / "ledger.jsonl")[-1]["kind"] == "end"
     run(recipe, out=out, resume=True)
-    assert_alike(out, straight)
+    assert_alike(out, baseline)
 
 
 @pytest.mark.parametrize(("owner", "name", "after", "step"), places())
 def test_a_fault_at_any_call_of_the_loop_costs_its_step_alone(
-    owner, name, after, step, quick_recipe, tmp_path, straight, monkeypatch
+    owner, name, after, step, quick_recipe, tmp_path, baseline, monkeypatch
 ):
     recipe, out = stateful(quick_recipe), tmp_path / "out"
     with monkeypatch.context() as patch:
@@ -124,11 +131,11 @@ def test_a_fault_at_any_call_of_the_loop_costs_its_step_alone(
         f"the traceback is in {out}/error.txt; step {step} is saved, go on with: tina-lite resume {out}"
     ]
     assert "Boom: so much" in (out / "error.txt").read_text()
-    goes_on_as_if_nothing_had_happened(recipe, out, straight, step)
+    goes_on_as_if_nothing_had_happened(recipe, out, baseline, step)
 
 
 @pytest.mark.parametrize("kind", [StepDone, slow(Progress)])
-def test_a_fault_of_a_listener_costs_its_step_alone(kind, quick_recipe, tmp_path, straight):
+def test_a_fault_of_a_listener_costs_its_step_alone(kind, quick_recipe, tmp_path, baseline):
     recipe, out, steps = stateful(quick_recipe), tmp_path / "out", []
 
     def listener(stamped) -> None:
@@ -139,10 +146,10 @@ def test_a_fault_of_a_listener_costs_its_step_alone(kind, quick_recipe, tmp_path
 
     with pytest.raises(Boom):
         run(recipe, out=out, listeners=[listener])
-    goes_on_as_if_nothing_had_happened(recipe, out, straight, 2)
+    goes_on_as_if_nothing_had_happened(recipe, out, baseline, 2)
 
 
-def test_a_disk_that_fills_up_ends_with_what_was_whole(quick_recipe, tmp_path, straight, monkeypatch):
+def test_a_disk_that_fills_up_ends_with_what_was_whole(quick_recipe, tmp_path, baseline, monkeypatch):
     from tina_lite.runs import checkpoint
 
     recipe, out = stateful(quick_recipe), tmp_path / "out"
@@ -152,7 +159,7 @@ def test_a_disk_that_fills_up_ends_with_what_was_whole(quick_recipe, tmp_path, s
         with pytest.raises(NoRoom, match="No space left on device") as caught:
             run(recipe, out=out)
     assert caught.value.exit_code == 3
-    goes_on_as_if_nothing_had_happened(recipe, out, straight, STEPS)  # there was room again for the second try
+    goes_on_as_if_nothing_had_happened(recipe, out, baseline, STEPS)  # there was room again for the second try
 
 
 @pytest.mark.parametrize(
@@ -165,8 +172,8 @@ def test_a_disk_that_fills_up_ends_with_what_was_whole(quick_recipe, tmp_path, s
         slow(BadInput("data.jsonl:7: is no JSON any more"), BadInput, 2, "data.jsonl:7"),
     ],
 )
-def test_what_ends_a_run_is_told_in_a_line(error, kind, code, said, quick_recipe, tmp_path, straight, monkeypatch):
-    from tina_lite import collector
+def test_what_ends_a_run_is_told_in_a_line(error, kind, code, said, quick_recipe, tmp_path, baseline, monkeypatch):
+    from tina_lite.train import collect as collector
 
     recipe, out = stateful(quick_recipe), tmp_path / "out"
     with monkeypatch.context() as patch:
@@ -175,20 +182,20 @@ def test_what_ends_a_run_is_told_in_a_line(error, kind, code, said, quick_recipe
             run(recipe, out=out)
     assert caught.value.exit_code == code
     assert "\n" not in str(caught.value)
-    goes_on_as_if_nothing_had_happened(recipe, out, straight, 2)
+    goes_on_as_if_nothing_had_happened(recipe, out, baseline, 2)
 
 
 def test_a_reward_that_exits_is_a_reward_that_fails(quick_recipe, tmp_path):
     (tmp_path / "mine.py").write_text("def leaves(completions, **columns):\n    raise SystemExit(3)\n")
     rewards = [{"name": "accuracy"}, {"name": f"{tmp_path}/mine.py:leaves", "on_error": 0.0}]
-    summary = run(Recipe.load(quick_recipe, {"rewards": rewards}), out=tmp_path / "out")
+    summary = run(load_recipe(quick_recipe, {"rewards": rewards}), out=tmp_path / "out")
     assert (summary["steps"], summary["stop_reason"]) == (3, "max_steps")
 
 
 @pytest.mark.parametrize("all_damaged", [True, slow(False)])
-def test_no_step_left_asks_before_it_begins_again(all_damaged, quick_recipe, tmp_path, straight):
+def test_no_step_left_asks_before_it_begins_again(all_damaged, quick_recipe, tmp_path, baseline):
     recipe, out = stateful(quick_recipe), tmp_path / "out"
-    shutil.copytree(straight, out)
+    shutil.copytree(baseline, out)
     (out / "summary.json").unlink()
     (out / "checkpoints" / "step-000004" / "state.safetensors").write_bytes(b"rubbish")
     if all_damaged:
@@ -199,17 +206,17 @@ def test_no_step_left_asks_before_it_begins_again(all_damaged, quick_recipe, tmp
     assert (out / "metrics.jsonl").read_bytes() == before, "nothing is cut off unasked"
     assert (out / "ledger.jsonl").read_bytes() == bill
     run(recipe, out=out, resume=True, force_restart=True)
-    assert metrics(out) == metrics(straight)
+    assert metrics(out) == metrics(baseline)
     assert {found.name for found in (out / "checkpoints").iterdir()} >= {"step-000004", "damaged-step-000004"}
 
 
-def test_a_folder_that_is_moved_while_a_run_is_in_it_is_followed(quick_recipe, tmp_path, straight):
+def test_a_folder_that_is_moved_while_a_run_is_in_it_is_followed(quick_recipe, tmp_path, baseline):
     out, moved = tmp_path / "out", tmp_path / "other" / "moved"
     moved.parent.mkdir()
     summary = run(stateful(quick_recipe), out=out, listeners=[after_step(2, lambda: out.rename(moved))])
     assert summary["folder"] == str(moved)
     assert not out.exists()
-    assert_alike(moved, straight)
+    assert_alike(moved, baseline)
 
 
 def test_a_folder_that_is_removed_while_a_run_is_in_it_leaves_no_stump(quick_recipe, tmp_path):

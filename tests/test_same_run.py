@@ -12,12 +12,12 @@ import pytest
 from fakes import wound_clock
 
 import tina_lite
-from tina_lite import Recipe, run
-from tina_lite.errors import BadInput
-from tina_lite.learner import Learner
+from tina_lite import load_recipe, run
 from tina_lite.runs.checkpoint import newest
-from tina_lite.runs.events import Notice
+from tina_lite.runs.events import LogLine
 from tina_lite.runs.identity import NOT_KEPT, Identity
+from tina_lite.train.learner import Learner
+from tina_lite.util.errors import BadInput
 from tina_lite.version import VERSION
 
 
@@ -29,7 +29,7 @@ def rows(path: Path, count: int, first: int = 0, level: int = 1) -> None:
 
 
 def notices(seen: list) -> list[str]:
-    return [stamped.event.text for stamped in seen if isinstance(stamped.event, Notice)]
+    return [stamped.event.text for stamped in seen if isinstance(stamped.event, LogLine)]
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,10 @@ def notices(seen: list) -> list[str]:
 def test_changed_data_are_refused(quick_recipe, tmp_path, count, first, level, said):
     rows(tmp_path / "mine.jsonl", 40)
     changes = {"data": {"source": str(tmp_path / "mine.jsonl")}, "stop.max_steps": 1}
-    run(Recipe.load(quick_recipe, changes), out=tmp_path / "out")
+    run(load_recipe(quick_recipe, changes), out=tmp_path / "out")
     bill = (tmp_path / "out" / "ledger.jsonl").read_bytes()
     rows(tmp_path / "mine.jsonl", count, first, level)
-    more = Recipe.load(quick_recipe, {**changes, "stop.max_steps": 2})
+    more = load_recipe(quick_recipe, {**changes, "stop.max_steps": 2})
     with pytest.raises(BadInput, match=said):
         run(more, out=tmp_path / "out", resume=True, force_recipe=True)
     assert (tmp_path / "out" / "ledger.jsonl").read_bytes() == bill
@@ -55,21 +55,21 @@ def test_changed_data_are_refused(quick_recipe, tmp_path, count, first, level, s
 
 
 def test_a_recipe_that_was_edited_in_the_run_folder_is_refused(quick_recipe, tmp_path):
-    run(Recipe.load(quick_recipe, {"stop.max_steps": 1}), out=tmp_path / "out")
+    run(load_recipe(quick_recipe, {"stop.max_steps": 1}), out=tmp_path / "out")
     kept = tmp_path / "out" / "recipe.yaml"
     as_it_ran = kept.read_text()
     kept.write_text(as_it_ran.replace("learning_rate: 0.001", "learning_rate: 0.5").replace("seed: 1", "seed: 2"))
     changed = r"since the checkpoint: seed 1 -> 2; optim\.learning_rate 0\.001 -> 0\.5; put it back"
     with pytest.raises(BadInput, match=changed):
-        run(Recipe.load(kept, {"stop.max_steps": 2}), out=tmp_path / "out", resume=True, force_recipe=True)
+        run(load_recipe(kept, {"stop.max_steps": 2}), out=tmp_path / "out", resume=True, force_recipe=True)
     kept.write_text(as_it_ran)
-    more = Recipe.load(kept, {"stop.max_steps": 2})
+    more = load_recipe(kept, {"stop.max_steps": 2})
     assert run(more, out=tmp_path / "out", resume=True, force_recipe=True)["steps"] == 2
 
 
 def test_a_checkpoint_of_another_version_is_refused_and_stays(quick_recipe, tmp_path):
     """As one of 0.1.0, which kept no choices of the machine and did not say its version."""
-    run(Recipe.load(quick_recipe, {"stop.max_steps": 1}), out=tmp_path / "out")
+    run(load_recipe(quick_recipe, {"stop.max_steps": 1}), out=tmp_path / "out")
     (older,) = (tmp_path / "out" / "checkpoints").glob("step-000001")
     state = json.loads((older / "state.json").read_text())
     del state["choices"]
@@ -77,7 +77,7 @@ def test_a_checkpoint_of_another_version_is_refused_and_stays(quick_recipe, tmp_
     sums = {name: sha256((older / name).read_bytes()).hexdigest() for name in ("state.json", "state.safetensors")}
     (older / "manifest.json").write_text(json.dumps(sums))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"}
-    more = Recipe.load(quick_recipe, {"stop.max_steps": 2})
+    more = load_recipe(quick_recipe, {"stop.max_steps": 2})
     said = (
         rf"written by tina-lite 0\.1\.0, and this is {re.escape(VERSION)}, .* \(choices: is missing\); go on with that"
     )
@@ -89,8 +89,8 @@ def test_a_checkpoint_of_another_version_is_refused_and_stays(quick_recipe, tmp_
 def test_a_changed_benchmark_is_refused(quick_recipe, tmp_path):
     rows(tmp_path / "asked.jsonl", 4)
     asked = {"benchmarks": [str(tmp_path / "asked.jsonl")], "problems": 2, "samples": 1}
-    run(Recipe.load(quick_recipe, {"stop.max_steps": 1, "eval": asked}), out=tmp_path / "out")
-    more = Recipe.load(quick_recipe, {"stop.max_steps": 2, "eval": asked})
+    run(load_recipe(quick_recipe, {"stop.max_steps": 1, "eval": asked}), out=tmp_path / "out")
+    more = load_recipe(quick_recipe, {"stop.max_steps": 2, "eval": asked})
     rows(tmp_path / "asked.jsonl", 4, first=7)
     with pytest.raises(BadInput, match=r"^eval\.benchmarks: the problems of \S*asked\S* have changed"):
         run(more, out=tmp_path / "out", resume=True, force_recipe=True)
@@ -102,8 +102,8 @@ def test_a_changed_benchmark_is_refused(quick_recipe, tmp_path):
 def test_a_changed_model_is_refused(quick_recipe, tmp_path, name):
     shutil.copytree(Path(tina_lite.__file__).parent / "base", tmp_path / "model")
     changes = {"model.id": str(tmp_path / "model"), "stop.max_steps": 1}
-    run(Recipe.load(quick_recipe, changes), out=tmp_path / "out")
-    more = Recipe.load(quick_recipe, {**changes, "stop.max_steps": 2})
+    run(load_recipe(quick_recipe, changes), out=tmp_path / "out")
+    more = load_recipe(quick_recipe, {**changes, "stop.max_steps": 2})
     file = tmp_path / "model" / name
     whole = file.read_bytes()
     file.write_bytes(whole[:-9] + b" " + whole[-8:] if name == "model.safetensors" else whole + b" ")
@@ -117,10 +117,10 @@ def test_changed_reward_code_is_said(quick_recipe, tmp_path):
     mine = tmp_path / "mine.py"
     mine.write_text("def mine(completions, **columns):\n    return [float(len(str(c)) % 2) for c in completions]\n")
     changes = {"rewards": [f"{mine}:mine"], "stop.max_steps": 1}
-    run(Recipe.load(quick_recipe, changes), out=tmp_path / "out")
+    run(load_recipe(quick_recipe, changes), out=tmp_path / "out")
     mine.write_text(mine.read_text().replace("% 2", "% 3"))
     seen: list = []
-    more = Recipe.load(quick_recipe, {**changes, "stop.max_steps": 2})
+    more = load_recipe(quick_recipe, {**changes, "stop.max_steps": 2})
     run(more, out=tmp_path / "out", resume=True, force_recipe=True, listeners=[seen.append])
     assert "the code of reward mine has changed since the checkpoint: it may give others" in notices(seen)
 
@@ -135,8 +135,8 @@ def test_another_device_is_said_and_so_is_what_was_not_kept():
 
 
 def test_a_schedule_stays_as_it_was_laid_out_and_a_resume_that_would_change_it_says_so(quick_recipe, tmp_path):
-    run(Recipe.load(quick_recipe, {"optim.warmup_ratio": 0.0}), out=tmp_path / "out")
-    more = Recipe.load(quick_recipe, {"optim.warmup_ratio": 0.0, "stop.max_steps": 6})
+    run(load_recipe(quick_recipe, {"optim.warmup_ratio": 0.0}), out=tmp_path / "out")
+    more = load_recipe(quick_recipe, {"optim.warmup_ratio": 0.0, "stop.max_steps": 6})
     seen: list = []
     run(more, out=tmp_path / "out", resume=True, force_recipe=True, listeners=[seen.append])
     assert (
@@ -152,9 +152,9 @@ def test_a_schedule_stays_as_it_was_laid_out_and_a_resume_that_would_change_it_s
 def test_it_may_be_laid_out_over_more_steps_than_are_run(quick_recipe, tmp_path):
     """As the paper's were, which stopped in the middle of their cosine."""
     changes = {"optim.warmup_ratio": 0.0, "optim.min_lr_ratio": 0.0, "optim.schedule_steps": 6}
-    run(Recipe.load(quick_recipe, changes), out=tmp_path / "out")
+    run(load_recipe(quick_recipe, changes), out=tmp_path / "out")
     lines = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
-    peak = Recipe.load(quick_recipe).optim.learning_rate
+    peak = load_recipe(quick_recipe).optim.learning_rate
     shares = [json.loads(line)["learning_rate"] / peak for line in lines]
     assert shares == pytest.approx([(1 + math.cos(math.pi * step / 6)) / 2 for step in (1, 2, 3)])
 
@@ -170,7 +170,7 @@ def test_without_max_steps_it_is_laid_out_over_what_the_budget_pays_for(quick_re
     monkeypatch.setattr(Learner, "update", updated)
     changes = {"stop": {"max_hours": 20 / 3600}, "optim.learning_rate": 1.0e-3, "optim.warmup_ratio": 0.1}
     seen: list = []
-    summary = run(Recipe.load(quick_recipe, changes), out=tmp_path / "out", listeners=[seen.append])
+    summary = run(load_recipe(quick_recipe, changes), out=tmp_path / "out", listeners=[seen.append])
     (said,) = [text for text in notices(seen) if text.startswith("the learning rate is laid out over")]
     steps = int(said.split()[7])
     assert said.endswith("steps, which max_hours pays for; one epoch would be 25000. stop.max_steps sets it")
@@ -190,7 +190,7 @@ def test_a_benchmark_whose_prompts_are_too_long_does_not_vanish(quick_recipe, tm
     (tmp_path / "harder.jsonl").write_text((tmp_path / "hard.jsonl").read_text().splitlines()[-1] + "\n")
     seen: list = []
     benchmarks = {"eval.benchmarks": ["./hard.jsonl", "./harder.jsonl"], "eval.samples": 1, "stop.max_steps": 1}
-    run(Recipe.load(quick_recipe, benchmarks), out=tmp_path / "out", listeners=[seen.append])
+    run(load_recipe(quick_recipe, benchmarks), out=tmp_path / "out", listeners=[seen.append])
     said = [text for text in notices(seen) if "longer than rollout.max_prompt_length, 64 tokens" in text]
     assert len(said) == 2
     assert said[0].startswith("benchmark hard: only 3 of 4 are asked: ")
@@ -201,7 +201,7 @@ def test_the_same_problem_twice_in_a_step_gets_two_groups(quick_recipe, tmp_path
     """Two problems, four prompts a step: each step goes through two epochs."""
     rows(tmp_path / "two.jsonl", 2)
 
-    from tina_lite import collector
+    from tina_lite.train import collect as collector
 
     real, seen = collector.score, []
 
@@ -211,7 +211,7 @@ def test_the_same_problem_twice_in_a_step_gets_two_groups(quick_recipe, tmp_path
 
     monkeypatch.setattr(collector, "score", watched)
     run(
-        Recipe.load(quick_recipe, {"data": {"source": str(tmp_path / "two.jsonl")}, "stop.max_steps": 2}),
+        load_recipe(quick_recipe, {"data": {"source": str(tmp_path / "two.jsonl")}, "stop.max_steps": 2}),
         out=tmp_path / "out",
     )
     assert [len(set(step)) for step in seen] == [4, 4]
@@ -219,7 +219,7 @@ def test_the_same_problem_twice_in_a_step_gets_two_groups(quick_recipe, tmp_path
 
 def test_resampling_shows_what_it_replaced(quick_recipe, tmp_path):
     changes = {"rollout.resample_zero_variance": 3, "rewards": ["accuracy"]}
-    run(Recipe.load(quick_recipe, changes), out=tmp_path / "out")
+    run(load_recipe(quick_recipe, changes), out=tmp_path / "out")
     found = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
     assert sum(row["resampling/discarded_groups"] for row in found) > 0
     assert any(row["resampling/reward_before"] != row["reward"] for row in found)

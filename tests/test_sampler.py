@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sections import rollout_section
 
-from tina_lite.drawing import compaction, draw, truncate, uniforms
-from tina_lite.sampler import Sampler
+from tina_lite.rollout.sampler import Sampler
+from tina_lite.rollout.sampling import compaction, random_numbers, sample_tokens, truncate
 
 VOCABULARY = 12
 
@@ -51,8 +51,8 @@ def test_20000_tokens_follow_the_exact_distribution(sampling, exact):
     logits = table()[3]
     p = exact(logits.double().softmax(-1).numpy())
     settings = rollout_section(**{"temperature": 1.0, "max_completion_length": 1, **sampling})
-    uniform = torch.cat([uniforms(1, 1, problem, 0, 100) for problem in range(200)])
-    tokens, logprobs = draw(logits.expand(20_000, -1).clone(), uniform, settings)
+    uniform = torch.cat([random_numbers(1, 1, problem, 0, 100) for problem in range(200)])
+    tokens, logprobs = sample_tokens(logits.expand(20_000, -1).clone(), uniform, settings)
     statistic, freedom = chi_squared(np.bincount(tokens.numpy(), minlength=VOCABULARY), p)
     assert statistic < freedom + 4 * (2 * freedom) ** 0.5 + 4  # far beyond the 99.9th percentile
     tempered = (logits / settings.temperature).log_softmax(-1)
@@ -73,13 +73,13 @@ def test_the_chi_squared_test_can_fail():
 
 def test_a_uniform_number_near_one_never_hits_a_token_of_weight_zero():
     logits = torch.tensor([[0.0, 0.0, -torch.inf]])
-    tokens, _ = draw(logits, torch.tensor([1 - 2**-24]), rollout_section(1.0, 1))
+    tokens, _ = sample_tokens(logits, torch.tensor([1 - 2**-24]), rollout_section(1.0, 1))
     assert tokens.item() == 1
 
 
 def test_greedy_takes_the_most_likely_and_scores_it_at_temperature_one():
     logits = table()[:4]
-    tokens, logprobs = draw(logits, torch.zeros(4), rollout_section(0.0, 1))
+    tokens, logprobs = sample_tokens(logits, torch.zeros(4), rollout_section(0.0, 1))
     assert tokens.tolist() == logits.argmax(-1).tolist()
     assert torch.allclose(logprobs, logits.log_softmax(-1).amax(-1), atol=1e-6)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tina_lite.data.sources import problems_of
 from tina_lite.launch.preview import dry_run
-from tina_lite.problems.from_recipe import problems_of
-from tina_lite.recipe import Recipe
+from tina_lite.recipe import load_recipe
+from tina_lite.recipe.file import find_recipe, headline, shipped_recipes
 from tina_lite.rewards import resolve
-from tina_lite.shipped import find_recipe, headline, shipped_recipes
 
 pytestmark = pytest.mark.usefixtures("known_cpu")
 RECIPES = shipped_recipes()
@@ -77,7 +77,7 @@ GOLDS = {
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_it_is_valid_and_says_what_it_is_for(name):
-    recipe = Recipe.load(RECIPES[name])
+    recipe = load_recipe(RECIPES[name])
     assert recipe.budget.max_usd is not None, "a shipped recipe has a budget"
     for reward in recipe.rewards:
         resolve(reward.name, reward.params, recipe.folder)
@@ -86,13 +86,13 @@ def test_it_is_valid_and_says_what_it_is_for(name):
 
 
 def test_names_of_runs_are_unique():
-    names = [Recipe.load(path).name for path in RECIPES.values()]
+    names = [load_recipe(path).name for path in RECIPES.values()]
     assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_the_papers_numbers(name):
-    recipe = Recipe.load(PAPER[name])
+    recipe = load_recipe(PAPER[name])
     source, group, steps, usd, rewards = RUNS[name]
     scheduled, run = steps or (None, None)
     assert (recipe.data.source, recipe.rollout.num_generations) == (source, group)
@@ -114,7 +114,7 @@ def test_every_run_of_the_paper_ships():
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name.startswith("cards/")])
 def test_a_card_changes_nothing_that_is_learnt(name):
-    main, fitted = Recipe.load(PAPER["open-rs2"]), Recipe.load(RECIPES[name])
+    main, fitted = load_recipe(PAPER["open-rs2"]), load_recipe(RECIPES[name])
     kept = main.model_copy(update={"name": fitted.name, "rollout": fitted.rollout, "optim": fitted.optim})
     assert fitted.model_dump() == kept.model_dump()
     assert fitted.rollout.model_copy(update={"kv_tokens": None}) == main.rollout
@@ -124,7 +124,7 @@ def test_a_card_changes_nothing_that_is_learnt(name):
 
 def by_hand(name: str) -> dict[str, object]:
     """The recipe's data set, as five rows of its shape; a source that makes its own problems stays."""
-    source = Recipe.load(RECIPES[name]).data.source
+    source = load_recipe(RECIPES[name]).data.source
     if source not in SHAPES:
         return {}
     unmeasured = {"eval.benchmarks": [], "eval.best": False}  # what is held out of five rows may be none
@@ -135,7 +135,7 @@ def by_hand(name: str) -> dict[str, object]:
 def test_its_dry_run_works_without_a_network(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = {"model.id": "builtin:tiny", "rollout.max_prompt_length": 2000, **by_hand(name)}
-    recipe = Recipe.load(RECIPES[name], settings)
+    recipe = load_recipe(RECIPES[name], settings)
     lines = "\n".join(dry_run(recipe, rate=0.01))
     assert any(problem.question in lines for problem in problems_of(recipe).train)
     assert not list(tmp_path.iterdir())
@@ -143,8 +143,8 @@ def test_its_dry_run_works_without_a_network(name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("source", SHAPES)
 def test_each_data_sets_rows_are_read_as_they_are_meant(source):
-    name = next(name for name, path in RECIPES.items() if Recipe.load(path).data.source == source)
-    train = problems_of(Recipe.load(RECIPES[name], by_hand(name))).train
+    name = next(name for name, path in RECIPES.items() if load_recipe(path).data.source == source)
+    train = problems_of(load_recipe(RECIPES[name], by_hand(name))).train
     assert {problem.index: problem.answer for problem in train} == GOLDS[SHAPES[source]]
     assert all("?" in problem.question or "." in problem.question for problem in train)
 
@@ -154,7 +154,7 @@ def test_as_it_stands_it_says_which_data_is_out_of_reach(name, tmp_path, tina, m
     monkeypatch.chdir(tmp_path)
     done = tina("run", name, "--dry-run", "--rate", "1")
     assert (done.code, done.err) == (0, "")
-    assert f"could not load the data set {Recipe.load(RECIPES[name]).data.source!r}" in done.out
+    assert f"could not load the data set {load_recipe(RECIPES[name]).data.source!r}" in done.out
     assert not list(tmp_path.iterdir())
 
 
@@ -170,7 +170,7 @@ def test_no_folder_hides_one_and_a_file_does(tmp_path, monkeypatch):
 def test_a_copied_recipe_still_extends_what_ships(tmp_path):
     copy = tmp_path / "mine.yaml"
     copy.write_text(Path(RECIPES["cards/8gb"]).read_text())
-    assert Recipe.load(copy).model_dump() == Recipe.load(RECIPES["cards/8gb"]).model_dump()
+    assert load_recipe(copy).model_dump() == load_recipe(RECIPES["cards/8gb"]).model_dump()
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -11,25 +11,26 @@ import pytest
 from from_outside import COMMAND, ENVIRONMENT
 from whole_runs import STEPS, assert_alike, lines, stateful
 
-from tina_lite import Recipe, run
-from tina_lite.errors import Interrupted
+from tina_lite import load_recipe, run
+from tina_lite.recipe import to_yaml
 from tina_lite.runs.events import Evaluated, StepDone
-from tina_lite.runs.signals import StopRequest
-from tina_lite.wall_clock import OutOfTime
+from tina_lite.runs.session import StopRequest
+from tina_lite.util.errors import Interrupted
+from tina_lite.util.wall_clock import OutOfTime
 
 OBEYED_S = 5.0
 """Of this process's own time, which a busy machine does not make longer."""
 PLACES = {
-    "load": ("tina_lite.policy.portable", "load_base", 1, 0),
-    "before": ("tina_lite.drawing", "draw", 5, 0),
-    "judging before": ("tina_lite.evaluate.passk", "judge_group", 3, 0),
-    "rollout": ("tina_lite.drawing", "draw", 60, 1),
-    "reward": ("tina_lite.collector", "score", 1, 0),
-    "resampling": ("tina_lite.problems.PromptSource", "next", 3, 0),
-    "update": ("tina_lite.learner.Learner", "_backward", 2, 0),
+    "load": ("tina_lite.policy.native", "load_base", 1, 0),
+    "before": ("tina_lite.rollout.sampling", "draw", 5, 0),
+    "judging before": ("tina_lite.eval.scoring", "judge_group", 3, 0),
+    "rollout": ("tina_lite.rollout.sampling", "draw", 60, 1),
+    "reward": ("tina_lite.train.collect", "score", 1, 0),
+    "resampling": ("tina_lite.data.PromptSource", "next", 3, 0),
+    "update": ("tina_lite.train.learner.Learner", "_backward", 2, 0),
     "save": ("tina_lite.runs.checkpoint", "write_file", 5, STEPS),
-    "after": ("tina_lite.evaluate.examiner.Examiner", "after", 1, STEPS),
-    "judging after": ("tina_lite.evaluate.passk", "judge_group", 7, STEPS),
+    "after": ("tina_lite.eval.evaluator.Evaluator", "after", 1, STEPS),
+    "judging after": ("tina_lite.eval.scoring", "judge_group", 7, STEPS),
 }
 """At which call of what a signal comes, and the steps that are whole then."""
 
@@ -45,7 +46,7 @@ def owner_of(name: str) -> object:
 @pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_sigterm_is_obeyed_in_every_phase_and_the_run_goes_on_exactly(
-    place, quick_recipe, tmp_path, straight, monkeypatch
+    place, quick_recipe, tmp_path, baseline, monkeypatch
 ):
     name, function, number, steps = PLACES[place]
     owner, recipe, out, calls, seen = owner_of(name), stateful(quick_recipe), tmp_path / "out", [], []
@@ -69,7 +70,7 @@ def test_sigterm_is_obeyed_in_every_phase_and_the_run_goes_on_exactly(
     assert before == ([] if "before" in place or place == "load" else [4]), "whole or absent"
     assert not any(isinstance(event, Evaluated) and event.when == "after" for event in seen)
     run(recipe, out=out, resume=True)
-    assert_alike(out, straight)
+    assert_alike(out, baseline)
 
 
 def test_a_reward_that_will_not_end_is_left_within_seconds(quick_recipe, tmp_path):
@@ -85,7 +86,7 @@ def test_a_reward_that_will_not_end_is_left_within_seconds(quick_recipe, tmp_pat
         "                pass\n"
         "    return [0.0 for _ in completions]\n"
     )
-    recipe = Recipe.load(quick_recipe, {"rewards": ["mine.py:endless"]})
+    recipe = load_recipe(quick_recipe, {"rewards": ["mine.py:endless"]})
     started = time.process_time()
     with pytest.raises(Interrupted):
         run(recipe, out=tmp_path / "out")
@@ -159,14 +160,14 @@ def started(*words, cwd, answers=()):
 
 
 @pytest.mark.slow
-def test_one_command_serves_a_queue_that_begins_again_until_the_run_has_ended(quick_recipe, tmp_path, straight):
-    quick_recipe.write_text(stateful(quick_recipe).to_yaml())
+def test_one_command_serves_a_queue_that_begins_again_until_the_run_has_ended(quick_recipe, tmp_path, baseline):
+    quick_recipe.write_text(to_yaml(stateful(quick_recipe)))
     sent = [("step 1/", signal.SIGHUP), ("step 2/", signal.SIGUSR1)]
     code, said = started("--resume", "auto", cwd=tmp_path, answers=sent)
     assert code == 128 + signal.SIGUSR1
     assert said[-1].startswith("stopped at step ")
     assert started("--resume=auto", cwd=tmp_path)[0] == 0
-    assert_alike(tmp_path / "out", straight)
+    assert_alike(tmp_path / "out", baseline)
     bill = (tmp_path / "out" / "ledger.jsonl").read_bytes()
     code, said = started("--resume", "auto", cwd=tmp_path)
     assert (code, said) == (0, ["out: has ended (max steps); there is nothing left to do\n"])

@@ -27,7 +27,7 @@ def spins(loaded: str, **environment: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("loaded", ["import tina_lite.learner", "from tina_lite import run; run; import torch"])
+@pytest.mark.parametrize("loaded", ["import tina_lite.train.learner", "from tina_lite import run; run; import torch"])
 def test_an_idle_thread_sleeps_soon_however_the_package_is_loaded(loaded: str) -> None:
     assert spins(loaded) == "3000"
     assert int(spins("import torch")) >= 300_000  # else nothing needs setting
@@ -35,5 +35,5 @@ def test_an_idle_thread_sleeps_soon_however_the_package_is_loaded(loaded: str) -
 
 @pytest.mark.slow
 def test_what_the_user_has_set_stands() -> None:
-    assert spins("import tina_lite.learner", GOMP_SPINCOUNT="77") == "77"
-    assert int(spins("import tina_lite.learner", OMP_WAIT_POLICY="active")) > 300_000
+    assert spins("import tina_lite.train.learner", GOMP_SPINCOUNT="77") == "77"
+    assert int(spins("import tina_lite.train.learner", OMP_WAIT_POLICY="active")) > 300_000

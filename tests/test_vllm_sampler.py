@@ -9,7 +9,7 @@ from sections import rollout_section
 from test_sampler import table
 
 from tina_lite.policy.vllm import Vllm
-from tina_lite.vllm_sampler import VllmSampler, request_seed
+from tina_lite.rollout.vllm import VllmSampler, request_seed
 
 
 class FakeLlm:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from tina_lite.wall_clock import OutOfTime, wall_clock_limit
+from tina_lite.util.wall_clock import OutOfTime, wall_clock_limit
 
 SHORT_S = 0.05
 
@@ -45,7 +45,7 @@ def sleep_in_limits(times: int) -> None:
 
 
 def test_an_alarm_that_is_swallowed_rings_again(monkeypatch):
-    monkeypatch.setattr("tina_lite.wall_clock.RING_AGAIN_S", SHORT_S)
+    monkeypatch.setattr("tina_lite.util.wall_clock.RING_AGAIN_S", SHORT_S)
     rung = []
     with pytest.raises(OutOfTime), wall_clock_limit(SHORT_S):
         swallow(rung, 3)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tina_lite.errors import BadInput
-from tina_lite.where import Where
+from tina_lite.util.errors import BadInput
+from tina_lite.util.where import Where
 
 ROW = {"level": 3, "text": "5", "source": "math", "ok": True, "none": None, "info": {"n": 7}, "json": '{"n": 8}'}
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from tina_lite import Recipe
+from tina_lite import Recipe, load_recipe
 from tina_lite.runs.events import Stamped, StepDone
 
 QUICK_RECIPE = """\
@@ -48,8 +48,8 @@ def quick_recipe_in(folder: Path) -> Path:
 
 
 def stateful(path: Path, **changes: Any) -> Recipe:
-    """The recipe of the run that is named `straight` in tests."""
-    return Recipe.load(path, {**STATEFUL, **changes})
+    """The recipe of the run that is named `baseline` in tests."""
+    return load_recipe(path, {**STATEFUL, **changes})
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

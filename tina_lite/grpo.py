@@ -129,13 +129,13 @@ def _clipped_surrogate(ratio: "Tensor", scale: "Tensor", settings: "GrpoSection"
 
 
 def k3(logprobs: "Tensor", reference_logprobs: "Tensor") -> "Tensor":
-    """Unbiased, non-negative estimate of KL(policy || reference) at each token: exp(d) - d - 1, d = ref - new."""
+    """Estimate KL(policy || reference) at each token, unbiased and non-negative: exp(d) - d - 1, d = ref - new."""
     difference = reference_logprobs - logprobs
     return difference.exp() - difference - 1.0
 
 
 def learning_rate(progress: float, peak: float, scheduler: str, warmup_ratio: float, min_lr_ratio: float) -> float:
-    """Linear warm-up to `peak`, then cosine, linear or constant decay to `min_lr_ratio` x peak.
+    """Warm up linearly to `peak`, then decay by a cosine, linearly or not at all to `min_lr_ratio` x peak.
 
     `progress` in 0..1 is the share of the horizon that is done once this step has run, so that the first step
     moves and the last one stands on the floor.

@@ -9,7 +9,7 @@ from tina_lite.policy import Policy
 from tina_lite.policy.engine import choose_engine, enter, find_facts
 
 if TYPE_CHECKING:
-    from tina_lite.policy.demand import Demand
+    from tina_lite.policy.memory_request import MemoryRequest
 
 
 def begin(engine: str) -> None:
@@ -23,16 +23,18 @@ def make_policy(
     *,
     quantization: str = "nf4",
     compute_dtype: str = "auto",
-    demand: "Demand",
+    memory_request: "MemoryRequest",
 ) -> Policy:
+    from tina_lite.policy.load import open_policy
     from tina_lite.policy.loading import load_tokenizer
-    from tina_lite.policy.opening import open_policy
     from tina_lite.recipe.schema import LoraSection, ModelSection, RolloutSection
 
     folder = make_model(sizes.config, Path("random-model"))
     model = ModelSection(id=folder, quantization=quantization, compute_dtype=compute_dtype)
     lora = LoraSection(r=sizes.r, alpha=4 * sizes.r, dropout=0.0, target_modules=PROJECTIONS)
-    rollout = RolloutSection(max_prompt_length=demand.longest_prompt, max_completion_length=demand.longest_completion)
-    policy = open_policy(engine, model, lora, rollout, load_tokenizer(folder), seed=1, demand=demand)  # type: ignore[arg-type]
+    rollout = RolloutSection(
+        max_prompt_length=memory_request.longest_prompt, max_completion_length=memory_request.longest_completion
+    )
+    policy = open_policy(engine, model, lora, rollout, load_tokenizer(folder), seed=1, memory_request=memory_request)  # type: ignore[arg-type]
     policy.stop_ids = frozenset()
     return policy

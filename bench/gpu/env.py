@@ -30,7 +30,7 @@ def is_missing(module: str) -> bool:
 def facts() -> dict[str, object]:
     import torch
 
-    from tina_lite.device import ask_driver
+    from tina_lite.util.device import ask_driver
 
     card = torch.cuda.get_device_properties(0) if torch.cuda.is_available() else None
     driver = ask_driver("driver_version")

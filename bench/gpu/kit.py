@@ -44,7 +44,7 @@ class Kit:
 
     @property
     def engines(self) -> tuple[str, ...]:
-        return ("portable", "unsloth") if self.machine["unsloth"] else ("portable",)
+        return ("native", "unsloth") if self.machine["unsloth"] else ("native",)
 
     def child(self, script: str, *arguments: object) -> list[Result]:
         """Every line of JSON that a script prints; the last one says so where it failed or had no time."""

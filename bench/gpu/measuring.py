@@ -54,25 +54,23 @@ class Phases:
 
 def planned(recipe: "Recipe", sizes: Sizes, cap_gb: float | None) -> tuple[Any, Any, Any]:
     """The plan's memory, seconds and device for a recipe whose rows are all as long as is allowed."""
-    from tina_lite.device import card_name
     from tina_lite.plan import find_device
-    from tina_lite.plan.cards import card_named
-    from tina_lite.plan.device import room_on
-    from tina_lite.plan.speed import step_time
-    from tina_lite.plan.work import Work
-    from tina_lite.policy.demand import Demand
+    from tina_lite.plan.device import card_named, room_on
+    from tina_lite.plan.speed import StepWorkload, step_time
     from tina_lite.policy.memory import layout_of
+    from tina_lite.policy.memory_request import MemoryRequest
     from tina_lite.policy.shape import ModelShape
+    from tina_lite.util.device import card_name
 
     shape = ModelShape.from_config(sizes.config, SHIPPED)
-    work = Work.of(recipe, {"prompt_share": 1.0, "completion_share": 1.0})
+    work = StepWorkload.of(recipe, {"prompt_share": 1.0, "completion_share": 1.0})
     name = card_name()
     if name is None:
         device = find_device(shape)
     else:
         vram = None if cap_gb is None else cap_gb * 1e9 / GIB
         device = find_device(shape, gpu=name if card_named(name) else None, vram_gib=vram)
-    memory = layout_of(shape, Demand.of(recipe), room_on(device))
+    memory = layout_of(shape, MemoryRequest.of(recipe), room_on(device))
     return memory, step_time(shape, work, device, memory, r=sizes.r, target_modules=PROJECTIONS), device
 
 

@@ -1,7 +1,7 @@
 """The longest completions that train on a card of so many GB: a group of four with made-up tokens, peak by phase.
 
 Usage:
-    python memory.py portable|unsloth CAP_GB
+    python memory.py native|unsloth CAP_GB
 
 The cap is what torch may take of the card (a context takes more). A length trains where rows of it are decoded, one at
 a time at least, and an update of all of them ends; the policy is laid out for what the plan says fits.
@@ -22,11 +22,11 @@ def trains(policy: Any, sizes: Sizes, engine: str, completion: int, phases: Phas
     """Whether rows of this length are decoded, and an update of a group of them ends."""
     import torch
 
-    from tina_lite.errors import NoRoom
-    from tina_lite.launch.probe import longest_group
-    from tina_lite.learner import Learner
-    from tina_lite.memory import is_out_of_memory, release_memory
-    from tina_lite.sampler import Sampler
+    from tina_lite.launch.assemble import longest_group
+    from tina_lite.rollout.sampler import Sampler
+    from tina_lite.train.learner import Learner
+    from tina_lite.util.errors import NoRoom
+    from tina_lite.util.memory import is_out_of_memory, release_memory
 
     recipe = recipe_of(engine, sizes, 1, sizes.memory_group, completion)
     group = longest_group(recipe)
@@ -67,18 +67,18 @@ def planned_longest(engine: str, sizes: Sizes, cap_gb: float) -> int:
     return max(fitting)
 
 
-def longest_of(lengths: Sequence[int], foretold: int, trains: Callable[[int], bool]) -> int:
-    """From the foretold one up, as long as they train; should that one not, down from there. 0 where none does.
+def longest_of(lengths: Sequence[int], forecast: int, trains: Callable[[int], bool]) -> int:
+    """From the forecast one up, as long as they train; should that one not, down from there. 0 where none does.
 
     >>> longest_of((1, 2, 3, 4), 3, lambda length: length < 3), longest_of((1, 2), 0, lambda length: True)
     (2, 2)
     """
     longest = 0
-    for length in (one for one in lengths if one >= foretold):
+    for length in (one for one in lengths if one >= forecast):
         if not trains(length):
             break
         longest = length
-    return longest or next((one for one in reversed(lengths) if one < foretold and trains(one)), 0)
+    return longest or next((one for one in reversed(lengths) if one < forecast and trains(one)), 0)
 
 
 def main() -> None:
@@ -86,7 +86,7 @@ def main() -> None:
     begin(engine)
     import torch
 
-    from tina_lite.policy.demand import Demand
+    from tina_lite.policy.memory_request import MemoryRequest
 
     if torch.cuda.is_available():
         total = torch.cuda.get_device_properties(0).total_memory
@@ -94,10 +94,10 @@ def main() -> None:
             print(json.dumps({"missing": f"the card has less than {cap_gb:g} GB"}))
             return
         torch.cuda.set_per_process_memory_fraction(cap_gb * 1e9 / total)
-    foretold, phases = planned_longest(engine, sizes, cap_gb), Phases()
-    recipe = recipe_of(engine, sizes, 1, sizes.memory_group, foretold or sizes.memory_completions[0])
+    forecast, phases = planned_longest(engine, sizes, cap_gb), Phases()
+    recipe = recipe_of(engine, sizes, 1, sizes.memory_group, forecast or sizes.memory_completions[0])
     peaks: dict[str, float | None] = {}
-    policy = phases.measure("load", lambda: make_policy(engine, sizes, demand=Demand.of(recipe)))
+    policy = phases.measure("load", lambda: make_policy(engine, sizes, memory_request=MemoryRequest.of(recipe)))
 
     def tried(completion: int) -> bool:
         done = trains(policy, sizes, engine, completion, phases)
@@ -105,8 +105,8 @@ def main() -> None:
             peaks.update(phases.peaks())
         return done
 
-    longest = longest_of(sizes.memory_completions, foretold, tried)
-    result = {"engine": engine, "cap_gb": cap_gb, "longest_completion": longest, "planned_longest": foretold}
+    longest = longest_of(sizes.memory_completions, forecast, tried)
+    result = {"engine": engine, "cap_gb": cap_gb, "longest_completion": longest, "planned_longest": forecast}
     print(json.dumps({**result, "longest_tried": max(sizes.memory_completions), **peaks}))
 
 

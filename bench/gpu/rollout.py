@@ -1,7 +1,7 @@
 """Completion tokens a second of one side, at several numbers of rows; a line of JSON for each.
 
 Usage:
-    python rollout.py portable|unsloth|generate-nf4|generate-16bit
+    python rollout.py native|unsloth|generate-nf4|generate-16bit
 
 *equal*: every completion runs to its limit. *spread*: with random weights every token is about as likely, so some of
 them, taken as ends of text, make lengths that are geometric with a mean of half the limit. *bound*: the share of what
@@ -29,13 +29,13 @@ Generate = Callable[[int, int, int], int]
 
 
 def of_engine(engine: str, sizes: Sizes) -> Generate:
-    from tina_lite.policy.demand import Demand
+    from tina_lite.policy.memory_request import MemoryRequest
     from tina_lite.recipe.schema import RolloutSection
-    from tina_lite.sampler import Sampler
+    from tina_lite.rollout.sampler import Sampler
 
     prompts_at_once = max(sizes.rollout_rows) // sizes.memory_group
     recipe = recipe_of(engine, sizes, prompts_at_once, sizes.memory_group, sizes.rollout_completion)
-    policy = make_policy(engine, sizes, demand=Demand.of(recipe))
+    policy = make_policy(engine, sizes, memory_request=MemoryRequest.of(recipe))
 
     def generate(rows: int, tokens: int, ends: int) -> int:
         policy.stop_ids = frozenset(range(ends))
@@ -96,7 +96,7 @@ def bytes_a_second() -> float | None:
 
 def bound(sizes: Sizes, rows: int, rate: float) -> float:
     """Tokens a second that reading weights and caches alone would allow."""
-    from tina_lite.policy.parts import nf4_bytes
+    from tina_lite.policy.memory_request import nf4_bytes
     from tina_lite.policy.shape import ModelShape
 
     shape = ModelShape.from_config(sizes.config, SHIPPED)

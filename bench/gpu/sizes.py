@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tina_lite.plan.model_config import CONFIGS
+from tina_lite.policy.model_folder import CONFIGS
 
 if TYPE_CHECKING:
-    from tina_lite.records import Prompt
+    from tina_lite.util.records import Prompt
 
 SHIPPED = "Qwen/Qwen2.5-1.5B-Instruct"
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -69,6 +69,6 @@ def prompt_ids(count: int, length: int) -> list[tuple[int, ...]]:
 
 def made_up_prompts(count: int, length: int) -> "list[Prompt]":
     """The same as prompts of a rollout."""
-    from tina_lite.records import Problem, Prompt
+    from tina_lite.util.records import Problem, Prompt
 
     return [Prompt(Problem(n, str(n), "", {}), str(n), ids) for n, ids in enumerate(prompt_ids(count, length))]

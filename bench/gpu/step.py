@@ -1,7 +1,7 @@
 """A GRPO step of one engine on a whole card: seconds and share of each phase, and the plan's figures beside.
 
 Usage:
-    python step.py portable|unsloth
+    python step.py native|unsloth
 
 Four prompts, six completions each, all of 512 tokens. The second step counts: in the first one kernels are chosen.
 """
@@ -22,13 +22,13 @@ def main() -> None:
     begin(engine)
 
     from tina_lite.grpo import advantages
-    from tina_lite.learner import Learner
-    from tina_lite.policy.demand import Demand
-    from tina_lite.records import ScoredGroup
-    from tina_lite.sampler import Sampler
+    from tina_lite.policy.memory_request import MemoryRequest
+    from tina_lite.rollout.sampler import Sampler
+    from tina_lite.train.learner import Learner
+    from tina_lite.util.records import ScoredGroup
 
     recipe = recipe_of(engine, sizes, sizes.step_prompts, sizes.step_group, sizes.step_completion)
-    policy = make_policy(engine, sizes, demand=Demand.of(recipe))
+    policy = make_policy(engine, sizes, memory_request=MemoryRequest.of(recipe))
     sampler = Sampler(policy, recipe.rollout, seed=1, kv_tokens=policy.layout.kv_tokens)
     learner = Learner(policy, grpo=recipe.grpo, optim=recipe.optim, rollout=recipe.rollout, lora=recipe.lora, seed=1)
     prompts = made_up_prompts(sizes.step_prompts, sizes.prompt)

@@ -5,12 +5,11 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tina_lite.answers.answer_types import Formula, Number, Several
+from tina_lite.answers.equivalence import same
 from tina_lite.answers.explaining import describe, explain
-from tina_lite.answers.kinds import Formula, Number, Several
-from tina_lite.answers.numerals import read_number
-from tina_lite.answers.reading import kind_of
-from tina_lite.answers.sameness import same
-from tina_lite.answers.spelling import one_spelling
+from tina_lite.answers.numbers import read_number
+from tina_lite.answers.parsing import kind_of, one_spelling
 
 texts = (
     st.text(alphabet=st.sampled_from(list("0123456789.,-/^_=+*(){}[]\\%$€°½√ abcBCxyzé\n:;'\"")), max_size=60)

@@ -8,11 +8,11 @@ from fakes import FakeClock
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tina_lite.budget import Limits, Meter, Rate, Reading, StopRules, outlook, read_bills, resolve_rate
-from tina_lite.budget.billing import FOREVER_S, UNITS_S, affordable_s, billed_s
-from tina_lite.budget.forecast import StepForecast
+from tina_lite.budget import Meter, Rate, Reading, read_bills, resolve_rate
 from tina_lite.budget.ledger import SessionBill
-from tina_lite.errors import NoRoom
+from tina_lite.budget.limits import Limits, StepForecast, StopRules, eta
+from tina_lite.budget.money import FOREVER_S, UNITS_S, affordable_s, billed_s
+from tina_lite.util.errors import NoRoom
 
 HOUR = Rate(1.0, "test", UNITS_S["hour"])
 UNITS = st.sampled_from(sorted(UNITS_S.values()))
@@ -143,7 +143,7 @@ def test_the_bill_that_is_foreseen_keeps_the_budget(
     forecast = StepForecast()
     forecast.add(step_s)
     now = Meter.in_memory(Rate(rate, "test", unit_s), FakeClock(spent_s)).read()
-    seen = outlook(forecast, Limits(max_usd, None, None), 0, now, reserve_s)
+    seen = eta(forecast, Limits(max_usd, None, None), 0, now, reserve_s)
     assert seen is not None
     assume(seen.steps > 0)
     assert seen.usd <= max_usd * (1 + 1e-9) + 1e-7

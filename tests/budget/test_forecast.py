@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tina_lite.budget import Limits, Outlook, Reading, StepForecast, StopRules, outlook
-from tina_lite.errors import NoRoom
+from tina_lite.budget import Reading
+from tina_lite.budget.limits import Eta, Limits, StepForecast, StopRules, eta
+from tina_lite.util.errors import NoRoom
 
 STEPS = st.lists(st.floats(0, 1000), min_size=1, max_size=20)
 RATES = st.floats(0.01, 60)
@@ -38,19 +39,19 @@ def test_what_is_long_ago_is_forgotten(first: float, later: list[float]) -> None
 def test_an_outlook_worked_by_hand() -> None:
     """At a tenth of a cent a second, 100 s are left. 10 for closing and 11 for the last, cautious step leave 79."""
     limits = Limits(max_usd=0.15, max_hours=None, max_steps=None)
-    assert outlook(fed([10.0, 10.0]), limits, 0, reading(50.0), 10.0) == Outlook(8, 90.0, usd=0.14)
+    assert eta(fed([10.0, 10.0]), limits, 0, reading(50.0), 10.0) == Eta(8, 90.0, usd=0.14)
 
 
 def test_steps_bound_an_outlook_where_nothing_else_does() -> None:
     forecast = fed([2.0])
-    assert outlook(forecast, Limits(None, None, 10), 4, reading(rate=0.0), 1.0) == Outlook(6, 13.0, 0.0)
-    assert outlook(forecast, Limits(9.0, None, 10), 4, reading(), 1.0) == Outlook(6, 13.0, usd=0.013)
+    assert eta(forecast, Limits(None, None, 10), 4, reading(rate=0.0), 1.0) == Eta(6, 13.0, 0.0)
+    assert eta(forecast, Limits(9.0, None, 10), 4, reading(), 1.0) == Eta(6, 13.0, usd=0.013)
 
 
 def test_there_is_no_outlook_before_a_step_was_measured_nor_without_a_limit() -> None:
-    assert outlook(fed([]), Limits(1.0, None, 5), 0, reading(), 1.0) is None
-    assert outlook(fed([1.0]), Limits(None, None, None), 0, reading(), 1.0) is None
-    assert outlook(fed([1.0]), Limits(1.0, None, None), 0, reading(rate=0.0), 1.0) is None
+    assert eta(fed([]), Limits(1.0, None, 5), 0, reading(), 1.0) is None
+    assert eta(fed([1.0]), Limits(None, None, None), 0, reading(), 1.0) is None
+    assert eta(fed([1.0]), Limits(1.0, None, None), 0, reading(rate=0.0), 1.0) is None
 
 
 @given(STEPS, RATES, RESERVE, st.floats(0, 1e4), st.floats(0.01, 10), st.floats(0, 10))
@@ -58,8 +59,8 @@ def test_an_outlook_keeps_the_budget_and_grows_with_it(
     steps: list[float], rate: float, reserve_s: float, spent_s: float, usd: float, more_usd: float
 ) -> None:
     forecast, now = fed(steps), reading(spent_s, rate)
-    seen = outlook(forecast, Limits(usd, None, None), 0, now, reserve_s)
-    later = outlook(forecast, Limits(usd + more_usd, None, None), 0, now, reserve_s)
+    seen = eta(forecast, Limits(usd, None, None), 0, now, reserve_s)
+    later = eta(forecast, Limits(usd + more_usd, None, None), 0, now, reserve_s)
     assert seen is not None
     assert later is not None
     assert 0 <= seen.steps <= later.steps
@@ -82,7 +83,7 @@ def test_a_run_whose_steps_take_no_longer_than_forecast_never_passes_its_budget(
 
 def test_an_even_run_makes_the_steps_that_were_foreseen() -> None:
     limits, forecast, seconds, done = Limits(0.1, None, None), fed([2.0]), 7.0, 0
-    seen = outlook(forecast, limits, 0, reading(seconds), 5.0)
+    seen = eta(forecast, limits, 0, reading(seconds), 5.0)
     for step_s in repeat(2.0):
         if StopRules(limits).before_step(done, reading(seconds), forecast.next_s(), 5.0):
             break

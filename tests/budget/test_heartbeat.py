@@ -40,12 +40,12 @@ def test_it_beats_while_the_main_thread_is_in_a_call_to_c(path: Path) -> None:
         beaten(path, 3)
         os.write(writing, b"x")
 
-    watcher = threading.Thread(target=wake)
-    watcher.start()
+    callback = threading.Thread(target=wake)
+    callback.start()
     with meter.phase("update"):
         os.read(reading, 1)
     seen = beats(path)
-    watcher.join()
+    callback.join()
     meter.close()
     os.close(reading)
     os.close(writing)

@@ -7,8 +7,8 @@ from fakes import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tina_lite.budget import Limits, Meter, Rate, StopRules
-from tina_lite.budget.pace import Pace
+from tina_lite.budget import Meter, Rate
+from tina_lite.budget.limits import Deadlines, Limits, StopRules
 
 RATE = Rate(3.6, "test")
 """A second costs a thousandth of a dollar."""
@@ -18,16 +18,18 @@ def horizons(limits: Limits, dice: random.Random, step_s: float, jitter: float, 
     """Of each step of a run whose steps take `step_s` and 100 tokens, give or take a share of `jitter`."""
     clock, rules = FakeClock(4.0), StopRules(limits)
     meter = Meter.in_memory(RATE, clock)
-    pace = Pace(meter, rules, lambda: False)
+    deadlines = Deadlines(meter, rules, lambda: False)
     found: list[float] = []
     tokens, most = 0, 0
-    while not rules.before_step(len(found), meter.read(), pace.step_s, pace.reserve_s, tokens=tokens, step_tokens=most):
+    while not rules.before_step(
+        len(found), meter.read(), deadlines.step_s, deadlines.reserve_s, tokens=tokens, step_tokens=most
+    ):
         factor = dice.uniform(1 - jitter, 1 + jitter)
         clock.now += 0.6 * step_s * factor
-        found.append(max(0.0, *found[-1:], pace.horizon(by_steps * (len(found) + 1), 4.0, tokens, most)))
+        found.append(max(0.0, *found[-1:], deadlines.lr_progress(by_steps * (len(found) + 1), 4.0, tokens, most)))
         clock.now += 0.4 * step_s * factor
-        pace.timings.update = max(pace.timings.update, 0.4 * step_s * factor)
-        pace.step_took(step_s * factor)
+        deadlines.timings.update = max(deadlines.timings.update, 0.4 * step_s * factor)
+        deadlines.step_took(step_s * factor)
         used = round(100 * factor)
         tokens, most = tokens + used, max(most, used)
     return found

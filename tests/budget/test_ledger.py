@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tina_lite.budget import Meter, Rate, read_bills
 from tina_lite.budget.ledger import Ledger
-from tina_lite.errors import BadInput, NoRoom
+from tina_lite.util.errors import BadInput, NoRoom
 
 INTERVAL_S = 5.0
 START = {"kind": "start", "session": 1, "elapsed_s": 0.5, "rate": 3.6, "heartbeat_s": INTERVAL_S}

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tina_lite.budget import Meter, Rate, read_bills
-from tina_lite.budget.clock import ProcessClock, process_age_s
 from tina_lite.budget.ledger import Ledger
-from tina_lite.budget.meter import PHASES
-from tina_lite.errors import BadInput
+from tina_lite.budget.meter import PHASES, ProcessClock, process_age_s
+from tina_lite.util.errors import BadInput
 
 RATE = Rate(3.6, "test")  # a tenth of a cent a second
 seconds = st.floats(0, 1000)
@@ -133,7 +132,7 @@ def test_a_process_killed_in_mid_run_leaves_a_readable_ledger(tmp_path):
 
 def test_the_clock_counts_from_the_start_of_the_process(monkeypatch):
     for name in ("_origin", "_ended_at"):  # of the runs of other tests
-        monkeypatch.setattr(f"tina_lite.budget.clock.{name}", None)
+        monkeypatch.setattr(f"tina_lite.budget.meter.{name}", None)
     age = process_age_s()
     assert age > 0.01, "python itself took longer to start"
     clock = ProcessClock()

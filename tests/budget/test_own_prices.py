@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tina_lite.budget import catalogue, known_offers, price_of, resolve_rate
-from tina_lite.budget.prices import by_card, offers_for, user_file
-from tina_lite.errors import BadInput
+from tina_lite.budget.rates import by_card, offers_for, user_file
+from tina_lite.util.errors import BadInput
 
 HEADER = "gpu,vram_gib,provider,usd_per_hour"
 Write = Callable[[str], Path]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tina_lite.budget import Meter, Rate
-from tina_lite.records import PHASES, PhaseName
+from tina_lite.util.records import PHASES, PhaseName
 
 SECONDS = st.one_of(st.just(0.0), st.floats(1e-9, 1e-3), st.floats(0.001, 1e4))
 NAMES = st.sampled_from(PHASES)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tina_lite.budget import Meter, Rate, read_bills, resolve_rate
 from tina_lite.budget.ledger import Ledger
-from tina_lite.budget.power import EnergyMeter, Power, dollars
-from tina_lite.errors import BadInput
+from tina_lite.budget.rates import EnergyMeter, Power, dollars
+from tina_lite.util.errors import BadInput
 
 MEASURED = {"watts": "auto", "usd_per_kwh": 0.30}
 KWH_PRICE = 0.36  # ten million joules for a dollar

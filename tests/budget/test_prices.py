@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tina_lite.budget import catalogue, price_of, rates, resolve_rate
-from tina_lite.errors import BadInput
+from tina_lite.util.errors import BadInput
 
 
 @pytest.mark.parametrize(

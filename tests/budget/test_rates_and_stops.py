@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tina_lite.budget import Limits, Reading, StepForecast, StopRules, resolve_rate
-from tina_lite.budget.prices import catalogue, offers_for
-from tina_lite.errors import BadInput, NoRoom
+from tina_lite.budget import Reading, resolve_rate
+from tina_lite.budget.limits import Limits, StepForecast, StopRules
+from tina_lite.budget.rates import catalogue, offers_for
+from tina_lite.util.errors import BadInput, NoRoom
 
 WATTS = {"watts": 300.0, "usd_per_kwh": 0.30}
 

@@ -10,11 +10,11 @@ from sections import decode, logprobs_and_gradients, rollout_section
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tina_lite.policy import TokenBatch
-from tina_lite.policy.dense import DenseModel, base_weight
-from tina_lite.policy.generic import CachedDecoder
-from tina_lite.policy.portable import PortablePolicy
-from tina_lite.policy.shared_prompt import can_flash
-from tina_lite.sampler import Sampler
+from tina_lite.policy.dense.attention import can_flash
+from tina_lite.policy.dense.model import DenseModel, base_weight
+from tina_lite.policy.hf_decoder import CachedDecoder
+from tina_lite.policy.native import NativePolicy
+from tina_lite.rollout.sampler import Sampler
 
 BATCH = TokenBatch(
     (tuple(range(5, 45)), (9, 10, 50)),
@@ -50,7 +50,7 @@ def has(dtype: torch.dtype) -> bool:
     return dtype != torch.bfloat16 or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def greedy(policy: PortablePolicy, prompts: Any) -> list[tuple[int, ...]]:
+def greedy(policy: NativePolicy, prompts: Any) -> list[tuple[int, ...]]:
     sampler = Sampler(policy, rollout_section(0.0, 24), seed=1, kv_tokens=512)
     return [group.completions[0].ids for group in sampler.rollout(prompts, 1, 1).groups]
 
@@ -129,13 +129,13 @@ def test_attention_over_a_shared_prompt_needs_no_mask(dtype: torch.dtype, head_d
     assert can_flash(torch.device("cuda"), dtype, head_dim)
 
 
-@pytest.mark.parametrize("resident", [True, False], ids=["dense copy", "dequantised"])
-def test_replayed_steps_draw_what_others_draw(make_policy: Any, make_prompts: Any, resident: bool) -> None:
+@pytest.mark.parametrize("dense_copy", [True, False], ids=["dense copy", "dequantised"])
+def test_replayed_steps_draw_what_others_draw(make_policy: Any, make_prompts: Any, dense_copy: bool) -> None:
     policy = make_policy(spread=0.05)
-    policy._dense = DenseModel(policy.causal_lm, policy.dtype, resident=resident)
+    policy._dense = DenseModel(policy.causal_lm, policy.dtype, dense_copy=dense_copy)
     prompts = make_prompts(policy, 5)
     replaying, other = policy.decoder(5, 512), policy.decoder(5, 512)
-    other._replays._can_record = False
+    other._cuda_graphs._can_record = False
     assert decode(replaying, prompts, 150) == decode(other, prompts, 150)
-    assert replaying._replays._graphs
-    assert not other._replays._graphs
+    assert replaying._cuda_graphs._graphs
+    assert not other._cuda_graphs._graphs

@@ -13,22 +13,22 @@ from sections import rollout_section
 from test_sampler import chi_squared
 from whole_runs import adapter, lines, metrics, same
 
-from tina_lite import Recipe, run
-from tina_lite.policy.free_memory import free_bytes
-from tina_lite.runs.peak_memory import PeakMemory
-from tina_lite.sampler import Sampler
+from tina_lite import Recipe, load_recipe, run
+from tina_lite.policy.loading import free_bytes
+from tina_lite.rollout.sampler import Sampler
+from tina_lite.runs.session import PeakMemory
 
-ON_THE_CARD = {"model.compute_dtype": "auto", "model.engine": "portable"}
+ON_THE_CARD = {"model.compute_dtype": "auto", "model.engine": "native"}
 DIES_AT_STEP_3 = """
 import os, signal, sys
-from tina_lite import Recipe, run
+from tina_lite import Recipe, run, load_recipe
 from tina_lite.runs.events import StepDone
 
 def die(stamped):
     if isinstance(stamped.event, StepDone) and stamped.event.step == 3:
         os.kill(os.getpid(), signal.SIGKILL)
 
-run(Recipe.load(sys.argv[1]), out=sys.argv[2], listeners=[die])
+run(load_recipe(sys.argv[1]), out=sys.argv[2], listeners=[die])
 """
 
 
@@ -41,7 +41,7 @@ def figures(folder: Path) -> list[dict[str, Any]]:
 def recipe(quick_recipe: Path) -> Recipe:
     """Five steps, short enough that no kernel adds up a gradient from several blocks, in whatever order."""
     changes = {**ON_THE_CARD, "stop.max_steps": 5, "checkpoint.every_steps": 2, "lora.dropout": 0.1}
-    return Recipe.load(quick_recipe, changes)
+    return load_recipe(quick_recipe, changes)
 
 
 def test_the_same_seed_twice_is_the_same_run(recipe: Recipe, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_phase_sees_what_it_took() -> None:
 
 @pytest.mark.parametrize("dtype", ["auto", "float16"])
 def test_a_run_on_the_card_learns_from_what_it_samples(quick_recipe: Path, tmp_path: Path, dtype: str) -> None:
-    recipe = Recipe.load(quick_recipe, {**ON_THE_CARD, "model.compute_dtype": dtype})
+    recipe = load_recipe(quick_recipe, {**ON_THE_CARD, "model.compute_dtype": dtype})
     run(recipe, out=tmp_path / "out")
     rows = lines(tmp_path / "out" / "metrics.jsonl")
     assert len(rows) == 3

@@ -11,8 +11,8 @@ import pytest
 from problem_files import pairs, write
 from sections import load
 
-from tina_lite.errors import BadInput, NoRoom
-from tina_lite.problems.benchmarks import load_benchmark
+from tina_lite.data.benchmarks import load_benchmark
+from tina_lite.util.errors import BadInput, NoRoom
 
 datasets = pytest.importorskip("datasets")
 pa = pytest.importorskip("pyarrow")

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from tina_lite.cli.eval import eval_command
-from tina_lite.errors import BadInput
+from tina_lite.util.errors import BadInput
 
 FEW = ("--samples", "1", "--max-completion-length", "4", "--rate", "0.2", "--json")
 ROWS = [{"query": f"{n}+1=", "gold": {"target": str(n + 1)}, "level": n % 2} for n in range(6)]

@@ -4,9 +4,9 @@ import httpx
 import pytest
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
-from tina_lite import Recipe, run
-from tina_lite.errors import BadInput
-from tina_lite.hub import Commits, what_mends
+from tina_lite import load_recipe, run
+from tina_lite.util.errors import BadInput
+from tina_lite.util.hub import Commits, what_mends
 
 REQUEST = httpx.Request("GET", "https://huggingface.co/api/models/me/base")
 
@@ -50,11 +50,11 @@ def test_a_run_is_refused_at_once_with_what_mends_it(quick_recipe, tmp_path, mon
     hub = Hub(error, gated)
     monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
     with pytest.raises(BadInput, match=rf"^model\.id: .*{said}"):
-        run(Recipe.load(quick_recipe, {"model.id": "me/base"}), out=tmp_path / "out")
+        run(load_recipe(quick_recipe, {"model.id": "me/base"}), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert hub.asked == 1
     with pytest.raises(BadInput, match=rf"^data\.source: .*{said}"):
-        run(Recipe.load(quick_recipe, {"data": {"source": "me/base"}}), out=tmp_path / "out")
+        run(load_recipe(quick_recipe, {"data": {"source": "me/base"}}), out=tmp_path / "out")
 
 
 def test_what_is_in_the_cache_is_taken_whatever_the_hub_says(tmp_path, monkeypatch):

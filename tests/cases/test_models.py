@@ -10,15 +10,15 @@ from model_files import change_json
 from whole_runs import adapter as adapter_of
 
 import tina_lite
-from tina_lite import Recipe, run
-from tina_lite.errors import BadInput
-from tina_lite.opened import open_target, resolve
-from tina_lite.plan.model_config import read_shape
+from tina_lite import load_recipe, run
+from tina_lite.data.prompts import template_notes
+from tina_lite.policy.load import load_model, resolve
 from tina_lite.policy.loading import load_base, load_tokenizer, skeleton
+from tina_lite.policy.model_folder import read_shape
 from tina_lite.policy.shape import ModelShape
-from tina_lite.problems.prompts import template_notes
 from tina_lite.recipe.schema import ModelSection
-from tina_lite.records import Problem
+from tina_lite.util.errors import BadInput
+from tina_lite.util.records import Problem
 
 BASE = Path(tina_lite.__file__).parent / "base"
 
@@ -55,13 +55,13 @@ def test_an_adapter_that_is_another_function_is_refused_by_name(saved, field, va
     change_json(saved / "adapter_config.json", **{field: value})
     said = f"init_lora_weights: {value}" if field == "init_lora_weights" else field
     with pytest.raises(BadInput, match=rf"{said} is not supported; merge the adapter with peft first"):
-        open_target(resolve(str(saved)))
+        load_model(resolve(str(saved)))
 
 
 @pytest.mark.parametrize("start", [True, False, "gaussian", "orthogonal"])
 def test_how_a_plain_one_began_does_not_matter(saved, start):
     change_json(saved / "adapter_config.json", init_lora_weights=start)
-    open_target(resolve(str(saved)))
+    load_model(resolve(str(saved)))
 
 
 def test_an_adapter_whose_layers_are_a_pattern(saved, make_policy):
@@ -69,7 +69,7 @@ def test_an_adapter_whose_layers_are_a_pattern(saved, make_policy):
     names = json.loads((saved / "adapter_config.json").read_text())["target_modules"]
     change_json(saved / "adapter_config.json", target_modules=rf".*\.(self_attn|mlp)\.({'|'.join(names)})")
     ids = torch.tensor([[5, 6, 7, 8]])
-    opened, theirs = open_target(resolve(str(saved))), make_policy(spread=0.05)
+    opened, theirs = load_model(resolve(str(saved))), make_policy(spread=0.05)
     assert {name: tensor.shape for name, tensor in opened.trainable().items()} == {
         name: tensor.shape for name, tensor in theirs.trainable().items()
     }
@@ -78,11 +78,11 @@ def test_an_adapter_whose_layers_are_a_pattern(saved, make_policy):
 
 def test_a_pattern_among_the_target_modules_is_one(quick_recipe, tmp_path):
     changes = {"lora.target_modules": [r".*layers\.0\.self_attn\.[qv]_proj"], "stop.max_steps": 1}
-    run(Recipe.load(quick_recipe, changes), out=tmp_path / "out")
+    run(load_recipe(quick_recipe, changes), out=tmp_path / "out")
     names = {name.split(".lora_")[0].removeprefix("base_model.model.") for name in adapter_of(tmp_path / "out")}
     assert names == {f"model.layers.0.self_attn.{one}_proj" for one in "qv"}
     with pytest.raises(BadInput, match=r"lora\.target_modules: .*z_proj fit no layer of this model"):
-        run(Recipe.load(quick_recipe, {**changes, "lora.target_modules": [r".*z_proj"]}), out=tmp_path / "other")
+        run(load_recipe(quick_recipe, {**changes, "lora.target_modules": [r".*z_proj"]}), out=tmp_path / "other")
     shape: ModelShape = read_shape("builtin:tiny")
     assert shape.lora_parameters(8, [r".*self_attn\.[qv]_proj"]) == shape.lora_parameters(8, ["q_proj", "v_proj"])
 
@@ -99,7 +99,7 @@ def test_weights_in_another_form_are_refused_before_a_folder_is_made(quick_recip
     change_json(model / "config.json", quantization_config={"quant_method": "bitsandbytes", **kept})
     changes = {"model.id": str(model), "model.quantization": asked}
     with pytest.raises(BadInput, match=said):
-        run(Recipe.load(quick_recipe, changes), out=tmp_path / "out")
+        run(load_recipe(quick_recipe, changes), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     with pytest.raises(BadInput, match=said):
         load_base(ModelSection(id=str(model), quantization=asked), torch.float32, torch.device("cpu"))

@@ -8,18 +8,19 @@ from pathlib import Path
 import pytest
 from whole_runs import quick_recipe_in, summary_of
 
-from tina_lite import Recipe, run
-from tina_lite.cli.folders import named, run_folder
-from tina_lite.errors import BadInput
+from tina_lite import load_recipe, run
+from tina_lite.cli.arguments import named, run_folder
+from tina_lite.recipe import to_yaml
+from tina_lite.util.errors import BadInput
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     """A folder with a recipe called mine and its run of one step, in runs/."""
     folder = tmp_path_factory.mktemp("made")
-    recipe = Recipe.load(quick_recipe_in(folder), {"name": "mine", "eval.benchmarks": ["held_out"], "eval.problems": 2})
-    (folder / "mine.yaml").write_text(recipe.to_yaml())
-    run(Recipe.load(folder / "mine.yaml", {"stop.max_steps": 1}), out=folder / "runs" / "mine")
+    recipe = load_recipe(quick_recipe_in(folder), {"name": "mine", "eval.benchmarks": ["held_out"], "eval.problems": 2})
+    (folder / "mine.yaml").write_text(to_yaml(recipe))
+    run(load_recipe(folder / "mine.yaml", {"stop.max_steps": 1}), out=folder / "runs" / "mine")
     return folder
 
 
@@ -53,9 +54,9 @@ def test_what_is_there_or_names_none_stands(here):
 def test_a_copy_of_a_recipe_names_its_runs(tmp_path, monkeypatch, tina):
     monkeypatch.chdir(tmp_path)
     assert tina("recipes", "copy", "quickstart", "my first.yaml").code == 0
-    assert Recipe.load("my first.yaml").name == "my-first"
+    assert load_recipe("my first.yaml").name == "my-first"
     assert tina("recipes", "copy", "paper/limr").code == 0
-    assert Recipe.load("limr.yaml").name == "limr"
+    assert load_recipe("limr.yaml").name == "limr"
 
 
 def test_too_few_held_out_problems_are_said(quick_recipe, tina, tmp_path, monkeypatch):

@@ -11,8 +11,8 @@ from sections import load
 from whole_runs import summary_of
 
 import tina_lite
-from tina_lite.problems import prompt_notes
-from tina_lite.problems.prompts import prompt_text
+from tina_lite.data import prompts
+from tina_lite.data.prompts import prompt_text
 
 ALTERNATE = """\
 {% for m in messages %}
@@ -65,10 +65,10 @@ def test_a_row_that_the_template_refuses_is_named_before_the_run_and_passed_over
 def test_of_very_many_rows_an_even_sample_is_tried_and_that_is_said(monkeypatch):
     asked = {"max_prompt_length": 512, "system_prompt": None}
     problems = load("arithmetic", params={"size": 3000})
-    assert prompt_notes.prompt_notes(problems, CharacterTokenizer(), **asked) == []
-    monkeypatch.setattr(prompt_notes, "MOST_RENDERED", 1000)
-    monkeypatch.setattr(prompt_notes, "MOST_ENCODED", 500)
-    (note,) = prompt_notes.prompt_notes(problems, CharacterTokenizer(), **{**asked, "max_prompt_length": 3})
+    assert prompts.prompt_notes(problems, CharacterTokenizer(), **asked) == []
+    monkeypatch.setattr(prompts, "MOST_RENDERED", 1000)
+    monkeypatch.setattr(prompts, "MOST_ENCODED", 500)
+    (note,) = prompts.prompt_notes(problems, CharacterTokenizer(), **{**asked, "max_prompt_length": 3})
     assert note.startswith(
         "about 1,000 of 3,000 prompts, 1,000 of which were tried, will not be asked: longer than "
         "rollout.max_prompt_length, 3 tokens (rows 0, 6, 12,"
@@ -99,7 +99,7 @@ def test_tools_are_kept_where_the_template_has_a_place_for_them(tmp_path, monkey
     tokenizer = load_tokenizer("builtin:tiny")
     tokenizer.chat_template = template or tokenizer.chat_template
     asked = {"max_prompt_length": 512, "system_prompt": None}
-    notes = prompt_notes.prompt_notes([problem], tokenizer, **asked)
+    notes = prompts.prompt_notes([problem], tokenizer, **asked)
     if template:
         text = prompt_text(problem, tokenizer, None)
         assert text == (

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from whole_runs import lines, summary_of
 
-from tina_lite import Recipe, run
-from tina_lite.errors import BadInput
-from tina_lite.runs.events import Notice
+from tina_lite import load_recipe, run
+from tina_lite.runs.events import LogLine
+from tina_lite.util.errors import BadInput
 
 MINE = """\
 import re
@@ -118,14 +118,14 @@ def test_functions_of_a_notebook_are_rewards(quick_recipe, tmp_path):
     def longer(completions, **columns):
         return [float(len(chat[0]["content"])) for chat in completions]
 
-    recipe = Recipe.load(quick_recipe, {"stop.max_steps": 1, "rollout.max_completion_length": 4})
+    recipe = load_recipe(quick_recipe, {"stop.max_steps": 1, "rollout.max_completion_length": 4})
     seen: list = []
     rewards = [longer, {"name": "format", "weight": 0.5}, "accuracy"]
     run(recipe, rewards=rewards, out=tmp_path / "out", listeners=[seen.append])
     assert list(lines(tmp_path / "out" / "samples.jsonl")[0]["rewards"]) == ["longer", "format", "accuracy"]
     assert summary_of(tmp_path / "out")["steps"] == 1
-    assert not [one.event for one in seen if isinstance(one.event, Notice) and "may teach nothing" in one.event.text]
+    assert not [one.event for one in seen if isinstance(one.event, LogLine) and "may teach nothing" in one.event.text]
     with pytest.raises(BadInput, match=r"has no name; write it as a def"):
         run(recipe, rewards=[lambda completions: 0], out=tmp_path / "other")
     with pytest.raises(BadInput, match=r"a recipe names a function, as file\.py:function; the function itself is for"):
-        Recipe.load(quick_recipe, {"rewards": [longer]})
+        load_recipe(quick_recipe, {"rewards": [longer]})

@@ -11,7 +11,7 @@ import pytest
 from from_outside import ENVIRONMENT
 from whole_runs import QUICK_RECIPE, summary_of
 
-from tina_lite import Recipe, run
+from tina_lite import load_recipe, run
 
 WITHOUT = """
 import os, signal, sys
@@ -52,4 +52,4 @@ def test_a_file_system_whose_folders_cannot_be_synced_will_do(quick_recipe, tmp_
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", synced)
-    assert run(Recipe.load(quick_recipe, {"stop.max_steps": 1}), out=tmp_path / "out")["steps"] == 1
+    assert run(load_recipe(quick_recipe, {"stop.max_steps": 1}), out=tmp_path / "out")["steps"] == 1

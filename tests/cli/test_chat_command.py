@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 from tina_lite.cli.chat import chat
-from tina_lite.errors import BadInput
-from tina_lite.recipe import Recipe
+from tina_lite.recipe import load_recipe, to_yaml
+from tina_lite.util.errors import BadInput
 
 PATIENCE_S = 300.0
 AGAIN_S = 10
@@ -30,7 +30,7 @@ SUM = "Sam has 17 pens. Sam buys 25. How many pens now?"
 def run_folder(tmp_path, quick_recipe, make_policy):
     run = tmp_path / "quick"
     make_policy(spread=0.05).save_adapter(run / "adapter")
-    (run / "recipe.yaml").write_text(Recipe.load(quick_recipe).to_yaml())
+    (run / "recipe.yaml").write_text(to_yaml(load_recipe(quick_recipe)))
     return run
 
 

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from tina_lite import doctor
 from tina_lite.budget import catalogue
 from tina_lite.cli.doctor import doctor as doctor_command
-from tina_lite.cli.gpus import gpus
+from tina_lite.cli.plan import gpus
 from tina_lite.doctor import Finding
-from tina_lite.errors import NoRoom
+from tina_lite.util.errors import NoRoom
 
 WELL = Finding("card", "ok", "NVIDIA L40S")
 WORTH_KNOWING = Finding(

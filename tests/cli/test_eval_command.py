@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from tina_lite import Recipe, run
+from tina_lite import load_recipe, run
 from tina_lite.cli import eval as eval_module
 from tina_lite.cli.eval import eval_command
-from tina_lite.console.eval_bar import EvalBar
-from tina_lite.errors import BadInput
-from tina_lite.evaluate.asked import Asked
+from tina_lite.console.lines import EvalBar
+from tina_lite.eval.manifest import EvalArgs
+from tina_lite.util.errors import BadInput
 from tina_lite.version import VERSION
 
 FEW = ("--problems", "6", "--samples", "2", "--max-completion-length", "24", "--rate", "0.2")
@@ -32,7 +32,7 @@ def a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "data: {source: arithmetic}\nrollout: {prompts_per_step: 2, num_generations: 2, max_prompt_length: 64, "
         "max_completion_length: 16}\nstop: {max_steps: 1}\n"
     )
-    run(Recipe.load(recipe), out=folder / "mine", rate=0.2)
+    run(load_recipe(recipe), out=folder / "mine", rate=0.2)
     return folder / "mine"
 
 
@@ -65,7 +65,7 @@ def test_a_run_against_its_base_and_a_rescore_that_loads_nothing(
     assert len(verdicts) == 6
     assert sum(map(sum, (one["right"] for one in verdicts))) / 12 == report["results"][0]["pass_at_1"]["value"]
 
-    monkeypatch.setattr("tina_lite.evaluate.session.open_target", lambda *_, **__: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("tina_lite.eval.session.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
     with pytest.raises(BadInput, match=r"--resume: .*nowhere holds no evaluation to go on with"):
         evaluated(str(a_run), "--benchmark", "held_out", "--resume", "--out", str(tmp_path / "nowhere"), *FEW)
     more = evaluated(
@@ -114,9 +114,9 @@ def test_what_cannot_be_done_is_one_line(arguments: list[str], said: str) -> Non
 
 
 def test_paper_is_its_six(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Asked] = []
+    seen: list[EvalArgs] = []
 
-    def measure(asked: Asked, *_: Any, **__: Any) -> None:
+    def measure(asked: EvalArgs, *_: Any, **__: Any) -> None:
         seen.append(asked)
         raise BadInput("enough")
 
@@ -131,7 +131,7 @@ def test_paper_is_its_six(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_was_asked_of_another_version_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "asked.json").write_text(text)
     with pytest.raises(BadInput, match="run the same command again without --rescore"):
-        Asked.read(tmp_path)
+        EvalArgs.read(tmp_path)
 
 
 def test_the_bar_shows_completions_and_the_dollars_to_come() -> None:

@@ -2,8 +2,8 @@ import pytest
 from click.testing import CliRunner
 
 from tina_lite.cli.export import export
-from tina_lite.errors import BadInput
-from tina_lite.opened import CONFIG
+from tina_lite.policy.load import CONFIG
+from tina_lite.util.errors import BadInput
 
 
 def call(*words):
@@ -15,7 +15,7 @@ def call(*words):
 
 @pytest.fixture
 def run_folder(tmp_path, quick_recipe):
-    from tina_lite.recipe import Recipe
+    from tina_lite.recipe import load_recipe, to_yaml
 
     run = tmp_path / "quick"
     (run / "adapter").mkdir(parents=True)
@@ -23,7 +23,7 @@ def run_folder(tmp_path, quick_recipe):
         '{"r": 8, "lora_alpha": 32, "target_modules": ["q_proj"], "base_model_name_or_path": "me/base"}'
     )
     (run / "adapter" / "README.md").write_text("card")
-    (run / "recipe.yaml").write_text(Recipe.load(quick_recipe).to_yaml())
+    (run / "recipe.yaml").write_text(to_yaml(load_recipe(quick_recipe)))
     return run
 
 
@@ -60,11 +60,11 @@ def test_a_dry_run_shows_files_sizes_and_the_repository(run_folder, monkeypatch)
 
 
 def test_an_export_says_how_far_it_is_from_the_run(tmp_path, quick_recipe, make_policy):
-    from tina_lite.recipe import Recipe
+    from tina_lite.recipe import load_recipe, to_yaml
 
     run = tmp_path / "quick"
     make_policy(spread=0.05).save_adapter(run / "adapter")
-    (run / "recipe.yaml").write_text(Recipe.load(quick_recipe).to_yaml())
+    (run / "recipe.yaml").write_text(to_yaml(load_recipe(quick_recipe)))
     result = call(run, "--to", "merged")
     assert "largest logit difference to base + adapter" in result.stderr
     assert result.stdout == f"{run / 'export' / 'merged'}\n"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from from_outside import imported_by
 
-from tina_lite.plan import cpu
+from tina_lite.plan import device
 
-FAST = cpu.CpuSpeed(1e11, 4e11, 2e10, 1e-5, "bfloat16")
+FAST = device.CpuSpeed(1e11, 4e11, 2e10, 1e-5, "bfloat16")
 
 
 @pytest.fixture

@@ -76,9 +76,9 @@ def test_billing_by_the_day_is_unknown(refused) -> None:
 @pytest.mark.parametrize("rate", ["0", "0.0", "-0"])
 def test_a_rate_of_nothing_is_allowed_and_said(quick_recipe: Path, rate: str) -> None:
     from tina_lite.launch.preview import dry_run
-    from tina_lite.recipe import Recipe
+    from tina_lite.recipe import load_recipe
 
-    lines = dry_run(Recipe.load(quick_recipe), out=quick_recipe.parent / "out", rate=rate)
+    lines = dry_run(load_recipe(quick_recipe), out=quick_recipe.parent / "out", rate=rate)
     assert [line for line in lines if line.startswith("warning:")] == [
         "warning:     the rate is $0/h, so the budget cannot bind; other stop rules still do"
     ]

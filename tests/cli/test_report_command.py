@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from tina_lite.cli.main import cli
-from tina_lite.errors import BadInput
+from tina_lite.util.errors import BadInput
 
 pytest.importorskip("plotly", reason="plotly is not installed")
 

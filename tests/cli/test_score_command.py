@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tina_lite.cli.score import _last_cells, score
-from tina_lite.errors import BadInput
+from tina_lite.util.errors import BadInput
 
 RIGHT, WRONG = "1+1=2\n</think>\n\\boxed{2}", "\\boxed{3}"
 
@@ -216,10 +216,10 @@ def test_explained_for_people(tmp_path: Path) -> None:
 
 def test_a_runs_samples_give_the_runs_own_rewards(tmp_path: Path, quick_recipe: Path) -> None:
     from tina_lite.launch import run
-    from tina_lite.recipe import Recipe
+    from tina_lite.recipe import load_recipe
 
     rewards = ["accuracy", "format", "{name: cosine, max_length: 80}", "length"]
-    recipe = Recipe.load(
+    recipe = load_recipe(
         quick_recipe, {"rewards": ["accuracy", "format", {"name": "cosine", "max_length": 80}, "length"]}
     )
     run(recipe, out=tmp_path / "out")

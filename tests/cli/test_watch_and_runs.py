@@ -5,12 +5,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tina_lite.cli.runs import runs
-from tina_lite.cli.stop import stop
-from tina_lite.cli.watch import watch
-from tina_lite.errors import BadInput
-from tina_lite.runs.events import Notice, Stamped
+from tina_lite.cli.runs import runs, stop, watch
+from tina_lite.runs.events import LogLine, Stamped
 from tina_lite.runs.folder import RunFolder
+from tina_lite.util.errors import BadInput
 
 
 @pytest.fixture
@@ -21,7 +19,7 @@ def a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "runs" / "quick"
     folder.mkdir(parents=True)
     (folder / "ledger.jsonl").touch()
-    line = json.dumps(Stamped(1.0, 1.0, 0.0, Notice("warning", "look here")).to_json())
+    line = json.dumps(Stamped(1.0, 1.0, 0.0, LogLine("warning", "look here")).to_json())
     (folder / "events.jsonl").write_text(line + "\n")
     return folder
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tina_lite.console.state import RunState, after
+from tina_lite.console.state import ConsoleState, after
 from tina_lite.runs.events import (
     CheckpointSaved,
     Evaluated,
     Event,
-    Notice,
+    LogLine,
     PhaseChanged,
     Progress,
     RunFinished,
@@ -31,7 +31,7 @@ def a_start(**changes: object) -> RunStarted:
         "folder": "runs/quickstart",
         "version": "0.1.0",
         "model": "base/arithmetic-tiny",
-        "engine": "portable",
+        "engine": "native",
         "device": "cpu (2 threads)",
         "seed": 1,
         "rate": RATE,
@@ -69,7 +69,7 @@ def tell(steps: int = STEPS, completion: str = "2+2=4\n</think>\n\\boxed{4}", **
     """The events up to the end of a step; all of them at the last one."""
     told: list[tuple[float, Event]] = [
         (1.0, a_start(**start)),
-        (1.0, Notice("info", "sampling from a merged fp32 copy")),
+        (1.0, LogLine("info", "sampling from a merged fp32 copy")),
         (9.0, PhaseChanged("eval", 0)),
         (19.0, Evaluated("before", 0, "arithmetic", 0.176, (0.147, 0.209), 200, 4, 21.0)),
     ]
@@ -117,11 +117,11 @@ def story() -> Story:
 
 
 @pytest.fixture
-def seen() -> Callable[[list[Stamped]], RunState]:
+def seen() -> Callable[[list[Stamped]], ConsoleState]:
     """The state after events, watched as they were said: the watcher's clock is `elapsed_s`."""
 
-    def watch(events: list[Stamped]) -> RunState:
-        state = RunState()
+    def watch(events: list[Stamped]) -> ConsoleState:
+        state = ConsoleState()
         for stamped in events:
             state = after(state, stamped, now=stamped.elapsed_s)
         return state

@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from tina_lite.chat import Part
 from tina_lite.console.chat import Column, converse, show, show_side_by_side
-from tina_lite.errors import BadInput
+from tina_lite.rollout.chat import AnswerPart
+from tina_lite.util.errors import BadInput
 
 
 def console(width=80, terminal=False):
@@ -52,7 +52,7 @@ def questions(*lines):
     return read
 
 
-THOUGHT, ANSWERED = Part("17 + 25 = 42</think>", True), Part("\nIt is 42.", False)
+THOUGHT, ANSWERED = AnswerPart("17 + 25 = 42</think>", True), AnswerPart("\nIt is 42.", False)
 
 
 def test_without_a_terminal_the_answer_is_plain_text():
@@ -70,7 +70,7 @@ def test_thinking_is_dim_and_the_answer_bright():
 
 def test_what_a_model_says_does_nothing_to_the_terminal():
     screen = console()
-    show(screen, [Part("\x1b[2J\x1b]0;owned\x07[bold]not markup[/bold]\u202e", False)])
+    show(screen, [AnswerPart("\x1b[2J\x1b]0;owned\x07[bold]not markup[/bold]\u202e", False)])
     assert written(screen) == "␛[2J␛]0;owned␇[bold]not markup[/bold]\ufffd"
 
 
@@ -105,7 +105,7 @@ def test_a_question_that_cannot_be_asked_is_one_line_and_the_chat_goes_on():
 
 
 def test_two_answers_stand_under_each_other_where_there_is_no_room():
-    pair = {"base": Scripted([Part("41", False)]), "trained": Scripted([ANSWERED])}
+    pair = {"base": Scripted([AnswerPart("41", False)]), "trained": Scripted([ANSWERED])}
     screen = console(width=99, terminal=True)
     converse(screen, questions("one"), pair, greeting=False)
     assert "│" not in written(screen)
@@ -120,7 +120,7 @@ def columns_of(screen):
 
 def test_two_answers_stand_side_by_side_and_each_row_fits():
     screen = console(width=101)
-    long = [Part("word ", True)] * 60 + [Part("x" * 130, False), Part("\n\nend", False)]
+    long = [AnswerPart("word ", True)] * 60 + [AnswerPart("x" * 130, False), AnswerPart("\n\nend", False)]
     show_side_by_side(screen, ("base", "trained"), (iter(long), iter([THOUGHT, ANSWERED])))
     rows = columns_of(screen)
     assert all(len(row) <= 101 for row in rows)
@@ -138,7 +138,7 @@ def test_a_row_is_printed_as_soon_as_both_answers_have_it():
     def watched():
         for number in range(4):
             seen.append(written(screen).count("\n"))
-            yield Part(f"{number}\n", False)
+            yield AnswerPart(f"{number}\n", False)
 
     show_side_by_side(screen, ("base", "trained"), (watched(), watched()))
     assert seen == sorted(seen)
@@ -147,7 +147,7 @@ def test_a_row_is_printed_as_soon_as_both_answers_have_it():
 
 def test_an_answer_cut_short_is_shown_as_far_as_it_went():
     screen = console(width=101, terminal=True)
-    pair = {"base": Scripted([Part("so far", False), KeyboardInterrupt()]), "trained": Scripted([THOUGHT] * 5)}
+    pair = {"base": Scripted([AnswerPart("so far", False), KeyboardInterrupt()]), "trained": Scripted([THOUGHT] * 5)}
     converse(screen, questions("one"), pair, greeting=False)
     assert "so far" in written(screen)
     assert "(stopped)" in written(screen)
@@ -158,7 +158,7 @@ def test_the_lines_of_a_column_do_not_depend_on_how_the_text_came(cut):
     text = "the quick brown fox jumps\n\nover " + "a" * 45 + " lazy dogs " * 6
     column = Column(console(), 20)
     pieces = [text[start : start + cut] for start in range(0, len(text), cut)]
-    lines = [line.plain for piece in pieces for line in column.add(Part(piece, False))]
+    lines = [line.plain for piece in pieces for line in column.add(AnswerPart(piece, False))]
     lines += [line.plain for line in column.rest()]
     whole = Column(console(), 20)
-    assert lines == [line.plain for line in (*whole.add(Part(text, False)), *whole.rest())]
+    assert lines == [line.plain for line in (*whole.add(AnswerPart(text, False)), *whole.rest())]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tina_lite.console.state import RunState, after
-from tina_lite.runs import in_short as short
+from tina_lite.console.state import ConsoleState, after
+from tina_lite.runs import look as short
 from tina_lite.runs.events import PhaseChanged, Progress, Stamped, StepDone
 from tina_lite.runs.look import event_of
 
@@ -22,14 +22,14 @@ def lines_of(events: Iterable[Stamped]) -> list[bytes]:
     return [json.dumps(one.to_json()).encode() for one in events if not isinstance(one.event, Progress)]
 
 
-def state_of(events: Iterable[Stamped]) -> RunState:
-    return reduce(lambda state, one: after(state, one, now=one.at), events, RunState())
+def state_of(events: Iterable[Stamped]) -> ConsoleState:
+    return reduce(lambda state, one: after(state, one, now=one.at), events, ConsoleState())
 
 
-def bare(state: RunState) -> dict[str, object]:
+def bare(state: ConsoleState) -> dict[str, object]:
     """What has to be the same to the last digit, where the latest steps are told whole."""
     left_out = ("history", "usd_by_phase", "phase_from_usd", "marks_s")
-    return {name: getattr(state, name) for name in RunState.__slots__ if name not in left_out}
+    return {name: getattr(state, name) for name in ConsoleState.__slots__ if name not in left_out}
 
 
 @given(steps=st.integers(0, 20), resumed=st.integers(-1, 7), whole=st.integers(1, 60), left=st.integers(1, 30))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tina_lite.console import JsonLines, LiveConsole, PlainConsole, choose
+from tina_lite.console import JsonConsole, LiveConsole, PlainConsole, choose
 from tina_lite.runs.events import Progress, Stamped, StepDone, from_json
 
 Story = Callable[..., list[Stamped]]
@@ -32,7 +32,7 @@ def test_plain_lines_tell_the_run(story: Story) -> None:
             console(stamped)
     lines = stream.lines()
     assert lines[0] == (
-        "0:00:01  tina-lite 0.1.0: quickstart, base/arithmetic-tiny, portable on cpu (2 threads), $0.20/h (recipe), "
+        "0:00:01  tina-lite 0.1.0: quickstart, base/arithmetic-tiny, native on cpu (2 threads), $0.20/h (recipe), "
         "at most $0.01, 20 steps, seed 1, runs/quickstart"
     )
     assert lines[2] == (
@@ -67,7 +67,7 @@ def test_plain_lines_hold_no_control_characters(story: Story) -> None:
 
 def test_json_lines_can_be_read_back(story: Story) -> None:
     stream = Stream()
-    with JsonLines(stream) as console:
+    with JsonConsole(stream) as console:
         for stamped in story():
             console(stamped)
     told = [stamped for stamped in story() if not isinstance(stamped.event, Progress)]
@@ -79,20 +79,20 @@ def test_json_lines_are_json_whatever_happened(story: Story) -> None:
     stream = Stream(encoding="ascii")
     step = story(steps=1)[-1].event
     assert isinstance(step, StepDone)
-    JsonLines(stream)(Stamped(0.0, 0.0, 0.0, StepDone(1, None, {"loss": math.nan, "é\ud800": 1.0}, step.sample)))
+    JsonConsole(stream)(Stamped(0.0, 0.0, 0.0, StepDone(1, None, {"loss": math.nan, "é\ud800": 1.0}, step.sample)))
     [line] = stream.lines()
     assert json.loads(line, parse_constant=pytest.fail)["metrics"] == {"loss": None, "é\ud800": 1.0}
 
 
-@pytest.mark.parametrize("kind", [JsonLines, PlainConsole])
-def test_each_line_is_there_at_once(story: Story, kind: type[JsonLines | PlainConsole]) -> None:
+@pytest.mark.parametrize("kind", [JsonConsole, PlainConsole])
+def test_each_line_is_there_at_once(story: Story, kind: type[JsonConsole | PlainConsole]) -> None:
     stream = Stream()
     kind(stream)(story()[0])
     assert len(stream.lines()) == 1
 
 
-@pytest.mark.parametrize("kind", [JsonLines, PlainConsole])
-def test_a_reader_that_leaves_does_not_end_the_run(story: Story, kind: type[JsonLines | PlainConsole]) -> None:
+@pytest.mark.parametrize("kind", [JsonConsole, PlainConsole])
+def test_a_reader_that_leaves_does_not_end_the_run(story: Story, kind: type[JsonConsole | PlainConsole]) -> None:
     class Closed(Stream):
         def write(self, text: str) -> int:
             raise BrokenPipeError
@@ -104,8 +104,8 @@ def test_a_reader_that_leaves_does_not_end_the_run(story: Story, kind: type[Json
     ("arguments", "environ", "stdout", "stderr", "kind"),
     [
         ({}, TERMINAL, Stream(True), Stream(True), LiveConsole),
-        ({"json": True}, TERMINAL, Stream(True), Stream(True), JsonLines),
-        ({"json": True, "plain": True}, TERMINAL, Stream(), Stream(), JsonLines),
+        ({"json": True}, TERMINAL, Stream(True), Stream(True), JsonConsole),
+        ({"json": True, "plain": True}, TERMINAL, Stream(), Stream(), JsonConsole),
         ({"plain": True}, TERMINAL, Stream(True), Stream(True), PlainConsole),
         ({}, TERMINAL | {"NO_COLOR": "1"}, Stream(True), Stream(True), PlainConsole),
         ({}, TERMINAL | {"NO_COLOR": ""}, Stream(True), Stream(True), LiveConsole),

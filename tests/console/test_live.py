@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from tina_lite.console import LiveConsole
-from tina_lite.console.frame import Picture
 from tina_lite.console.live import LONGEST_LINE, Printed
+from tina_lite.console.screen import Picture
 from tina_lite.runs.events import Stamped
 
 Story = Callable[..., list[Stamped]]

@@ -7,14 +7,13 @@ import pyte
 import pytest
 from rich.text import Text
 
-from tina_lite.console.frame import Part, Picture, ends, framed, plain, row_of
-from tina_lite.console.screen import BEGIN, CLEAR, Screen
-from tina_lite.console.state import RunState
-from tina_lite.console.view import parts
+from tina_lite.console.live import parts
+from tina_lite.console.screen import BEGIN, CLEAR, Part, Picture, Screen, ends, framed, plain, row_of
+from tina_lite.console.state import ConsoleState
 from tina_lite.runs.events import Stamped
 
 Story = Callable[..., list[Stamped]]
-Seen = Callable[[list[Stamped]], RunState]
+Seen = Callable[[list[Stamped]], ConsoleState]
 
 
 class Terminal(io.StringIO):
@@ -53,7 +52,7 @@ def test_what_has_changed_and_no_more_is_written(terminal: Terminal, story: Stor
 
 def test_changes_make_the_same_picture_as_a_whole_one(terminal: Terminal, story: Story, seen: Seen) -> None:
     events = story()
-    seen_now: list[tuple[RunState, float]] = [(RunState(), 0.0)]
+    seen_now: list[tuple[ConsoleState, float]] = [(ConsoleState(), 0.0)]
 
     def picture(width: int, height: int) -> list[Part]:
         state, now = seen_now[-1]

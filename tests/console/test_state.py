@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from tina_lite.console.state import LINES_KEPT, Line, RunState, after, with_line
+from tina_lite.console.state import LINES_KEPT, ConsoleState, Line, after, with_line
 from tina_lite.runs.events import PhaseChanged, Stamped, StepDone
 
 Story = Callable[..., list[Stamped]]
-Seen = Callable[[list[Stamped]], RunState]
+Seen = Callable[[list[Stamped]], ConsoleState]
 PER_SECOND = 0.20 / 3600
 
 
@@ -21,7 +21,7 @@ def test_the_bill_runs_on_between_events(story: Story, seen: Seen) -> None:
 
 
 def test_the_watchers_clock_may_start_anywhere(story: Story) -> None:
-    state = RunState()
+    state = ConsoleState()
     for stamped in story(steps=4):
         state = after(state, stamped, now=1e6)
     assert state.elapsed_at(1e6 + 2) == 31.0
@@ -66,7 +66,7 @@ def test_the_first_limit_to_be_met_ends_the_run(
 def test_no_forecast_before_the_first_step(story: Story, seen: Seen) -> None:
     state = seen(story(steps=0))
     assert state.forecast(20.0) is None
-    assert state.pace() is None
+    assert state.seconds_per_step() is None
 
 
 def test_a_rate_of_zero_binds_nothing(story: Story, seen: Seen) -> None:
@@ -90,7 +90,7 @@ def test_a_resumed_run_takes_up_its_history_at_the_saved_step(story: Story, seen
     state = seen(story(steps=8) + again)
     assert (state.history.steps, state.history.number) == (5, 5)
     assert (state.steps_done, state.step) == (5, 6)
-    assert state.pace() is None
+    assert state.seconds_per_step() is None
     assert sum(state.phase_usd_at(20.0).values()) < 0.0035
 
 
@@ -150,7 +150,7 @@ def test_unknown_and_non_finite_metrics_are_left_out(story: Story, seen: Seen) -
 
 
 def test_only_the_last_lines_are_kept() -> None:
-    state = RunState()
+    state = ConsoleState()
     for index in range(LINES_KEPT + 5):
         state = with_line(state, Line("info", str(index)))
     assert [line.text for line in state.lines] == [str(index) for index in range(5, LINES_KEPT + 5)]

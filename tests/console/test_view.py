@@ -9,14 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tina_lite.console.history import History
-from tina_lite.console.state import Line, RunState, Shown, after, with_line
-from tina_lite.console.view import draw, draw_closing
-from tina_lite.health import Alarm
+from tina_lite.console.live import draw, draw_closing
+from tina_lite.console.state import ConsoleState, History, Line, Shown, after, with_line
 from tina_lite.runs.events import Stamped, StepDone
+from tina_lite.runs.health import Alarm
 
 Story = Callable[..., list[Stamped]]
-Seen = Callable[[list[Stamped]], RunState]
+Seen = Callable[[list[Stamped]], ConsoleState]
 
 HOSTILE = "[bold]x[/] [link=http://a]y[/link] :smile: \x1b[2J\x1b]0;owned\x07\x9b31m \u202eright to left\u200f \r\b\x00"
 HOSTILE_TEXTS = [
@@ -32,7 +31,7 @@ HOSTILE_TEXTS = [
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def render(state: RunState, width: int, height: int, now: float = 0.0) -> str:
+def render(state: ConsoleState, width: int, height: int, now: float = 0.0) -> str:
     """What goes to the terminal."""
     console = Console(file=io.StringIO(), force_terminal=True, color_system="truecolor", width=width, height=height)
     console.print(draw(state, width, height, now), end="")
@@ -49,7 +48,7 @@ def shown(output: str, width: int, height: int) -> list[str]:
 
 
 @pytest.fixture
-def middle(story: Story, seen: Seen) -> RunState:
+def middle(story: Story, seen: Seen) -> ConsoleState:
     return seen(story(steps=12))
 
 
@@ -60,11 +59,11 @@ def test_the_planned_pace_stands_beside_the_measured_one_after_three_steps(story
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (140, 40), (200, 50)])
-def test_everything_that_matters_stands_on_the_screen(middle: RunState, width: int, height: int) -> None:
+def test_everything_that_matters_stands_on_the_screen(middle: ConsoleState, width: int, height: int) -> None:
     text = "\n".join(shown(render(middle, width, height, 49.5), width, height))
     for words in (
         "quickstart",
-        "arithmetic-tiny · portable on cpu (2 threads)",
+        "arithmetic-tiny · native on cpu (2 threads)",
         "$0.20/h (recipe)",
         "49 s · seed 1",
         "step 12 of 20",
@@ -96,7 +95,7 @@ def test_everything_that_matters_stands_on_the_screen(middle: RunState, width: i
 def test_the_picture_fills_the_terminal_exactly(
     story: Story, seen: Seen, size: tuple[int, int], steps: int | None
 ) -> None:
-    state = RunState() if steps is None else seen(story(steps=steps))
+    state = ConsoleState() if steps is None else seen(story(steps=steps))
     lines = COLOUR.sub("", render(state, *size)).rstrip("\n").split("\n")
     assert len(lines) == size[1]
     assert all(len(line) == size[0] for line in lines)
@@ -127,7 +126,7 @@ def test_markup_is_not_interpreted(story: Story, seen: Seen) -> None:
     assert "[bold]x[/] [link=http://a]y[/link] :smile: ␛[2J" in text
 
 
-def test_a_resized_terminal_shows_the_new_picture_only(middle: RunState) -> None:
+def test_a_resized_terminal_shows_the_new_picture_only(middle: ConsoleState) -> None:
     screen = pyte.Screen(140, 40)
     stream = pyte.Stream(screen)
     stream.feed(render(middle, 140, 40).rstrip("\n").replace("\n", "\r\n"))
@@ -145,7 +144,7 @@ METRICS = ["reward", "rewards/a/mean", "entropy", "grad_norm", "kl", "learning_r
     points=st.lists(st.dictionaries(st.sampled_from(METRICS), st.floats(width=32)), min_size=1, max_size=4),
     height=st.integers(1, 60),
 )
-def test_any_metric_may_be_missing_or_broken(middle: RunState, points: list[dict[str, float]], height: int) -> None:
+def test_any_metric_may_be_missing_or_broken(middle: ConsoleState, points: list[dict[str, float]], height: int) -> None:
     assert middle.best is not None
     state = replace(middle, history=History())
     for step, metrics in enumerate(points, 1):
@@ -155,7 +154,7 @@ def test_any_metric_may_be_missing_or_broken(middle: RunState, points: list[dict
     assert len(render(state, 120, height).rstrip("\n").split("\n")) == height
 
 
-def test_only_labels_are_dim(middle: RunState) -> None:
+def test_only_labels_are_dim(middle: ConsoleState) -> None:
     console = Console(width=140, height=40, force_terminal=True, color_system="truecolor")
     segments = console.render(draw(middle, 140, 40, 49.0), console.options.update(width=140, height=40))
     drawn = [segment for segment in segments if "█" in segment.text or "tok/s" in segment.text]

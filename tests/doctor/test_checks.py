@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tina_lite.doctor import checks
-from tina_lite.doctor.checks import GIB, Card, Torch
+from tina_lite import doctor
+from tina_lite.doctor import GIB, CardFound, Torch
 from tina_lite.policy.engine import TESTED, Facts
 
-ADA = Card("NVIDIA GeForce RTX 4090", 24564, "560.35.03")
+ADA = CardFound("NVIDIA GeForce RTX 4090", 24564, "560.35.03")
 TORCH = Torch("2.13.0+cu130", "13.0", (8, 9), bf16=True, threads=16)
 ON_CPU = Torch("2.13.0+cpu", None, None, bf16=False, threads=2)
 
@@ -28,14 +28,14 @@ def raises(error: Exception) -> Callable[[], None]:
 
 def test_packages_that_are_new_enough() -> None:
     wishes = ["torch>=2.6", "click>=8.2", "reasoning-gym; extra == 'tasks'"]
-    finding = checks.check_packages(wishes, installed(torch="2.13.0+cpu", click="8.5.1"))
+    finding = doctor.check_packages(wishes, installed(torch="2.13.0+cpu", click="8.5.1"))
     assert finding.level == "ok"
     assert "torch 2.13.0+cpu" in finding.text
     assert "Python 3." in finding.text
 
 
 def test_packages_that_are_old_or_missing_are_named_with_the_command() -> None:
-    finding = checks.check_packages(["torch>=2.6", "peft>=0.18", "click"], installed(torch="2.5.1", click="8.5.1"))
+    finding = doctor.check_packages(["torch>=2.6", "peft>=0.18", "click"], installed(torch="2.5.1", click="8.5.1"))
     assert finding.level == "fault"
     assert finding.text == "needs torch>=2.6, found 2.5.1, needs peft>=0.18, found none"
     assert finding.mend == "pip install 'torch>=2.6' 'peft>=0.18'"
@@ -50,8 +50,8 @@ def test_packages_that_are_old_or_missing_are_named_with_the_command() -> None:
         (ADA, Torch("2.13.0", "13.0", None, False, 4), "note", "out of reach", "install a driver for CUDA 13.0"),
     ],
 )
-def test_the_card(card: Card | None, torch: Torch, level: str, said: str, mend: str) -> None:
-    finding = checks.check_card(card, torch)
+def test_the_card(card: CardFound | None, torch: Torch, level: str, said: str, mend: str) -> None:
+    finding = doctor.check_card(card, torch)
     assert finding.level == level
     assert said in finding.text
     assert mend in finding.mend
@@ -68,13 +68,13 @@ def test_the_card(card: Card | None, torch: Torch, level: str, said: str, mend: 
     ],
 )
 def test_bf16(torch: Torch, level: str, said: str) -> None:
-    finding = checks.check_bf16(torch)
+    finding = doctor.check_bf16(torch)
     assert finding.level == level
     assert said in finding.text
 
 
 def test_bitsandbytes_that_quantises() -> None:
-    assert checks.check_bitsandbytes(lambda: None).level == "ok"
+    assert doctor.check_bitsandbytes(lambda: None).level == "ok"
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_bitsandbytes_that_quantises() -> None:
     ],
 )
 def test_bitsandbytes_that_does_not(error: Exception, said: str, mend: str) -> None:
-    finding = checks.check_bitsandbytes(raises(error))
+    finding = doctor.check_bitsandbytes(raises(error))
     assert finding.level == "fault"
     assert said in finding.text
     assert mend in finding.mend
@@ -96,11 +96,11 @@ def test_bitsandbytes_that_does_not(error: Exception, said: str, mend: str) -> N
 def test_unsloth() -> None:
     wishes = ["transformers<=5.17.0", "trl<=1.15.0", "torch<2.15"]
     have = {"unsloth": "2026.10.9", "torch": "2.13.0"}
-    absent = checks.check_unsloth(None, installed())
+    absent = doctor.check_unsloth(None, installed())
     assert (absent.level, absent.mend[:29]) == ("note", "pip install --no-deps unsloth")
-    fits = checks.check_unsloth(wishes, installed(**have, transformers="5.17.0"))
+    fits = doctor.check_unsloth(wishes, installed(**have, transformers="5.17.0"))
     assert fits.level == "ok", "trl is its own business"
-    clash = checks.check_unsloth(wishes, installed(**have, transformers="5.23.0"))
+    clash = doctor.check_unsloth(wishes, installed(**have, transformers="5.23.0"))
     assert clash.level == "note"
     assert "needs transformers<=5.17.0, found 5.23.0" in clash.text
     assert clash.mend == "pip install 'transformers<=5.17.0'"
@@ -108,15 +108,15 @@ def test_unsloth() -> None:
 
 def test_the_engine_that_a_run_would_use() -> None:
     facts = Facts(8.9, "2.13.0", TESTED, TESTED, None, frozenset({"transformers"}))
-    assert checks.check_engine(facts).text.startswith("portable: its decode steps of qwen2 are replayed")
-    assert checks.check_engine(replace(facts, capability=None)).text == "portable: no CUDA card"
-    old = checks.check_engine(replace(facts, capability=7.5))
+    assert doctor.check_engine(facts).text.startswith("native: its decode steps of qwen2 are replayed")
+    assert doctor.check_engine(replace(facts, capability=None)).text == "native: no CUDA card"
+    old = doctor.check_engine(replace(facts, capability=7.5))
     assert (old.level, "float32" in old.text) == ("note", True)
 
 
 @pytest.mark.parametrize(("gib", "level"), [(1.4, "fault"), (1.5, "ok"), (64, "ok")])
 def test_memory(gib: float, level: str) -> None:
-    assert checks.check_memory(int(gib * GIB)).level == level
+    assert doctor.check_memory(int(gib * GIB)).level == level
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_memory(gib: float, level: str) -> None:
     ],
 )
 def test_room_for_runs(gib: float, writable: bool, level: str, said: str) -> None:
-    finding = checks.check_run_folder(Path("/data"), int(gib * GIB), writable)
+    finding = doctor.check_run_folder(Path("/data"), int(gib * GIB), writable)
     assert finding.level == level
     assert said in finding.text
     assert ("--out FOLDER" in finding.mend) == (level != "ok")
@@ -137,7 +137,7 @@ def test_room_for_runs(gib: float, writable: bool, level: str, said: str) -> Non
 
 @pytest.mark.parametrize(("gib", "level"), [(3, "note"), (40, "ok")])
 def test_room_for_models(gib: float, level: str) -> None:
-    finding = checks.check_model_cache(Path("/cache"), int(gib * GIB))
+    finding = doctor.check_model_cache(Path("/cache"), int(gib * GIB))
     assert finding.level == level
     assert ("HF_HOME" in finding.mend) == (level == "note")
 
@@ -152,7 +152,7 @@ def test_the_hub(offline: bool, answers: bool | None, level: str, mend: str) -> 
         assert limit_s <= 5
         return answers
 
-    finding = checks.check_hub(offline, answer)
+    finding = doctor.check_hub(offline, answer)
     assert finding.level == level
     assert mend in finding.mend
 
@@ -176,7 +176,7 @@ def test_the_price(
     said: str,
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    finding = checks.check_price(card, environment)
+    finding = doctor.check_price(card, environment)
     assert finding.level == level
     assert said in finding.text
     assert ("prices.csv" in finding.mend) == (card == "Voodoo 2"), "a list by card helps only where there is one"
@@ -187,7 +187,7 @@ def test_the_price(
     [(True, "ok", "1/2 is 0.5"), (False, "fault", "False"), (None, "fault", "no answer in time")],
 )
 def test_the_judge_must_find_two_forms_of_a_number_equal(verdict: object, level: str, said: str) -> None:
-    finding = checks.check_judge(lambda: verdict)
+    finding = doctor.check_judge(lambda: verdict)
     assert finding.level == level
     assert said in finding.text
 
@@ -196,5 +196,5 @@ def test_a_judge_that_cannot_be_started_is_a_fault() -> None:
     def broken() -> object:
         raise OSError("no more processes")
 
-    finding = checks.check_judge(broken)
+    finding = doctor.check_judge(broken)
     assert (finding.level, "no more processes" in finding.text) == ("fault", True)

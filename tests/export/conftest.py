@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tina_lite.recipe import Recipe
+from tina_lite.recipe import load_recipe, to_yaml
 
 CARD = """---
 library_name: peft
@@ -33,7 +33,7 @@ def make_run(make_policy: Callable[..., Any], quick_recipe: Path, tmp_path: Path
         policy = make_policy(spread=0.05, model_id=model_id, **changes)
         policy.save_adapter(run / "adapter")
         (run / "adapter" / "README.md").write_text(CARD)
-        (run / "recipe.yaml").write_text(Recipe.load(quick_recipe, {"model.id": model_id}).to_yaml())
+        (run / "recipe.yaml").write_text(to_yaml(load_recipe(quick_recipe, {"model.id": model_id})))
         return run, policy
 
     return make
@@ -46,5 +46,5 @@ def bare_run(quick_recipe: Path, tmp_path: Path) -> Path:
     (run / "adapter").mkdir(parents=True)
     config = {"r": 8, "lora_alpha": 32, "target_modules": ["q_proj"], "base_model_name_or_path": str(tmp_path)}
     (run / "adapter" / "adapter_config.json").write_text(json.dumps(config))
-    (run / "recipe.yaml").write_text(Recipe.load(quick_recipe).to_yaml())
+    (run / "recipe.yaml").write_text(to_yaml(load_recipe(quick_recipe)))
     return run

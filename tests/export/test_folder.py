@@ -5,8 +5,8 @@ from collections import namedtuple
 
 import pytest
 
-from tina_lite.errors import BadInput, NoRoom
 from tina_lite.export.folder import new_folder
+from tina_lite.util.errors import BadInput, NoRoom
 
 Usage = namedtuple("Usage", "total used free")
 

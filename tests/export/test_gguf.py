@@ -7,11 +7,21 @@ from typing import Any
 import pytest
 from model_files import SMALL, random_model
 
-from tina_lite.errors import BadInput
-from tina_lite.export.gguf import READ_AS, export_gguf, refuse_unless_known, rope_factors
-from tina_lite.export.gguf_tokenizer import CONTROL, NORMAL, UNUSED, USER_DEFINED, pre_tokenizer, vocabulary
-from tina_lite.opened import resolve
+from tina_lite.export.gguf import (
+    CONTROL,
+    NORMAL,
+    READ_AS,
+    UNUSED,
+    USER_DEFINED,
+    export_gguf,
+    pre_tokenizer,
+    refuse_unless_known,
+    rope_factors,
+    vocabulary,
+)
+from tina_lite.policy.load import resolve
 from tina_lite.policy.loading import load_tokenizer
+from tina_lite.util.errors import BadInput
 
 SIZES = {**SMALL, "vocab_size": 448, "num_key_value_heads": 2, "eos_token_id": 1, "bos_token_id": None}
 OTHERS = {"mistral": {"sliding_window": None}, "qwen3": {"head_dim": 128}}  # which transformers takes for granted
@@ -99,7 +109,7 @@ def test_the_tokenizer_made_of_the_metadata_alone_cuts_text_in_the_same_way():
     from tokenizers import AddedToken, Tokenizer
     from tokenizers.models import BPE
 
-    from tina_lite.export.gguf_tokenizer import _ways
+    from tina_lite.export.gguf import _ways
 
     own = load_tokenizer("builtin:tiny")
     words = vocabulary(own, 460, [1])

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from tina_lite.errors import BadInput
-from tina_lite.export.hub import plan_upload, push
+from tina_lite.export.folder import plan_upload, push
+from tina_lite.util.errors import BadInput
 
 TOKEN = "hf_secret"
 

@@ -10,12 +10,11 @@ import pytest
 import torch
 from sections import rollout_section
 
-from tina_lite.export.adapter import export_adapter
+from tina_lite.export.folder import export_adapter, export_merged
 from tina_lite.export.gguf import export_gguf
-from tina_lite.export.merged import export_merged
-from tina_lite.opened import Target, resolve
-from tina_lite.policy.plain import load_plain, load_with_peft
-from tina_lite.sampler import Sampler
+from tina_lite.policy.load import ModelRef, resolve
+from tina_lite.policy.merge import load_plain, load_with_peft
+from tina_lite.rollout.sampler import Sampler
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +23,9 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def own_run(make_run: Callable[..., Any], make_prompts: Callable[..., Any]) -> tuple[Target, Any, list[Any], list[Any]]:
+def own_run(
+    make_run: Callable[..., Any], make_prompts: Callable[..., Any]
+) -> tuple[ModelRef, Any, list[Any], list[Any]]:
     """A run, its policy, prompts and the greedy ids of the run's own sampler."""
     run, policy = make_run()
     prompts = make_prompts(policy, PROMPTS)

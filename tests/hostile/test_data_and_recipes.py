@@ -1,6 +1,6 @@
 """Data, fields and recipes that cannot be used, through the command; every kind is tested where it is found out.
 
-That is tests/problems/test_bad_files.py, tests/test_recipe.py and tests/rewards.
+That is tests/data/test_bad_files.py, tests/test_recipe.py and tests/rewards.
 """
 
 from collections.abc import Callable

@@ -15,8 +15,8 @@ from model_files import change_json, change_tensors, random_model
 from problem_files import write
 
 import tina_lite
-from tina_lite import Recipe, run
-from tina_lite.runs.events import Notice
+from tina_lite import Recipe, load_recipe, run
+from tina_lite.runs.events import LogLine
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ def runs(tina: Callable[..., Any], place: Path) -> Callable[..., dict[str, Any]]
 
 
 def resolved(place: Path, out: str = "r") -> Recipe:
-    return Recipe.load(place / out / "recipe.yaml")
+    return load_recipe(place / out / "recipe.yaml")
 
 
 def test_a_model_by_its_bare_name_and_a_run_that_is_resumed_from_elsewhere(
@@ -144,9 +144,9 @@ def test_gpt2_whose_layers_are_no_linear_modules(place: Path, model: Path, runs:
 
 def test_think_tags_that_are_special_tokens_are_seen_by_the_rewards(model: Path) -> None:
     from tina_lite.policy.loading import load_tokenizer
-    from tina_lite.rewards.completions import chat
-    from tina_lite.rewards.form import format_reward
-    from tina_lite.text_of import TextOf
+    from tina_lite.rewards.builtin import format_reward
+    from tina_lite.rewards.call import chat
+    from tina_lite.rollout.sampling import TextOf
 
     tokens = json.loads((model / "tokenizer.json").read_text())
     for token in tokens["added_tokens"]:
@@ -163,8 +163,8 @@ def test_think_tags_that_are_special_tokens_are_seen_by_the_rewards(model: Path)
 def test_a_tokenizer_that_ends_every_text_does_not_end_the_prompt(
     place: Path, model: Path, tina: Callable[..., Any]
 ) -> None:
+    from tina_lite.data.prompts import encode
     from tina_lite.policy.loading import load_tokenizer
-    from tina_lite.problems.prompts import encode
 
     (model / "chat_template.jinja").unlink()
     tokens = json.loads((model / "tokenizer.json").read_text())
@@ -214,11 +214,11 @@ def test_a_reward_without_any_opinion_is_told_once(place: Path, recipe: Path) ->
     seen: list[str] = []
 
     def listen(stamped: Any) -> None:
-        if isinstance(stamped.event, Notice):
+        if isinstance(stamped.event, LogLine):
             seen.append(stamped.event.text)
 
     changes = {"rewards": ["accuracy", "mine.py:nothing"], "stop.max_steps": 3}
-    summary = run(Recipe.load(recipe, changes), out=place / "r", listeners=[listen])
+    summary = run(load_recipe(recipe, changes), out=place / "r", listeners=[listen])
     said = "reward nothing gave None for every completion of step 1: it counts for nothing there"
     assert seen.count(said) == 1
     assert said in summary["warnings"]
@@ -226,7 +226,7 @@ def test_a_reward_without_any_opinion_is_told_once(place: Path, recipe: Path) ->
 
 def test_completions_that_are_all_cut_off_are_told_once(place: Path, recipe: Path) -> None:
     changes = {"rollout.max_completion_length": 1, "stop.max_steps": 2}
-    summary = run(Recipe.load(recipe, changes), out=place / "r")
+    summary = run(load_recipe(recipe, changes), out=place / "r")
     cut = [text for text in summary["warnings"] if text.startswith("all completions of step 1 were cut off")]
     assert len(cut) == 1
     assert "rollout.max_completion_length" in cut[0]
@@ -237,7 +237,7 @@ def test_a_benchmark_that_vanishes_and_prompts_that_are_skipped_are_in_the_summa
     rows = [{"question": "What is " + "1+" * 100 * (n % 2) + f"{n}?", "answer": "1"} for n in range(8)]
     write(place / "ok.jsonl", *rows)
     changes = {"eval.benchmarks": ["long.jsonl"], "stop.max_steps": 3}
-    warnings = "\n".join(run(Recipe.load(recipe, changes), out=place / "r")["warnings"])
+    warnings = "\n".join(run(load_recipe(recipe, changes), out=place / "r")["warnings"])
     assert "benchmark long: it is not measured: longer than rollout.max_prompt_length, 64 tokens" in warnings
     assert warnings.count("prompts skipped so far") == 1
 
@@ -251,7 +251,7 @@ def test_a_reward_of_trl_learns_how_far_training_is(place: Path, recipe: Path) -
         "def each(completion, trainer_state): return float(trainer_state.global_step)\n"
     )
     changes = {"rewards": ["mine.py:score", "mine.py:each"], "stop.max_steps": 2}
-    summary = run(Recipe.load(recipe, changes), out=place / "r")
+    summary = run(load_recipe(recipe, changes), out=place / "r")
     assert (summary["reward"]["first"], summary["reward"]["last"]) == (0.0, 2.0)
 
 
@@ -306,7 +306,7 @@ def test_a_disk_that_is_full_is_no_fault(
     def full(descriptor: int, data: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("tina_lite.disk.os.write", full)
+    monkeypatch.setattr("tina_lite.util.disk.os.write", full)
     said = tina("recipes", "copy", "quickstart", "mine.yaml")
     monkeypatch.undo()
     assert said.code == 3
@@ -323,7 +323,7 @@ def test_what_fails_before_its_first_step_does_not_block_the_next_try(
         raise MemoryError("no room")
 
     with monkeypatch.context() as patch:
-        patch.setattr("tina_lite.sampler.Sampler.rollout", explode)
+        patch.setattr("tina_lite.rollout.sampler.Sampler.rollout", explode)
         said = tina("run", "case.yaml", "--plain", "--out", "r")
     assert said.code == 3
     assert json.loads((place / "r" / "summary.json").read_text())["steps"] == 0

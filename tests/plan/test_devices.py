@@ -8,13 +8,10 @@ from pathlib import Path
 import pytest
 
 from tina_lite.budget import catalogue
-from tina_lite.errors import BadInput
-from tina_lite.plan import cpu, device, find_device, read_shape
-from tina_lite.plan.cards import card_named, cards
-from tina_lite.plan.cpu import ASSUMED, CpuSpeed, cache_file, cpu_speed
-from tina_lite.plan.device import GIB
-from tina_lite.plan.model_config import shipped_models
-from tina_lite.policy.model_folder import TINY_BASE
+from tina_lite.plan import device, find_device, read_shape
+from tina_lite.plan.device import ASSUMED, GIB, CpuSpeed, cache_file, card_named, cards, cpu_speed
+from tina_lite.policy.model_folder import TINY_BASE, shipped_models
+from tina_lite.util.errors import BadInput
 
 TINY = read_shape(TINY_BASE)
 FAST = CpuSpeed(1e11, 4e11, 2e10, 1e-5, "bfloat16")
@@ -101,8 +98,8 @@ def probed(monkeypatch, tmp_path):
         calls.append(command[-2:])
         return subprocess.CompletedProcess(command, 0, json.dumps(said), "")
 
-    monkeypatch.setattr(cpu.subprocess, "run", run)
-    monkeypatch.setattr(cpu.os, "getloadavg", lambda: (0.0, 4.0, 4.0))
+    monkeypatch.setattr(device.subprocess, "run", run)
+    monkeypatch.setattr(device.os, "getloadavg", lambda: (0.0, 4.0, 4.0))
     return calls
 
 
@@ -110,17 +107,17 @@ def test_a_cpu_is_measured_once_a_day_for_each_shape(probed, monkeypatch):
     assert cpu_speed(192, 512) == cpu_speed(192, 512) == FAST
     assert cpu_speed(192, 513) == FAST
     assert probed == [["192", "512"], ["192", "513"]]
-    now = cpu.time.time()
-    monkeypatch.setattr(cpu.time, "time", lambda: now + 2 * 24 * 3600)
+    now = device.time.time()
+    monkeypatch.setattr(device.time, "time", lambda: now + 2 * 24 * 3600)
     assert cpu_speed(192, 512) == FAST
     assert len(probed) == 3
 
 
 def test_a_busy_cpu_is_measured_again_after_ten_minutes(probed, monkeypatch):
-    now = cpu.time.time()
-    monkeypatch.setattr(cpu.os, "getloadavg", lambda: (0.6 * os.cpu_count(), 0.0, 0.0))
+    now = device.time.time()
+    monkeypatch.setattr(device.os, "getloadavg", lambda: (0.6 * os.cpu_count(), 0.0, 0.0))
     for minutes in (0, 9, 11, 20):
-        monkeypatch.setattr(cpu.time, "time", lambda at=now + 60 * minutes: at)
+        monkeypatch.setattr(device.time, "time", lambda at=now + 60 * minutes: at)
         assert cpu_speed(192, 512) == FAST
     assert len(probed) == 2
 
@@ -140,7 +137,7 @@ def test_without_a_measurement_a_slow_machine_is_assumed(monkeypatch, tmp_path):
     def run(command, **_):
         raise subprocess.CalledProcessError(1, command)
 
-    monkeypatch.setattr(cpu.subprocess, "run", run)
+    monkeypatch.setattr(device.subprocess, "run", run)
     assert cpu_speed(192, 512) == ASSUMED
     assert not cache_file().exists()
     own = device.on_cpu(ASSUMED, "auto", GIB)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tina_lite.budget import Rate
 from tina_lite.plan import Device, Measured, make_plan, plan_lines, plan_record, read_measured, read_shape
 from tina_lite.plan.device import GIB
-from tina_lite.plan.fit import changed
-from tina_lite.plan.model_config import shipped_models
 from tina_lite.plan.planner import CLOSE_S
+from tina_lite.plan.speed import changed
+from tina_lite.policy.model_folder import shipped_models
 from tina_lite.recipe import Recipe
 
 QWEN = "Qwen/Qwen2.5-1.5B"
@@ -115,7 +115,7 @@ def test_shorter_completions_are_asked_for_where_smaller_batches_do_not_help(pla
     plan = plan_with(vram_gib=4.5, optim={"micro_batch_tokens": 65536}, rollout={"num_generations": 64})
     assert plan.fits
     assert plan.memory.micro_batch_tokens < 65536
-    assert plan.memory.rows < 64 * plan.shape.layers
+    assert plan.memory.sequences < 64 * plan.shape.layers
     plan = plan_with(vram_gib=4.5, rollout={"max_completion_length": 32768})
     assert not plan.fits
     assert list(plan.change) == ["rollout.max_completion_length"]

@@ -25,20 +25,20 @@ def main() -> None:
     import torch
     from safetensors.torch import save_file
 
+    from tina_lite.data import make_prompt
     from tina_lite.policy import TokenBatch
-    from tina_lite.policy.demand import Demand
+    from tina_lite.policy.load import open_policy
     from tina_lite.policy.loading import load_tokenizer
-    from tina_lite.policy.opening import open_policy
-    from tina_lite.problems import make_prompt
+    from tina_lite.policy.memory_request import MemoryRequest
     from tina_lite.recipe.schema import LoraSection, ModelSection, RolloutSection
-    from tina_lite.records import Problem
-    from tina_lite.sampler import Sampler
+    from tina_lite.rollout.sampler import Sampler
+    from tina_lite.util.records import Problem
 
     rollout = RolloutSection(max_prompt_length=LONGEST_PROMPT, max_completion_length=tokens)
     tokenizer = load_tokenizer(model)
     section, lora = ModelSection(id=model, compute_dtype="float32"), LoraSection(r=8, alpha=32, dropout=0.0)
-    demand = Demand.sampling(section, lora, rows=8, prompt=LONGEST_PROMPT, completion=tokens)
-    policy = open_policy(name, section, lora, rollout, tokenizer, seed=1, demand=demand)  # type: ignore[arg-type]
+    memory_request = MemoryRequest.sampling(section, lora, sequences=8, prompt=LONGEST_PROMPT, completion=tokens)
+    policy = open_policy(name, section, lora, rollout, tokenizer, seed=1, memory_request=memory_request)  # type: ignore[arg-type]
     drawn = {name: tensor.detach().float().norm().item() for name, tensor in policy.trainable().items()}
     generator = torch.Generator().manual_seed(5)
     for _, tensor in sorted(policy.trainable().items()):

@@ -8,8 +8,8 @@ from model_files import SMALL, random_model
 from sections import logprobs_and_gradients
 
 from tina_lite.policy import TokenBatch
-from tina_lite.policy.dense import ARCHITECTURES, DenseModel, fits
-from tina_lite.policy.generic import CachedDecoder
+from tina_lite.policy.dense.model import ARCHITECTURES, DenseModel, fits
+from tina_lite.policy.hf_decoder import CachedDecoder
 
 BATCH = TokenBatch(
     prompts=((5, 6, 7, 30, 31), (9, 10, 50), (11, 12, 13, 14)),
@@ -71,7 +71,7 @@ def test_short_of_memory_nothing_changes_but_the_speed(policy, activations):
     roomy = logprobs_and_gradients(policy, BATCH)
     prefix = policy.decoder(1, 32).prefill([list(BATCH.prompts[0])])[0]
     policy.layout = replace(policy.layout, activations=activations)
-    policy._dense = DenseModel(policy.model.get_base_model(), torch.float32, resident=False)
+    policy._dense = DenseModel(policy.model.get_base_model(), torch.float32, dense_copy=False)
     assert all(linear._weight is None for layer in policy._dense.layers for linear in layer.linears)
     agree(logprobs_and_gradients(policy, BATCH), roomy)
     assert torch.allclose(policy.decoder(1, 32).prefill([list(BATCH.prompts[0])])[0].logits, prefix.logits, atol=1e-4)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from tina_lite.policy import attention as module
-from tina_lite.policy.attention import _Attention, attention
+from tina_lite.policy.dense import attention as module
+from tina_lite.policy.dense.attention import _Attention, attention
 
 ROWS, HEADS, KV_HEADS, WIDTH, KEYS, SIZE = 5, 6, 2, 4, 9, 8
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from from_outside import imported_by
 
-from tina_lite.errors import BadInput
 from tina_lite.policy import engine as engine_module
 from tina_lite.policy.engine import TESTED, Facts, choose_engine, find_facts, refuse_vllm
+from tina_lite.util.errors import BadInput
 
 READY = Facts(8.9, "2.13.0", TESTED, TESTED, "0.28.0", frozenset())
 ON_CPU = replace(READY, capability=None, torch="2.13.0+cpu")
@@ -31,7 +31,7 @@ def test_auto_takes_the_engine_that_is_faster_for_the_architecture() -> None:
     assert str(engine) == "unsloth: a CUDA card, and gemma2 is an architecture that Unsloth accelerates"
     assert not engine.warnings
     engine = choose_engine("auto", READY, qwen)
-    assert str(engine) == "portable: its decode steps of qwen2 are replayed, which is faster than Unsloth's"
+    assert str(engine) == "native: its decode steps of qwen2 are replayed, which is faster than Unsloth's"
     assert not engine.warnings
 
 
@@ -48,13 +48,13 @@ def test_auto_takes_the_engine_that_is_faster_for_the_architecture() -> None:
 )
 def test_auto_is_portable_without_a_look_at_the_model(changes: dict, reason: str) -> None:
     engine = choose_engine("auto", replace(READY, **changes), never)
-    assert engine.name == "portable"
+    assert engine.name == "native"
     assert reason in engine.why
 
 
 def test_auto_is_portable_for_an_architecture_without_a_fast_path() -> None:
     engine = choose_engine("auto", READY, lambda: "gpt_neox")
-    assert str(engine) == "portable: Unsloth has no fast path for gpt_neox"
+    assert str(engine) == "native: Unsloth has no fast path for gpt_neox"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_auto_is_portable_for_an_architecture_without_a_fast_path() -> None:
     ],
 )
 def test_what_cannot_be_had_is_one_clear_line(changes: dict) -> None:
-    with pytest.raises(BadInput, match=r"^model\.engine: unsloth cannot be used: .*model\.engine=portable$") as error:
+    with pytest.raises(BadInput, match=r"^model\.engine: unsloth cannot be used: .*model\.engine=native$") as error:
         choose_engine("unsloth", replace(READY, **changes), never)
     assert "\n" not in str(error.value)
 
@@ -96,7 +96,7 @@ def test_the_two_engines_never_meet_in_one_process() -> None:
     both = frozenset({"unsloth", "transformers"})
     assert choose_engine("unsloth", replace(READY, imported=both), qwen).name == "unsloth"
     assert choose_engine("auto", replace(READY, imported=both), gemma).name == "unsloth"
-    for wanted, facts in (("portable", READY), ("auto", ON_CPU)):
+    for wanted, facts in (("native", READY), ("auto", ON_CPU)):
         with pytest.raises(BadInput, match="start a new process"):
             choose_engine(wanted, replace(facts, imported=both), qwen)
 
@@ -111,16 +111,16 @@ def test_the_two_engines_never_meet_in_one_process() -> None:
     ],
 )
 def test_an_old_card_computes_in_what_it_has_and_says_so(capability: float, dtype: str, said: str) -> None:
-    engine = choose_engine("portable", replace(READY, capability=capability), never, dtype)
+    engine = choose_engine("native", replace(READY, capability=capability), never, dtype)
     assert len(engine.warnings) == bool(said)
     assert all(said in warning for warning in engine.warnings)
 
 
 def test_float16_is_the_portable_engines_and_a_cards() -> None:
-    assert choose_engine("auto", READY, qwen, "float16").name == "portable"
-    with pytest.raises(BadInput, match="which the portable engine alone computes in"):
+    assert choose_engine("auto", READY, qwen, "float16").name == "native"
+    with pytest.raises(BadInput, match="which the native engine alone computes in"):
         choose_engine("unsloth", READY, qwen, "float16")
-    for wanted in ("auto", "portable", "unsloth"):
+    for wanted in ("auto", "native", "unsloth"):
         with pytest.raises(BadInput, match="float16 is for a card"):
             choose_engine(wanted, ON_CPU, qwen, "float16")
 
@@ -132,12 +132,12 @@ def test_vllm_needs_unsloth_a_card_and_itself() -> None:
     for facts, reason in (
         (
             replace(READY, unsloth=None),
-            "it needs model.engine unsloth, and the engine is portable: unsloth not installed",
+            "it needs model.engine unsloth, and the engine is native: unsloth not installed",
         ),
         (replace(READY, vllm=None), r"vllm is not installed \(pip install vllm\)"),
-        (ON_CPU, "it needs model.engine unsloth, and the engine is portable: no CUDA card"),
+        (ON_CPU, "it needs model.engine unsloth, and the engine is native: no CUDA card"),
     ):
-        with pytest.raises(BadInput, match=f"^rollout.engine: vllm cannot be used: {reason}.*rollout.engine=own$"):
+        with pytest.raises(BadInput, match=f"^rollout.engine: vllm cannot be used: {reason}.*rollout.engine=native$"):
             refuse_vllm(choose_engine("auto", facts, qwen, vllm=True), facts)
     with pytest.raises(BadInput, match="it needs a CUDA card"):
         refuse_vllm(choose_engine("unsloth", ON_CPU, qwen), ON_CPU)

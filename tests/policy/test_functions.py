@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from tina_lite.policy.functions import adapted_linear, pad, rms_norm, rotary, swiglu
+from tina_lite.policy.dense.autograd_ops import adapted_linear, pad, rms_norm, rotary, swiglu
 
 
 def tensor(*shape, seed=0):

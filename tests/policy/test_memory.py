@@ -9,17 +9,24 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tina_lite.chosen import Chosen
-from tina_lite.errors import NoRoom
 from tina_lite.plan import read_shape
-from tina_lite.plan.model_config import shipped_models
 from tina_lite.policy import memory
-from tina_lite.policy.demand import Demand, Room
 from tina_lite.policy.memory import GIB, MemoryLayout, layout_of, refuse_too_large
-from tina_lite.policy.model_folder import TINY_BASE
-from tina_lite.policy.parts import CHUNK_ELEMENTS, LOGIT_COPIES, NF4_TABLES, base_bytes, chunk_elements, nf4_bytes
+from tina_lite.policy.memory_request import (
+    CHUNK_ELEMENTS,
+    LOGIT_COPIES,
+    NF4_TABLES,
+    MemoryBudget,
+    MemoryRequest,
+    base_bytes,
+    chunk_elements,
+    nf4_bytes,
+)
+from tina_lite.policy.model_folder import TINY_BASE, shipped_models
 from tina_lite.policy.shape import ModelShape
-from tina_lite.recipe import Recipe
+from tina_lite.recipe import Recipe, load_recipe
+from tina_lite.util.errors import NoRoom
+from tina_lite.util.stateful import ResolvedRuntime
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -92,8 +99,8 @@ def test_adapters_are_those_of_peft(make_policy):
     trained = sum(parameter.numel() for parameter in policy.trainable().values())
     shape = read_shape(TINY_BASE)
     assert shape.lora_parameters(8, WHOLE) == trained
-    demand = Demand.of(Recipe.model_validate({"data": {"source": "arithmetic"}, "lora": {"r": 8}}))
-    on_a_card, on_a_cpu = (layout_of(shape, demand, Room(64 * GIB, card, 4)) for card in (True, False))
+    memory_request = MemoryRequest.of(Recipe.model_validate({"data": {"source": "arithmetic"}, "lora": {"r": 8}}))
+    on_a_card, on_a_cpu = (layout_of(shape, memory_request, MemoryBudget(64 * GIB, card, 4)) for card in (True, False))
     assert (on_a_card.adapters, on_a_card.optimizer) == (6 * trained, 16 * trained)
     assert on_a_cpu.optimizer == 28 * trained, "and what they were before the step, which elsewhere is not the card's"
 
@@ -126,7 +133,7 @@ recipes = st.builds(
 
 
 def laid_out(model: str, recipe: Recipe, gib: float, *, card: bool = True, itemsize: int = 2) -> MemoryLayout:
-    return layout_of(shape_named(model), Demand.of(recipe), Room(int(gib * GIB), card, itemsize))
+    return layout_of(shape_named(model), MemoryRequest.of(recipe), MemoryBudget(int(gib * GIB), card, itemsize))
 
 
 def grown(recipe: Recipe, field: str, value: int) -> Recipe:
@@ -162,13 +169,13 @@ def test_what_fits_fits_where_there_is_more(recipe, model, gib, more):
 @settings(max_examples=100)
 @given(recipe=recipes, model=st.sampled_from(MODELS), gib=st.floats(0.5, 100), card=st.booleans())
 def test_the_parts_add_up_to_the_peak_and_the_choices_keep_to_the_recipe(recipe, model, gib, card):
-    m, demand = laid_out(model, recipe, gib, card=card), Demand.of(recipe)
+    m, memory_request = laid_out(model, recipe, gib, card=card), MemoryRequest.of(recipe)
     weights = m.runtime + m.base + m.sampling_copy + m.adapters + m.optimizer
-    assert m.peak == weights + max(m.kv_cache + m.sampling, m.kept + m.passing + m.logits)
-    assert min(m.base, m.adapters, m.optimizer, m.kv_cache, m.sampling, m.kept, m.passing, m.logits) > 0
-    assert 1 <= m.rows <= demand.rows
-    assert m.kv_tokens <= (demand.kv_tokens or m.rows * demand.row)
-    assert m.micro_batch_tokens <= max(demand.row, recipe.optim.micro_batch_tokens)
+    assert m.peak == weights + max(m.kv_cache + m.sampling, m.stored + m.passing + m.logits)
+    assert min(m.base, m.adapters, m.optimizer, m.kv_cache, m.sampling, m.stored, m.passing, m.logits) > 0
+    assert 1 <= m.sequences <= memory_request.sequences
+    assert m.kv_tokens <= (memory_request.kv_tokens or m.sequences * memory_request.longest_sequence)
+    assert m.micro_batch_tokens <= max(memory_request.longest_sequence, recipe.optim.micro_batch_tokens)
     assert card or m.activations != "offloaded", "main memory is where it is"
 
 
@@ -191,37 +198,37 @@ SMALL = run_of(4, 8, 128, 64, 2048)
 
 
 @pytest.mark.parametrize(
-    ("model", "gib", "card", "recipe", "resident", "rows", "activations", "peak"),
+    ("model", "gib", "card", "recipe", "dense_copy", "sequences", "activations", "peak"),
     [
         (R1, 5.3, True, run_of(), False, 4, "recomputed", 3.74),
         (R1, 7.0, True, run_of(), True, 4, "recomputed", 6.08),
         (R1, 11, True, run_of(), True, 4, "recomputed", 6.23),
         (R1, 15, True, run_of(), True, 4, "recomputed", 6.23),
-        (R1, 23, True, run_of(), True, 4, "kept", 14.81),
-        (R1, 78, True, run_of(), True, 4, "kept", 16.69),
+        (R1, 23, True, run_of(), True, 4, "stored", 14.81),
+        (R1, 78, True, run_of(), True, 4, "stored", 16.69),
         (R1, 7.0, True, run_of(8, 8), False, 32, "recomputed", 6.55),
         ("Qwen/Qwen2.5-0.5B", 3.3, True, run_of(), True, 4, "recomputed", 2.25),
         ("7B", 22.5, True, run_of(), True, 4, "offloaded", 21.11),
         (SMOL, 1, False, SMALL, False, 32, "recomputed", 0.90),
         (SMOL, 2, False, SMALL, True, 32, "recomputed", 1.87),
-        (SMOL, 24, False, SMALL, True, 32, "kept", 4.16),
-        (TINY_BASE, 1, False, SMALL, True, 32, "kept", 0.21),
-        (TINY_BASE, 2, False, SMALL, True, 32, "kept", 0.21),
-        (TINY_BASE, 24, False, SMALL, True, 32, "kept", 0.21),
+        (SMOL, 24, False, SMALL, True, 32, "stored", 4.16),
+        (TINY_BASE, 1, False, SMALL, True, 32, "stored", 0.21),
+        (TINY_BASE, 2, False, SMALL, True, 32, "stored", 0.21),
+        (TINY_BASE, 24, False, SMALL, True, 32, "stored", 0.21),
     ],
 )
-def test_the_table_of_cases(model, gib, card, recipe, resident, rows, activations, peak):
+def test_the_table_of_cases(model, gib, card, recipe, dense_copy, sequences, activations, peak):
     """Cards of 6, 8, 12, 16, 24 and 80 GB, of 4 for the 0.5B and 24 for the 7B, less what others take; CPUs."""
     layout = laid_out(model, recipe, gib, card=card, itemsize=2 if card else 4)
     assert layout.fits
-    assert (layout.resident, layout.rows, layout.activations) == (resident, rows, activations)
+    assert (layout.dense_copy, layout.sequences, layout.activations) == (dense_copy, sequences, activations)
     assert layout.peak / GIB == pytest.approx(peak, abs=0.01)
 
 
 def test_the_parts_in_the_docstring():
     """R1-Distill in 8 GB."""
     m = laid_out(R1, run_of(), 7.0)
-    update = m.kept + m.passing + m.logits
+    update = m.stored + m.passing + m.logits
     found = (m.base, m.sampling_copy, m.adapters, m.optimizer, m.kv_cache + m.sampling, update, m.peak)
     said = memory.__doc__ or ""
     figures = re.findall(r"^    \w[\w ]*? +(\d\.\d\d)", said, re.MULTILINE)
@@ -240,34 +247,37 @@ def test_without_room_it_is_refused_with_what_it_needs():
 
 
 def test_a_resumed_run_is_laid_out_as_it_was():
-    chosen = Chosen(resident=False, kv_tokens=999, micro_batch_tokens=777, activations="recomputed", chunk_elements=5)
-    layout = layout_of(read_shape(R1), Demand.of(run_of()), Room(78 * GIB, True, 2), chosen=chosen)
-    kept = (layout.resident, layout.kv_tokens, layout.micro_batch_tokens, layout.activations, layout.chunk_elements)
+    runtime = ResolvedRuntime(
+        dense_copy=False, kv_tokens=999, micro_batch_tokens=777, activations="recomputed", chunk_elements=5
+    )
+    layout = layout_of(read_shape(R1), MemoryRequest.of(run_of()), MemoryBudget(78 * GIB, True, 2), runtime=runtime)
+    kept = (layout.dense_copy, layout.kv_tokens, layout.micro_batch_tokens, layout.activations, layout.chunk_elements)
     assert kept == (False, 999, 777, "recomputed", 5)
 
 
 def test_other_layers_than_ours_keep_more_and_no_copy():
     shape = read_shape(QWEN)
     ours, theirs = (
-        layout_of(replace(shape, dense=dense), Demand.of(run_of()), Room(78 * GIB, True, 2)) for dense in (True, False)
+        layout_of(replace(shape, dense=dense), MemoryRequest.of(run_of()), MemoryBudget(78 * GIB, True, 2))
+        for dense in (True, False)
     )
-    assert not theirs.resident
-    assert theirs.kept > ours.kept
+    assert not theirs.dense_copy
+    assert theirs.stored > ours.stored
 
 
 @pytest.mark.parametrize(("card", "free_gib"), [("8gb", 6.6), ("12gb", 10.6), ("16gb", 14.5), ("24gb", 22)])
 def test_unsloth_is_let_onto_the_cards_that_recipes_are_for(card, free_gib):
-    recipe = Recipe.load(RECIPES / "cards" / f"{card}.yaml")
+    recipe = load_recipe(RECIPES / "cards" / f"{card}.yaml")
     shape = read_shape(recipe.model.id)
-    layout = layout_of(shape, Demand.of(recipe), Room(int(free_gib * GIB), True, 2), unsloth=True)
+    layout = layout_of(shape, MemoryRequest.of(recipe), MemoryBudget(int(free_gib * GIB), True, 2), unsloth=True)
     assert layout.fits
-    assert (layout.resident, layout.activations) == (False, "offloaded")
+    assert (layout.dense_copy, layout.activations) == (False, "offloaded")
 
 
 def test_what_is_only_sampled_keeps_nothing_for_a_backward_pass(make_policy):
     layout = make_policy().layout
     assert (layout.optimizer, layout.activation_bytes) == (0, 0)
-    assert layout.rows == 1
+    assert layout.sequences == 1
 
 
 def test_a_card_holds_more_logits_at_once_and_a_little_more_memory_changes_nothing():

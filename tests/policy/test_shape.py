@@ -7,11 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tina_lite.errors import BadInput
 from tina_lite.plan import read_shape
 from tina_lite.policy.interface import TokenBatch
 from tina_lite.policy.model_folder import TINY_BASE
 from tina_lite.policy.shape import ModelShape
+from tina_lite.util.errors import BadInput
 
 SMALL = {
     "model_type": "llama",

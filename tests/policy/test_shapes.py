@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sections import logprobs_and_gradients, rollout_section
 
-from tina_lite.policy import TokenBatch, decoder, logprobs, portable
-from tina_lite.policy.forward import Layout
-from tina_lite.policy.shapes import SIZES, SMALLEST_STEP, compiles_shapes, rounded
-from tina_lite.sampler import Sampler
+from tina_lite.policy import TokenBatch, lm_head, native
+from tina_lite.policy.dense import decoder
+from tina_lite.policy.dense.cuda_graphs import SIZES, SMALLEST_STEP, compiles_shapes, rounded
+from tina_lite.policy.dense.forward import Layout
+from tina_lite.rollout.sampler import Sampler
 
 CPU = torch.device("cpu")
 BATCH = TokenBatch(
@@ -53,7 +54,7 @@ def test_idle_tokens_change_neither_what_is_learnt_nor_what_is_drawn(make_policy
 
     plain, plain_drawn = logprobs_and_gradients(policy, BATCH), drawn()
     asked = []
-    for module in (portable, decoder, logprobs):
+    for module in (native, decoder, lm_head):
         monkeypatch.setattr(module, "compiles_shapes", lambda *_: asked.append(1) or True)
     rounded_up, rounded_drawn = logprobs_and_gradients(policy, BATCH), drawn()
     assert len(asked) >= 3

@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tina_lite.policy import TokenBatch, portable, shared_prompt
-from tina_lite.policy.shared_prompt import (
+from tina_lite.policy import TokenBatch, native
+from tina_lite.policy.dense import attention
+from tina_lite.policy.dense.attention import (
     Sharing,
     agrees_with_mask,
     can_flash,
@@ -71,10 +72,10 @@ def test_it_is_tried_before_it_is_trusted(monkeypatch) -> None:
     agrees = agrees_with_mask.__wrapped__
     assert agrees(cpu, torch.bfloat16, 16)
     assert agrees(cpu, torch.float32, 64)
-    flash = shared_prompt._flash
-    monkeypatch.setattr(shared_prompt, "_flash", lambda *given, causal: flash(*given, causal=True))
+    flash = attention._flash
+    monkeypatch.setattr(attention, "_flash", lambda *given, causal: flash(*given, causal=True))
     assert not agrees(cpu, torch.bfloat16, 16)
-    monkeypatch.setattr(shared_prompt, "_flash", None)
+    monkeypatch.setattr(attention, "_flash", None)
     assert not agrees(cpu, torch.bfloat16, 16)
 
 
@@ -83,7 +84,7 @@ def test_a_forward_pass_without_a_mask_is_that_with_one(make_policy, monkeypatch
     policy = make_policy(spread=0.05, fp32=True)
     results = []
     for flashes in (False, True):
-        monkeypatch.setattr(portable, "can_flash", lambda *facts, flashes=flashes: flashes)
+        monkeypatch.setattr(native, "can_flash", lambda *facts, flashes=flashes: flashes)
         with policy.training():
             logprobs, _ = policy.logprobs(batch, 1.0)
             logprobs.sum().backward()

@@ -9,14 +9,14 @@ import torch
 from model_files import change_json, random_model
 
 import tina_lite
-from tina_lite import Recipe, run
-from tina_lite.errors import BadInput
+from tina_lite import load_recipe, run
 from tina_lite.launch.preview import dry_run
 from tina_lite.policy import loading
-from tina_lite.policy.agreement import LONGEST_PROMPT, PROMPT, _prompt_length
-from tina_lite.policy.architectures import architectures, refuse_architecture
-from tina_lite.policy.generic import CachedDecoder, LayerState
+from tina_lite.policy.hf_decoder import CachedDecoder, LayerState
+from tina_lite.policy.self_check import LONGEST_PROMPT, PROMPT, _prompt_length
+from tina_lite.policy.shape import architectures, refuse_architecture
 from tina_lite.recipe.schema import ModelSection
+from tina_lite.util.errors import BadInput
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,7 +44,7 @@ def test_an_architecture_is_computed_as_transformers_and_peft_do(models, kind, t
 @pytest.mark.filterwarnings("ignore")
 def test_the_table_shows_what_is_wrong(models, tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "attention_of", lambda config: "sdpa")
-    monkeypatch.setattr("tina_lite.policy.portable.refuse_disagreement", lambda *_: None)
+    monkeypatch.setattr("tina_lite.policy.native.refuse_disagreement", lambda *_: None)
     row = models.tried("gemma2", tmp_path)
     assert row.log_prob > models.LOG_PROB
     assert row.refused
@@ -82,7 +82,7 @@ def test_what_cannot_be_sampled_is_refused_by_dry_run_and_run(quick_recipe, tmp_
     sizes = {"hidden_size": 64, "attention_hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 384}
     (model / "config.json").write_text(json.dumps({}))
     random_model(model, "rwkv", **sizes)
-    recipe = Recipe.load(quick_recipe, {"model.id": str(model), "lora.target_modules": ["key"]})
+    recipe = load_recipe(quick_recipe, {"model.id": str(model), "lora.target_modules": ["key"]})
     for start in (dry_run, run):
         with pytest.raises(BadInput, match="rwkv"):
             start(recipe, out=tmp_path / "out")
@@ -179,6 +179,6 @@ def test_another_kind_of_cache_is_named():
 
 
 def test_the_recipes_that_ship_with_a_base_name_its_end_of_turn():
-    recipe = Recipe.load(ROOT / "recipes" / "small" / "qwen3-0.6b-math.yaml")
+    recipe = load_recipe(ROOT / "recipes" / "small" / "qwen3-0.6b-math.yaml")
     assert recipe.rollout.stop == ("<|im_end|>",)
     assert ModelSection(id=recipe.model.id).id.endswith("-Base")

@@ -53,17 +53,17 @@ def probe(engine: str, model: str, folder: Path, tokens: int) -> dict[str, Any]:
     ],
 )
 def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, dict]:
-    """(portable, unsloth) on one model."""
+    """(native, unsloth) on one model."""
     model, tokens = request.param
     folder = tmp_path_factory.mktemp("engines")
-    portable, unsloth = (probe(engine, model, folder / engine, tokens) for engine in ("portable", "unsloth"))
-    return portable, unsloth
+    native, unsloth = (probe(engine, model, folder / engine, tokens) for engine in ("native", "unsloth"))
+    return native, unsloth
 
 
 def test_greedy_completions_are_equal_token_by_token(both) -> None:
-    portable, unsloth = both
-    assert len(portable["lengths"]) > 3, "prompts of mixed lengths"
-    groups = portable["completions"]
+    native, unsloth = both
+    assert len(native["lengths"]) > 3, "prompts of mixed lengths"
+    groups = native["completions"]
     assert (len(groups), {len(group) for group in groups}) == (32, {4})
     assert len({len(ids) for group in groups for ids in group}) > 1, "rows must leave at different times"
     assert len({tuple(ids) for group in groups for ids in group}) > 8
@@ -76,45 +76,45 @@ def test_sampling_is_the_same_again_after_training_mode(both) -> None:
 
 
 def test_logprobs_agree(both) -> None:
-    portable, unsloth = (engine["tensors"] for engine in both)
+    native, unsloth = (engine["tensors"] for engine in both)
     for name in ("logprobs", "reference", "entropies"):
-        assert (portable[name] - unsloth[name]).abs().max() < 1e-3, name
-    assert (portable["logprobs"] - portable["reference"]).abs().max() > 1e-2, "the adapter acts"
+        assert (native[name] - unsloth[name]).abs().max() < 1e-3, name
+    assert (native["logprobs"] - native["reference"]).abs().max() > 1e-2, "the adapter acts"
 
 
 def test_gradients_of_every_adapter_tensor_agree(both) -> None:
-    portable, unsloth = (engine["tensors"] for engine in both)
-    names = [name for name in portable if name.startswith("gradient.")]
+    native, unsloth = (engine["tensors"] for engine in both)
+    names = [name for name in native if name.startswith("gradient.")]
     assert names
     for name in names:
-        assert portable[name].norm() > 0, name
-        assert (portable[name] - unsloth[name]).norm() <= 1e-2 * portable[name].norm(), name
+        assert native[name].norm() > 0, name
+        assert (native[name] - unsloth[name]).norm() <= 1e-2 * native[name].norm(), name
 
 
 def test_both_begin_with_the_same_adapter(both) -> None:
-    """lora_A is drawn after the same seed; portable rounds it to bfloat16."""
-    portable, unsloth = (engine["drawn"] for engine in both)
-    assert portable.keys() == unsloth.keys()
-    for name, norm in portable.items():
+    """lora_A is drawn after the same seed; native rounds it to bfloat16."""
+    native, unsloth = (engine["drawn"] for engine in both)
+    assert native.keys() == unsloth.keys()
+    for name, norm in native.items():
         assert norm == pytest.approx(unsloth[name], rel=1e-3), name
         assert (norm == 0) == ("lora_B" in name)
 
 
 def test_adapters_are_saved_alike(both) -> None:
-    portable, unsloth = both
-    assert (portable["dtypes"], unsloth["dtypes"]) == (["torch.bfloat16"], ["torch.float32"])
-    assert portable["adapter"].keys() == unsloth["adapter"].keys()
-    for name, tensor in portable["adapter"].items():
+    native, unsloth = both
+    assert (native["dtypes"], unsloth["dtypes"]) == (["torch.bfloat16"], ["torch.float32"])
+    assert native["adapter"].keys() == unsloth["adapter"].keys()
+    for name, tensor in native["adapter"].items():
         assert torch.equal(tensor.float(), unsloth["adapter"][name].float()), name
     for field in ("base_model_name_or_path", "r", "lora_alpha", "lora_dropout", "task_type", "bias"):
-        assert portable["config"][field] == unsloth["config"][field], field
-    assert sorted(portable["config"]["target_modules"]) == sorted(unsloth["config"]["target_modules"])
+        assert native["config"][field] == unsloth["config"][field], field
+    assert sorted(native["config"]["target_modules"]) == sorted(unsloth["config"]["target_modules"])
 
 
 def test_its_banners_and_its_cache_keep_out_of_the_way(both) -> None:
-    portable, unsloth = both
-    assert portable["modules"] == ["transformers"], "the portable engine's process never sees Unsloth"
+    native, unsloth = both
+    assert native["modules"] == ["transformers"], "the native engine's process never sees Unsloth"
     assert unsloth["modules"] == ["transformers", "unsloth"]
-    assert unsloth["stdout"] == portable["stdout"] == "done\n"
+    assert unsloth["stdout"] == native["stdout"] == "done\n"
     assert "bitsandbytes" not in unsloth["stderr"]
-    assert unsloth["left"] == portable["left"], "no compile cache in the folder that a run starts in"
+    assert unsloth["left"] == native["left"], "no compile cache in the folder that a run starts in"

@@ -12,7 +12,7 @@ from from_outside import call, summary_in
 from safetensors.torch import load_file
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-NEXT = {"portable": "unsloth", "unsloth": "portable"}
+NEXT = {"native": "unsloth", "unsloth": "native"}
 MONEY = ("--rate", "0.2", "--max-usd", "1", "--plain")
 SHORT = (
     *("--set", "rollout.prompts_per_step=4", "--set", "eval.problems=4", "--set", "eval.samples=2"),

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 from tina_lite.policy import TokenBatch
 from tina_lite.policy.loading import load_tokenizer
-from tina_lite.policy.portable import PortablePolicy
+from tina_lite.policy.native import NativePolicy
 from tina_lite.recipe.schema import LoraSection, ModelSection
 
 torch.manual_seed(0)
@@ -21,7 +21,7 @@ folder, vocabulary = sys.argv[1], int(sys.argv[2])
 sizes = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1)
 config = AutoConfig.for_model("llama", vocab_size=vocabulary, tie_word_embeddings=True, **sizes)
 AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-policy = PortablePolicy(ModelSection(id=folder, compute_dtype="float32"),
+policy = NativePolicy(ModelSection(id=folder, compute_dtype="float32"),
                         LoraSection(r=4, alpha=8, dropout=0.0, target_modules=("q_proj", "down_proj")),
                         load_tokenizer("builtin:tiny"), seed=1)
 completion = tuple(range(5, 69))

@@ -5,14 +5,14 @@ from threading import Event
 
 import pytest
 
-from tina_lite import Recipe, run
-from tina_lite.runs.events import Notice, RunFinished, Stamped
+from tina_lite import load_recipe, run
+from tina_lite.runs.events import LogLine, RunFinished, Stamped
 
 pytest.importorskip("plotly", reason="plotly is not installed")
 
 
 def test_a_run_leaves_its_report(quick_recipe: Path, tmp_path: Path) -> None:
-    summary = run(Recipe.load(quick_recipe), out=tmp_path / "run")
+    summary = run(load_recipe(quick_recipe), out=tmp_path / "run")
     html = (tmp_path / "run" / "report.html").read_text()
     assert "3 steps" in html
     assert "so far" not in html
@@ -42,9 +42,9 @@ def test_without_one_the_run_ends_as_well(
     if fault == "a bug":
         monkeypatch.setattr("tina_lite.report.page.outcome", lambda told: 1 / 0)
     heard: list[Stamped] = []
-    summary = run(Recipe.load(quick_recipe, {"stop.max_steps": 1}), out=tmp_path / "run", listeners=[heard.append])
+    summary = run(load_recipe(quick_recipe, {"stop.max_steps": 1}), out=tmp_path / "run", listeners=[heard.append])
     assert summary["steps"] == 1
     assert not (tmp_path / "run" / "report.html").exists()
-    notices = [stamped.event.text for stamped in heard if isinstance(stamped.event, Notice)]
+    notices = [stamped.event.text for stamped in heard if isinstance(stamped.event, LogLine)]
     assert any(text.startswith(said) for text in notices)
     assert isinstance(heard[-1].event, RunFinished)

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tina_lite.report.curves import smoothed, student_975
+from tina_lite.report.curves import MOST_POINTS, curve, smoothed, student_975
 from tina_lite.report.figures import Figure, figures
-from tina_lite.report.reading import read_run
-from tina_lite.report.traces import MOST_POINTS, curve
+from tina_lite.report.read import read_run
 
 Make = Callable[..., Path]
 

@@ -8,8 +8,8 @@ import pytest
 from hostile_texts import hostile_completions
 from made_up_runs import EVIL, sample, write_lines
 
-from tina_lite.errors import BadInput
 from tina_lite.report import html_page, read_run, refuse_missing
+from tina_lite.util.errors import BadInput
 
 Make = Callable[..., Path]
 

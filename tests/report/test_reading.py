@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from made_up_runs import SUMMARY, evaluated, ledger, metrics, sample, started, write_lines
 
-from tina_lite.errors import BadInput
-from tina_lite.report.paper import beside_the_paper
-from tina_lite.report.reading import read_run
-from tina_lite.report.samples import pairs
+from tina_lite.report.page import beside_the_paper
+from tina_lite.report.read import pairs, read_run
+from tina_lite.util.errors import BadInput
 
 Make = Callable[..., Path]
 FINISHED = {"at": 1.0, "elapsed_s": 9.0, "usd": 0.01, "summary": {}}

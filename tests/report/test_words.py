@@ -6,8 +6,8 @@ from pathlib import Path
 
 from made_up_runs import EVIL, evaluated, started, write_lines
 
-from tina_lite.report.markdown import markdown_text
-from tina_lite.report.reading import read_run
+from tina_lite.report.page import markdown_text
+from tina_lite.report.read import read_run
 from tina_lite.report.words import bought, labels, outcome, repeat
 
 Make = Callable[..., Path]

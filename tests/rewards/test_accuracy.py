@@ -6,9 +6,8 @@ import pytest
 from from_outside import imported_by
 
 from tina_lite.rewards import gold_parses
-from tina_lite.rewards.accuracy import accuracy, verdicts
-from tina_lite.rewards.completions import chat
-from tina_lite.rewards.judges import Judge
+from tina_lite.rewards.accuracy import Judge, accuracy, verdicts
+from tina_lite.rewards.call import chat
 from tina_lite.rewards.workers import LOST
 
 accuracy_module = importlib.import_module("tina_lite.rewards.accuracy")  # the package has a function of its name
@@ -87,10 +86,10 @@ def test_the_quickstart_imports_no_sympy_and_starts_no_worker() -> None:
     """Neither here nor in a worker: nothing runs beside the program at its end."""
     program = (
         "import tina_lite.rewards as r\n"
-        "from tina_lite.rewards import accuracy as a, judges\n"
+        "from tina_lite.rewards import accuracy as a\n"
         "texts = ['104-70=34\\n</think>\\n\\\\boxed{34}', '104-70=34\\nSo the answer is 34.', 'Wait, check']\n"
         "assert a.verdicts(texts, ['34'] * 3) == [True, True, False]\n"
-        "assert judges.math_verify.cache_info().currsize == 0"
+        "assert a.math_verify.cache_info().currsize == 0"
     )
     assert imported_by(program, "sympy", "math_verify", "torch", "datasets", "transformers") == []
 
@@ -121,9 +120,9 @@ def test_a_time_out_is_asked_once_more_and_never_remembered_as_wrong(times, firs
 
 
 def test_a_time_out_is_a_failure_that_is_counted_and_shown(monkeypatch):
-    from tina_lite.evaluate.passk import judge
-    from tina_lite.records import Completion, Group, Problem, Prompt
+    from tina_lite.eval.scoring import judge
     from tina_lite.rewards import WeightedReward, resolve, score
+    from tina_lite.util.records import Completion, Group, Problem, Prompt
 
     monkeypatch.setattr(accuracy_module, "math_verify", lambda: Judge(SlowPool(99)))
     problem = Problem(0, "", "a + b^7", {})

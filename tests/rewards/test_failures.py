@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tina_lite import Recipe, run
-from tina_lite.errors import TinaError
+from tina_lite import load_recipe, run
 from tina_lite.recipe.schema import RewardSection
-from tina_lite.records import Completion, Group, Problem, Prompt
 from tina_lite.rewards import StepScores, WeightedReward, resolve, score, weighted_rewards
-from tina_lite.rewards.calling import HANGS_A_STEP, Failure, call_each
+from tina_lite.rewards.call import HANGS_A_STEP, Failure, call_each
 from tina_lite.rewards.registry import Reward
-from tina_lite.wall_clock import OutOfTime, wall_clock_limit
+from tina_lite.util.errors import TinaError
+from tina_lite.util.records import Completion, Group, Problem, Prompt
+from tina_lite.util.wall_clock import OutOfTime, wall_clock_limit
 
 SHORT_S = 0.3
 
@@ -210,7 +210,7 @@ def test_a_reward_that_fails_more_often_than_it_may_ends_the_run(quick_recipe: P
         "CALLS = []\n\ndef mine(completion):\n    CALLS.append(1)\n    return 1.0 if len(CALLS) % 9 else None / 2\n"
     )
     section = {"name": f"{mine}:mine", "max_failures": 3}
-    recipe = Recipe.load(quick_recipe, {"rewards": [section], "stop.max_steps": 9})
+    recipe = load_recipe(quick_recipe, {"rewards": [section], "stop.max_steps": 9})
     with pytest.raises(TinaError, match=r"reward mine keeps failing, see .*reward-error\.txt; step 2 is saved"):
         run(recipe, out=tmp_path / "out")
     assert (tmp_path / "out" / "reward-error.txt").read_text().startswith("reward mine, completion ")
@@ -222,7 +222,7 @@ def test_a_reward_that_keeps_failing_ends_the_run_which_can_go_on(quick_recipe: 
         "CALLS = []\n\ndef mine(completion, answer):\n    CALLS.append(1)\n"
         "    return len(completion) / (1 if len(CALLS) < 3 else BUDGET)\n"
     )
-    recipe = Recipe.load(quick_recipe, {"rewards": [{"name": f"{mine}:mine"}], "stop.max_steps": 9})
+    recipe = load_recipe(quick_recipe, {"rewards": [{"name": f"{mine}:mine"}], "stop.max_steps": 9})
     with pytest.raises(TinaError, match=r"reward mine keeps failing, see .*reward-error\.txt; step 3 is saved"):
         run(recipe, out=tmp_path / "out")
     saved = (tmp_path / "out" / "reward-error.txt").read_text()

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 from sections import load
 
-from tina_lite.answers.gym_gold import GymGold, gym_gold, kept_of
-from tina_lite.records import Problem
-from tina_lite.rewards.accuracy import verdicts
-from tina_lite.rewards.completions import chat
-from tina_lite.rewards.gym import readings, reasoning_gym_reward
+from tina_lite.answers.answer_types import GymGold, gym_gold, kept_of
+from tina_lite.rewards.accuracy import readings, reasoning_gym_reward, verdicts
+from tina_lite.rewards.call import chat
+from tina_lite.util.records import Problem
 
 pytest.importorskip("reasoning_gym")
 # Modules of it warn of themselves on import, and one leaves its file open.

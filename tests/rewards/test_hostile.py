@@ -8,8 +8,8 @@ import pytest
 from hostile_texts import TEMPLATES, hostile_completions
 
 from tina_lite.rewards import WeightedReward, known_rewards, resolve, score_rows
-from tina_lite.rewards.completions import chat
-from tina_lite.rewards.judges import MOST_WORKERS, math_verify
+from tina_lite.rewards.accuracy import MOST_WORKERS, math_verify
+from tina_lite.rewards.call import chat
 
 AT_ONCE = len(TEMPLATES) * 4
 GOLDS = ("34", "\\frac{1}{2}", "B", "x + 1")

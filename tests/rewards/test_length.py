@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tina_lite.errors import BadInput
-from tina_lite.rewards.completions import chat
-from tina_lite.rewards.length import cosine, kimi, length, length_l1_exact, length_l1_max, soft_overlong
+from tina_lite.rewards.builtin import cosine, kimi, length, length_l1_exact, length_l1_max, soft_overlong
+from tina_lite.rewards.call import chat
+from tina_lite.util.errors import BadInput
 
 RIGHT, WRONG = "\\boxed{2}", "\\boxed{3}"
 

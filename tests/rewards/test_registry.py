@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tina_lite.errors import BadInput
 from tina_lite.rewards import Reward, WeightedReward, known_rewards, resolve, reward, score_rows
-from tina_lite.rewards.completions import chat
+from tina_lite.rewards.call import chat
+from tina_lite.util.errors import BadInput
 
 PAPER = ("accuracy", "cosine", "format", "length", "length_l1_exact", "length_l1_max", "reasoning_steps")
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tina_lite.errors import BadInput
-from tina_lite.records import Completion, Group, Problem, Prompt
 from tina_lite.rewards import WeightedReward, resolve, score
 from tina_lite.rewards.registry import Reward
+from tina_lite.util.errors import BadInput
+from tina_lite.util.records import Completion, Group, Problem, Prompt
 
 
 def group(question: str, answer: str, *texts: str, **columns: object) -> Group:

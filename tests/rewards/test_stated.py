@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tina_lite.errors import BadInput
 from tina_lite.rewards import resolve
-from tina_lite.rewards.completions import chat
-from tina_lite.rewards.form import boxed
+from tina_lite.rewards.builtin import boxed
+from tina_lite.rewards.call import chat
 from tina_lite.rewards.stated import choice, exact_match, last_number, numeric, regex
+from tina_lite.util.errors import BadInput
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,9 @@
 
 import pytest
 
-from tina_lite.errors import BadInput
-from tina_lite.rewards.completions import chat
-from tina_lite.rewards.form import format_reward, tag_count
-from tina_lite.rewards.repetition import repetition_penalty
-from tina_lite.rewards.steps import reasoning_steps
+from tina_lite.rewards.builtin import format_reward, reasoning_steps, repetition_penalty, tag_count
+from tina_lite.rewards.call import chat
+from tina_lite.util.errors import BadInput
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from tina_lite import Recipe
-from tina_lite.errors import BadInput
+from tina_lite import load_recipe
 from tina_lite.launch.prepare import prepare
 from tina_lite.launch.preview import dry_run
-from tina_lite.records import Problem
 from tina_lite.rewards import WeightedReward, known_rewards, resolve, try_rewards
-from tina_lite.rewards import trial as trial_module
+from tina_lite.rewards import scoring as trial_module
 from tina_lite.rewards.registry import Reward
+from tina_lite.util.errors import BadInput
+from tina_lite.util.records import Problem
 
 PROBLEM = Problem(0, "What is 1+1?", "2", {"level": 3})
 
@@ -97,5 +97,5 @@ def test_a_recipe_is_refused_before_a_folder_is_made(check, rewards, said, quick
     for name in ("a.py", "b.py"):
         (tmp_path / name).write_text(text + "def broken(completions, **columns):\n    return 1 / 0\n")
     with pytest.raises(BadInput, match=said):
-        check(Recipe.load(quick_recipe, {"rewards": rewards}))
+        check(load_recipe(quick_recipe, {"rewards": rewards}))
     assert not (tmp_path / "runs").exists()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tina_lite.errors import TinaError
-from tina_lite.rewards.judges import command_of
+from tina_lite.rewards.accuracy import command_of
 from tina_lite.rewards.workers import LOST, WorkerPool
+from tina_lite.util.errors import TinaError
 
 DOUBLER = """
 import json, os, sys, time

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from tina_lite.disk import write_atomically
-from tina_lite.errors import BadInput
 from tina_lite.runs import checkpoint
 from tina_lite.runs.checkpoint import Checkpoint, newest, save
+from tina_lite.util.disk import write_atomically
+from tina_lite.util.errors import BadInput
 from tina_lite.version import VERSION
 
 OPERATIONS = ("open", "write", "fsync", "mkdir", "rename", "unlink", "rmdir")

@@ -5,14 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tina_lite.errors import BadInput
 from tina_lite.runs.events import (
     KINDS,
     CheckpointSaved,
     Evaluated,
     Event,
     EventStream,
-    Notice,
+    LogLine,
     PhaseChanged,
     Progress,
     RunFinished,
@@ -22,6 +21,7 @@ from tina_lite.runs.events import (
     StepDone,
     from_json,
 )
+from tina_lite.util.errors import BadInput
 
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 # Read back from UTF-8 files, where a lone surrogate survives as its JSON escape.
@@ -37,7 +37,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
     ),
     st.builds(Evaluated, TEXT, COUNT, TEXT, NUMBER, st.tuples(NUMBER, NUMBER), COUNT, COUNT, NUMBER),
     st.builds(CheckpointSaved, COUNT, TEXT, NUMBER),
-    st.builds(Notice, st.sampled_from(["info", "warning"]), TEXT),
+    st.builds(LogLine, st.sampled_from(["info", "warning"]), TEXT),
     st.builds(RunFinished, st.dictionaries(TEXT, st.none() | NUMBER | TEXT, max_size=5)),
 )
 

@@ -1,7 +1,7 @@
 import pytest
 
-from tina_lite.errors import BadInput
 from tina_lite.runs.folder import free_folder, newest_folder
+from tina_lite.util.errors import BadInput
 
 
 def test_the_newest_run_of_a_name_is_found_and_no_other_recipe_s(tmp_path):

@@ -10,7 +10,7 @@ from tina_lite.runs.events import Evaluated, Event, RunFinished, RunStarted, Sta
 from tina_lite.runs.folder import RunFolder
 from tina_lite.runs.listing import Best, listed, runs_in
 
-STARTED = RunStarted("quick", "runs/quick", "0", "m", "portable", "cpu", 1, 3600.0, "--rate", None, None, 9, 0)
+STARTED = RunStarted("quick", "runs/quick", "0", "m", "native", "cpu", 1, 3600.0, "--rate", None, None, 9, 0)
 
 
 def finished(reason: str) -> RunFinished:

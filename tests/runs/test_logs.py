@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tina_lite.disk import JsonLines, cut_back
+from tina_lite.util.disk import JsonLines, cut_back
 
 ODD = ["plain", "line\u2028separator", "next\x85line", "para\u2029graph", "half \ud83d", "é", "\x0b\x0c\x1c"]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tina_lite.disk import JsonLines, cut_back
-from tina_lite.runs.events import Notice, PhaseChanged, Stamped
+from tina_lite.runs.events import LogLine, PhaseChanged, Stamped
 from tina_lite.runs.folder import RunFolder
 from tina_lite.runs.look import EventLog, event_of, events_in, owner_of, records
+from tina_lite.util.disk import JsonLines, cut_back
 
 FIRST, SECOND = (Stamped(float(second), 1.0, 0.0, PhaseChanged("rollout", second)) for second in (1, 2))
 
@@ -67,7 +67,7 @@ def test_no_folder_is_no_error(tmp_path: Path) -> None:
 def test_the_owner_of_a_run_is_known_while_it_runs(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", "name: run\n")
     assert owner_of(folder.path) == os.getpid()
-    folder.listener(Stamped(0.0, 0.0, 0.0, Notice("info", "still ours")))
+    folder.listener(Stamped(0.0, 0.0, 0.0, LogLine("info", "still ours")))
     folder.close()
     assert owner_of(folder.path) is None
 

@@ -1,5 +1,5 @@
-from tina_lite.records import Completion, Group, Problem, Prompt, ScoredGroup
 from tina_lite.runs.metrics import step_samples
+from tina_lite.util.records import Completion, Group, Problem, Prompt, ScoredGroup
 
 
 def a_group(index: int, totals: tuple[float, ...], lengths: tuple[int, ...]) -> ScoredGroup:

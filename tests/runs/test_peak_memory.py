@@ -2,7 +2,7 @@
 
 import pytest
 
-from tina_lite.runs.peak_memory import PeakMemory
+from tina_lite.runs.session import PeakMemory
 
 
 class Cuda:

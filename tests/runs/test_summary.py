@@ -30,7 +30,7 @@ def test_what_was_not_measured_or_cost_nothing_is_none(changes: dict[str, Any], 
 
 
 def test_the_card_loads_the_base_as_the_figures_were_measured() -> None:
-    from tina_lite.runs.card import model_card
+    from tina_lite.runs.summary import model_card
 
     summary = {
         "name": "mine", "version": "0", "steps": 3, "stop_reason": "max_steps", "usd": 1.0, "gpu_hours": 1.0,

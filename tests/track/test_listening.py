@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tina_lite.errors import BadInput
-from tina_lite.recipe import Recipe
+from tina_lite.recipe import load_recipe
 from tina_lite.runs.events import Evaluated, Event, RunFinished, RunStarted, Sample, Stamped, StepDone
 from tina_lite.track import Beginning, Listening, refuse_missing
+from tina_lite.util.errors import BadInput
 
 
 def started(folder: Path, resumed_from_step: int = 0) -> RunStarted:
@@ -20,7 +20,7 @@ def started(folder: Path, resumed_from_step: int = 0) -> RunStarted:
         folder=str(folder),
         version="0.1.0",
         model="builtin:tiny",
-        engine="portable",
+        engine="native",
         device="cpu (2 threads)",
         seed=1,
         rate=0.2,
@@ -120,11 +120,11 @@ def test_what_is_said_may_come_back_as_an_event(tmp_path: Path) -> None:
     """The run says it as a notice, which every listener hears, this one too."""
     said: list[str] = []
 
-    def say(text: str) -> None:
+    def warn(text: str) -> None:
         said.append(text)
         tell(listener, step(9))
 
-    listener = Listening("wandb", refusing, {}, say)
+    listener = Listening("wandb", refusing, {}, warn)
     tell(listener, started(tmp_path))
     listener._thread.join()
     tell(listener, step(1))
@@ -144,6 +144,6 @@ def test_a_missing_package_is_one_line_with_its_command(monkeypatch: pytest.Monk
 
 def test_a_name_that_is_no_tracker_is_refused_with_the_allowed_ones(quick_recipe: Path) -> None:
     with pytest.raises(BadInput, match="allowed: 'tensorboard', 'wandb' or 'trackio'"):
-        Recipe.load(quick_recipe, {"track": ["wandbb"]})
+        load_recipe(quick_recipe, {"track": ["wandbb"]})
     with pytest.raises(BadInput, match=r"report_to: unknown field; did you mean track: \[tensorboard\]\?"):
-        Recipe.load(quick_recipe, {"report_to": "wandb"})
+        load_recipe(quick_recipe, {"report_to": "wandb"})

@@ -18,13 +18,13 @@ def test_tensorboard_event_files_hold_what_was_logged(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    from tina_lite.track import tensorboard
+    from tina_lite.track.backends import TensorBoardTracker
 
-    board = tensorboard.start(beginning(tmp_path / "quick"))
+    board = TensorBoardTracker(beginning(tmp_path / "quick"))
     board.log(1, {"train/reward": 0.5, "train/loss": float("nan")})
     board.log(2, {"train/reward": 0.75})
     board.log(3, {"train/reward": 9.0})  # then the process is killed, and goes on from step 2
-    again = tensorboard.start(beginning(tmp_path / "quick", resumed_from_step=2))
+    again = TensorBoardTracker(beginning(tmp_path / "quick", resumed_from_step=2))
     again.log(3, {"train/reward": 1.0})
     again.close()
     read = EventAccumulator(str(tmp_path / "quick" / "tensorboard"))
@@ -38,7 +38,7 @@ def test_tensorboard_event_files_hold_what_was_logged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", [None, "0" * 40], ids=["without a key", "with a key and no network"])
 def test_wandb_keeps_a_run_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str | None) -> None:
     library = pytest.importorskip("wandb", reason="wandb is not installed")
-    from tina_lite.track import wandb
+    from tina_lite.track.backends import WandbTracker, _run_id
 
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("WANDB_MODE", "WANDB_API_KEY", "NETRC"):
@@ -46,7 +46,7 @@ def test_wandb_keeps_a_run_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     if key is not None:
         monkeypatch.setenv("WANDB_API_KEY", key)
         monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # where nobody listens
-    run = wandb.start(beginning(tmp_path / "quick"))
+    run = WandbTracker(beginning(tmp_path / "quick"))
     run.log(1, {"train/reward": 0.5})
     run.log(2, {"train/reward": 0.75})
     run.close()
@@ -54,7 +54,7 @@ def test_wandb_keeps_a_run_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [folder] = (tmp_path / "quick" / "wandb").glob("offline-run-*")
     [kept] = folder.glob("run-*.wandb")
     assert b"train/reward" in kept.read_bytes()
-    assert folder.name.endswith(wandb._run_id(beginning(tmp_path / "quick")))
+    assert folder.name.endswith(_run_id(beginning(tmp_path / "quick")))
 
 
 @pytest.mark.slow
@@ -69,9 +69,9 @@ def test_trackio_keeps_a_run_in_its_database(tmp_path: Path) -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
         "from test_trackers import beginning\n"
-        "from tina_lite.track import trackio\n"
+        "from tina_lite.track.backends import TrackioTracker\n"
         "def work():\n"
-        "    run = trackio.start(beginning(Path(sys.argv[2])))\n"
+        "    run = TrackioTracker(beginning(Path(sys.argv[2])))\n"
         "    run.log(1, {'train/reward': 0.5}); run.log(2, {'train/reward': 0.75}); run.close()\n"
         "import threading; thread = threading.Thread(target=work); thread.start(); thread.join()\n"
     )

@@ -5,13 +5,25 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from tina_lite.answers.finding import bare, boxed_answer, final_answer, last_boxed, stated_answer, tagged_answer
-from tina_lite.answers.gym_gold import GymGold
+from tina_lite.answers.answer_types import (
+    Choice,
+    Date,
+    Formula,
+    GymGold,
+    InBase,
+    Kind,
+    Number,
+    Ratio,
+    Several,
+    Span,
+    TimeOfDay,
+    Words,
+)
+from tina_lite.answers.equivalence import is_ordered, same
+from tina_lite.answers.extraction import bare, boxed_answer, final_answer, last_boxed, stated_answer, tagged_answer
 from tina_lite.answers.in_text import announced_answer, number_stated
-from tina_lite.answers.kinds import Clock, Date, Formula, InBase, Kind, Number, Option, Ratio, Several, Span, Words
-from tina_lite.answers.reading import kind_of
-from tina_lite.answers.sameness import is_ordered, same
-from tina_lite.answers.units import units_agree
+from tina_lite.answers.numbers import units_agree
+from tina_lite.answers.parsing import kind_of
 
 LISTS = {"": "a list", "()": "a tuple", "{}": "a set", "[]": "a closed interval or list"}
 
@@ -29,7 +41,7 @@ class Explanation:
 
 
 def explain(text: str, gold: str, right: bool | None) -> Explanation:
-    r"""Of one completion against one gold; `right`: the verdict of the accuracy reward.
+    r"""Explain one completion against one gold; `right` is the verdict of the accuracy reward.
 
     >>> explain(r"so \boxed{5 m}", "5 cm", False).why, explain("hm", "3", False).why
     ('the units differ: m for cm', 'no answer was found in the text')
@@ -127,7 +139,8 @@ def _difference_of_lists(gold: Several, answer: Several) -> str:
 
 
 def describe(kind: Kind) -> str:
-    """
+    """Describe in words which kind of thing an answer was read as.
+
     >>> describe(kind_of("-3/4 cm")), describe(kind_of("(1, B)")), describe(kind_of("x + 1")), describe(kind_of("9%"))
     ('the number -0.75, in cm', 'a tuple of 2: the number 1; option B', 'a formula', 'the number 9 percent')
     """
@@ -137,7 +150,7 @@ def describe(kind: Kind) -> str:
             return f"the number {_number(kind.value)}{percent}{unit}{f', for {kind.name}' if kind.name else ''}"
         case Date():
             return f"the date {'-'.join(f'{part:02}' for part in kind.parts)}"
-        case Clock():
+        case TimeOfDay():
             return f"the time {kind.seconds // 3600}:{kind.seconds // 60 % 60:02}"
         case Span():
             return f"from {describe(kind.low)} to {describe(kind.high)}"
@@ -145,7 +158,7 @@ def describe(kind: Kind) -> str:
             return f"the ratio {':'.join(map(_number, kind.parts))}"
         case InBase():
             return f"{kind.digits} in base {kind.base}"
-        case Option():
+        case Choice():
             return f"option {kind.letter}{f', {kind.meaning}' if kind.meaning else ''}"
         case Words():
             return f"the words {kind.text!r}"
@@ -163,7 +176,7 @@ def _number(value: Fraction) -> str:
 
 
 def _name(kind: Kind) -> str:
-    names = {Several: "list", Span: "range", Clock: "time", InBase: "number in a base", Words: "word"}
+    names = {Several: "list", Span: "range", TimeOfDay: "time", InBase: "number in a base", Words: "word"}
     return names.get(type(kind), type(kind).__name__.lower())
 
 

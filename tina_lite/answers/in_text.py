@@ -5,11 +5,10 @@ Only what is plain is judged; at any doubt math-verify is asked, whose reading o
 
 import re
 
-from tina_lite.answers.finding import ANSWER_FOLLOWS, bare, is_sane
-from tina_lite.answers.kinds import Date, Formula, Kind, Number, Span, Words
-from tina_lite.answers.reading import kind_of
-from tina_lite.answers.sameness import same
-from tina_lite.answers.spelling import one_spelling
+from tina_lite.answers.answer_types import Date, Formula, Kind, Number, Span, Words
+from tina_lite.answers.equivalence import same
+from tina_lite.answers.extraction import ANSWER_FOLLOWS, bare, is_sane
+from tina_lite.answers.parsing import kind_of, one_spelling
 
 LONGEST_TEXT = 2000
 """Characters of a text that is searched here."""
@@ -55,7 +54,8 @@ def _final_part(text: str) -> str:
 
 
 def announced_answer(text: str) -> str:
-    """
+    """Find the answer that a text announces; empty where it announces none.
+
     >>> announced_answer("So the answer is Paris. Or not."), announced_answer("Paris")
     ('Paris', '')
     """

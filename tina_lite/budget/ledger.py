@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tina_lite.budget.billing import billed_s
-from tina_lite.budget.power import dollars
-from tina_lite.disk import APPEND, append_line, sync_folder
-from tina_lite.errors import BadInput
+from tina_lite.budget.money import billed_s
+from tina_lite.budget.rates import dollars
+from tina_lite.util.disk import APPEND, append_line, sync_folder
+from tina_lite.util.errors import BadInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class SessionBill:
 
     @property
     def usd(self) -> float:
-        """As billed."""
+        """What this session was billed."""
         return billed_s(self.seconds, self.unit_s) / 3600 * self.rate
 
 

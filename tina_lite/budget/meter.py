@@ -1,25 +1,107 @@
 """The meter: usd = rate x hours since the process started, summed over every session of the run.
 
-Hours are those that are billed (billing.py); where electricity is measured, the rate is the mean so far (power.py).
+Hours are those that are billed (money.py); where electricity is measured, the rate is the mean so far (rates.py).
 """
 
 import os
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from tina_lite.budget.billing import affordable_s, billed_s
-from tina_lite.budget.clock import Clock, ProcessClock
 from tina_lite.budget.ledger import Ledger, SessionBill, mean_rate, read_bills
-from tina_lite.budget.power import SAMPLE_S, EnergyMeter, dollars
-from tina_lite.budget.rates import Rate
-from tina_lite.errors import NoRoom
-from tina_lite.records import PHASES, PhaseName
+from tina_lite.budget.money import affordable_s, billed_s
+from tina_lite.budget.rates import SAMPLE_S, EnergyMeter, Rate, dollars
+from tina_lite.util.errors import NoRoom
+from tina_lite.util.records import PHASES, PhaseName
+
+_IMPORTED_AT = time.monotonic()
+
+
+class Clock(Protocol):
+    """Where a meter reads its time; tests hand in one that they wind themselves."""
+
+    def elapsed_s(self) -> float:
+        """Seconds since this process was started; never goes back."""
+        ...
+
+    def wall(self) -> float:
+        """Unix time, for the record only: it may jump."""
+        ...
+
+
+class ProcessClock:
+    """Of a run in this process. It counts CLOCK_BOOTTIME, as a rented card is paid for while the machine is suspended.
+
+    The first run began with the process, and a later one where the one before ended. At a prompt or in a notebook,
+    which is open for hours, each begins when it is called for.
+    """
+
+    def __init__(self) -> None:
+        self._origin = _begun_at() if _origin is None else _origin
+
+    def elapsed_s(self) -> float:
+        return _boottime() - self._origin
+
+    def wall(self) -> float:
+        return time.time()
+
+
+_origin: float | None = None
+"""When the run under way began; None before the first."""
+_ended_at: float | None = None
+"""When the last run of this process ended."""
+
+
+def begin_run() -> None:
+    """What follows belongs to a new run."""
+    global _origin
+    _origin = _begun_at()
+
+
+def end_run() -> None:
+    """The bill of the run under way is closed."""
+    global _ended_at
+    _ended_at = _boottime()
+
+
+def _begun_at() -> float:
+    if hasattr(sys, "ps1") or "ipykernel" in sys.modules:
+        return _boottime()
+    return _boottime() - process_age_s() if _ended_at is None else _ended_at
+
+
+def process_age_s() -> float:
+    """Seconds since the operating system started this process; where it does not say, since this module's import."""
+    since_import = time.monotonic() - _IMPORTED_AT
+    try:
+        started = start_ticks(Path("/proc/self/stat").read_text()) / os.sysconf("SC_CLK_TCK")
+        return max(since_import, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
+    except (OSError, ValueError, IndexError, AttributeError):
+        return since_import
+
+
+def start_ticks(stat: str) -> int:
+    """Clock ticks from boot to the start of a process: field 22 of its /proc/PID/stat (proc(5)).
+
+    Counted behind the last bracket, as a program's name may hold anything.
+
+    >>> start_ticks("7 (a) b (c)) R 1 7 7 0 -1 4194304 86 0 0 0 0 0 0 0 20 0 1 0 434938 11046912 1284")
+    434938
+    """
+    return int(stat.rpartition(")")[2].split()[19])
+
+
+def _boottime() -> float:
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
 
 HEARTBEAT_S = 5.0
 PACE = 0.8
@@ -28,7 +110,7 @@ PACE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The bill at one moment."""
+    """Says what the bill is at one moment."""
 
     usd: float
     """Of all sessions, as billed."""
@@ -49,7 +131,7 @@ class Reading:
 
     @property
     def gpu_hours(self) -> float:
-        """As used."""
+        """The hours that were used, of which fewer may be billed."""
         return self.total_s / 3600
 
     def more_s(self, seconds: float) -> float:
@@ -137,7 +219,7 @@ class Meter:
             self._enter(outer, -1)
 
     def read(self) -> Reading:
-        """The bill now."""
+        """Read the bill as it is now."""
         session = self.bill()
         bills = (*self._earlier, session)
         seconds: dict[str, float] = dict.fromkeys(PHASES, 0.0)
@@ -157,7 +239,7 @@ class Meter:
         return Reading(total_usd, session.seconds, total_s, rounded_s, rate, seconds, usd, unit_s)
 
     def bill(self) -> SessionBill:
-        """Of this session so far."""
+        """The bill of this session so far."""
         seconds, rate = self._session_seconds(), self._rate.usd_per_hour
         if self._energy is not None:
             elapsed_s = sum(seconds.values())

@@ -1,17 +1,17 @@
-"""tina-lite chat (RUN | MODEL)"""
+"""The command tina-lite chat (RUN | MODEL)."""
 
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from tina_lite.cli.folders import named
-from tina_lite.errors import BadInput
+from tina_lite.cli.arguments import named
+from tina_lite.util.errors import BadInput
 
 if TYPE_CHECKING:
-    from tina_lite.chat import Chat
-    from tina_lite.opened import Target
+    from tina_lite.policy.load import ModelRef
     from tina_lite.recipe.schema import RolloutSection
+    from tina_lite.rollout.chat import Chat
 
 
 @click.command()
@@ -42,7 +42,7 @@ def chat(
     from rich.console import Console
 
     from tina_lite.console.chat import converse
-    from tina_lite.opened import resolve
+    from tina_lite.policy.load import resolve
 
     target = resolve(named(name))
     if compare and target.adapter is None:
@@ -71,7 +71,7 @@ def _next_line() -> str:
 
 
 def _sampling(
-    target: "Target", temperature: float | None, top_p: float | None, max_completion_length: int | None
+    target: "ModelRef", temperature: float | None, top_p: float | None, max_completion_length: int | None
 ) -> "RolloutSection":
     """The run's, or a recipe's defaults; what was asked for wins."""
     from tina_lite.recipe.schema import RolloutSection
@@ -81,9 +81,9 @@ def _sampling(
     return rollout.model_copy(update={name: value for name, value in asked.items() if value is not None})
 
 
-def _open(target: "Target", sampling: "RolloutSection", seed: int, system: str | None) -> "Chat":
-    from tina_lite.chat import Chat
-    from tina_lite.opened import open_target
+def _open(target: "ModelRef", sampling: "RolloutSection", seed: int, system: str | None) -> "Chat":
+    from tina_lite.policy.load import load_model
+    from tina_lite.rollout.chat import Chat
 
-    policy = open_target(target)
+    policy = load_model(target)
     return Chat(policy, sampling, seed, system, policy.context)

@@ -1,4 +1,4 @@
-"""tina-lite data RECIPE"""
+"""The command tina-lite data RECIPE."""
 
 import json
 import shutil
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tina_lite.errors import BadInput
+from tina_lite.util.errors import BadInput
 
 if TYPE_CHECKING:
-    from tina_lite.problems.survey import Lengths, Survey
+    from tina_lite.data.stats import Lengths, Survey
     from tina_lite.recipe import Recipe
     from tina_lite.recipe.schema import RolloutSection
 
@@ -29,17 +29,17 @@ WIDEST = 120
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def data(recipe: Path, settings: tuple[str, ...], model: str | None, head: int, as_json: bool) -> None:
     """Show what RECIPE's data holds: rows, what is skipped and why, lengths, the first prompts."""
-    from tina_lite.console.progress import progress_bar
-    from tina_lite.problems.from_recipe import problems_of
-    from tina_lite.problems.survey import survey
-    from tina_lite.recipe import Recipe, parse_override
+    from tina_lite.console.lines import progress_bar
+    from tina_lite.data.sources import problems_of
+    from tina_lite.data.stats import survey
+    from tina_lite.recipe import load_recipe, parse_override, with_local_paths
+    from tina_lite.recipe.file import find_recipe
     from tina_lite.rewards import wants_answers, weighted_rewards
-    from tina_lite.shipped import find_recipe
 
     overrides: dict[str, Any] = dict(parse_override(text) for text in settings)
     if model is not None:
         overrides["model.id"] = model
-    loaded = Recipe.load(find_recipe(recipe), overrides).with_local_paths()
+    loaded = with_local_paths(load_recipe(find_recipe(recipe), overrides))
     wanted = wants_answers(one.reward for one in weighted_rewards(loaded.rewards, loaded.folder))
     with progress_bar("reading the data") as progress:
         problems = problems_of(loaded, golds_wanted=wanted, progress=progress)
@@ -66,7 +66,7 @@ def _tokenizer(recipe: "Recipe") -> Any:
 
 def _lines(found: "Survey", rollout: "RolloutSection") -> Iterator[str]:
     from tina_lite.console.text import clean
-    from tina_lite.problems.rows import name_rows
+    from tina_lite.data.examples import name_rows
 
     yield f"data:      {clean(found.name)}, {found.rows} rows"
     again = f", {found.epoch:,} prompts an epoch by their weights" if found.epoch > found.train else ""

@@ -1,4 +1,4 @@
-"""tina-lite doctor"""
+"""The command tina-lite doctor."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tina_lite.errors import NoRoom
+from tina_lite.util.errors import NoRoom
 
 if TYPE_CHECKING:
     from tina_lite.doctor import Finding
@@ -26,7 +26,7 @@ def doctor(model: str | None, as_json: bool) -> None:
     Exit code 0 if a run could start, else 3.
     """
     from tina_lite.doctor import examine
-    from tina_lite.plan.model_config import read_model_type
+    from tina_lite.policy.model_folder import read_model_type
 
     width = shutil.get_terminal_size().columns
     findings: list[Finding] = []

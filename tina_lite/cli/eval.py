@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tina_lite.budget.money import format_usd
-from tina_lite.cli.folders import named
-from tina_lite.errors import BadInput, Interrupted
+from tina_lite.cli.arguments import named
+from tina_lite.util.errors import BadInput, Interrupted
 from tina_lite.version import VERSION
 
 if TYPE_CHECKING:
     from tina_lite.budget import Rate
-    from tina_lite.evaluate.asked import Asked
-    from tina_lite.evaluate.report import Report
-    from tina_lite.evaluate.session import Watch
-    from tina_lite.opened import Target
-    from tina_lite.problems.benchmarks import Benchmark
+    from tina_lite.data.benchmarks import Benchmark
+    from tina_lite.eval.manifest import EvalArgs
+    from tina_lite.eval.session import Watch
+    from tina_lite.eval.tables import Report
+    from tina_lite.policy.load import ModelRef
 
 OWN_BASE, HELD_OUT = "base", "held_out"
 PAPER = "paper"
@@ -107,14 +107,14 @@ def eval_command(
 
     Every completion is kept in DIR. The same command goes on where it was stopped.
     """
-    from tina_lite.evaluate.asked import Asked
+    from tina_lite.eval.manifest import EvalArgs
 
     folder = out
     if rescore:
         folder = out or Path(model)
-        asked = Asked.read(folder)
+        asked = EvalArgs.read(folder)
     else:
-        asked = Asked(
+        asked = EvalArgs(
             model,
             tuple(word for name in names for word in _expanded(name)),
             samples,
@@ -139,7 +139,7 @@ def eval_command(
     else:
         from rich.console import Console
 
-        from tina_lite.evaluate.tables import tables
+        from tina_lite.eval.tables import tables
 
         console = Console()
         console.print(tables(report, console.width))
@@ -150,14 +150,14 @@ def eval_command(
 
 def _holds_problems_out(model: str) -> bool:
     """Whether it is a run that keeps problems from training: those are meant where none are named."""
-    from tina_lite.opened import resolve
+    from tina_lite.policy.load import resolve
 
     recipe = resolve(named(model)).recipe
     return recipe is not None and HELD_OUT in recipe.eval.benchmarks
 
 
 def _measure(
-    asked: "Asked",
+    asked: "EvalArgs",
     folder: Path | None,
     rate: str | None,
     max_usd: float | None,
@@ -166,11 +166,11 @@ def _measure(
     resume: bool,
     watch: "Watch",
 ) -> "Report":
-    from tina_lite.budget import Limits, Meter
-    from tina_lite.evaluate.asked import holds_one
-    from tina_lite.evaluate.session import run_evaluation
-    from tina_lite.evaluate.settled import Asking
-    from tina_lite.guard import guard
+    from tina_lite.budget import Meter
+    from tina_lite.budget.guard import guard
+    from tina_lite.budget.limits import Limits
+    from tina_lite.eval.manifest import SamplingParams, holds_one
+    from tina_lite.eval.session import run_evaluation
     from tina_lite.recipe.schema import RolloutSection
 
     target, *others = _targets(asked)
@@ -190,7 +190,7 @@ def _measure(
     return run_evaluation(
         [target, *others],
         benchmarks,
-        Asking(asked.samples, rollout.model_copy(update=sampled), system_prompt),
+        SamplingParams(asked.samples, rollout.model_copy(update=sampled), system_prompt),
         folder=folder,
         rate=hourly,
         max_usd=max_usd,
@@ -200,9 +200,9 @@ def _measure(
     )
 
 
-def _targets(asked: "Asked") -> "list[Target]":
+def _targets(asked: "EvalArgs") -> "list[ModelRef]":
     """The model that is measured, and those beside it."""
-    from tina_lite.opened import resolve
+    from tina_lite.policy.load import resolve
 
     own = resolve(named(asked.model), asked.quantization)  # type: ignore[arg-type]
     if asked.adapter_off and own.adapter is None:
@@ -240,7 +240,7 @@ def _about_data(settings: "Iterable[str]", **named: str | None) -> dict[str, Any
 
 def _refuse_other_rule(run: Path) -> None:
     """BadInput where the problems that would be asked are not those that the run did not train on."""
-    from tina_lite.problems.problem_set import HELD_OUT_SINCE
+    from tina_lite.data.problem_set import HELD_OUT_SINCE
     from tina_lite.runs.look import begins, records
 
     for started in records(run / "events.jsonl", begins("run_started")):
@@ -255,14 +255,14 @@ def _refuse_other_rule(run: Path) -> None:
 
 def _expanded(name: str) -> tuple[str, ...]:
     """`paper` stands for its six."""
-    from tina_lite.evaluate.paper import PAPER_BENCHMARKS
+    from tina_lite.eval.tables import PAPER_BENCHMARKS
 
     return PAPER_BENCHMARKS if name == PAPER else (name,)
 
 
-def _benchmark(name: str, target: "Target", asked: "Asked") -> "Benchmark":
-    from tina_lite.problems.benchmarks import Benchmark, load_benchmark
-    from tina_lite.problems.from_recipe import held_out_of
+def _benchmark(name: str, target: "ModelRef", asked: "EvalArgs") -> "Benchmark":
+    from tina_lite.data.benchmarks import Benchmark, load_benchmark
+    from tina_lite.data.sources import held_out_of
 
     if name != HELD_OUT:
         like = target.recipe.data if target.recipe else None
@@ -274,11 +274,11 @@ def _benchmark(name: str, target: "Target", asked: "Asked") -> "Benchmark":
     return Benchmark(HELD_OUT, held_out_of(target.recipe)[: asked.limit or target.recipe.eval.problems], "math")
 
 
-def _rate(target: "Target", flag: str | None, budget_is_set: bool) -> "Rate":
+def _rate(target: "ModelRef", flag: str | None, budget_is_set: bool) -> "Rate":
     """As for a run: the flag, else the run's own rate, else what is known of the card."""
     from tina_lite.budget import resolve_rate
-    from tina_lite.device import usable_card
     from tina_lite.recipe.schema import Electricity
+    from tina_lite.util.device import usable_card
 
     wanted = target.recipe.budget.rate if target.recipe else "auto"
     given = wanted.model_dump() if isinstance(wanted, Electricity) else None if wanted == "auto" else wanted
@@ -299,15 +299,15 @@ def _progress(plain: bool) -> "Iterator[Watch]":
 
     console = Console(stderr=True)
     if plain or not console.is_terminal:
-        yield _Lines()
+        yield _EvalLines()
         return
-    from tina_lite.console.eval_bar import EvalBar
+    from tina_lite.console.lines import EvalBar
 
     with EvalBar(console) as bar:
         yield bar
 
 
-class _Lines:
+class _EvalLines:
     """A line on stderr now and then."""
 
     def __init__(self) -> None:

@@ -1,17 +1,17 @@
-"""tina-lite export RUN --to merged | gguf | adapter | hub"""
+"""The command tina-lite export RUN --to merged | gguf | adapter | hub."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
-from tina_lite.cli.folders import named
+from tina_lite.cli.arguments import named
 from tina_lite.console.text import clean
-from tina_lite.errors import BadInput
+from tina_lite.util.errors import BadInput
 
 if TYPE_CHECKING:
-    from tina_lite.export.hub import Upload
-    from tina_lite.opened import Target
+    from tina_lite.export.folder import Upload
+    from tina_lite.policy.load import ModelRef
 
 
 @click.command()
@@ -40,7 +40,7 @@ def export(
     merged: a plain model of transformers. gguf: for llama.cpp, f16 or q8_0. adapter: PEFT's layout. hub: a private
     repository on the Hugging Face hub, from the adapter or from what was exported before.
     """
-    from tina_lite.opened import resolve
+    from tina_lite.policy.load import resolve
 
     target = resolve(named(run))
     if target.adapter is None:
@@ -53,17 +53,15 @@ def export(
     _to_folder(target, to, file_type, _folder(target, f"gguf-{file_type}" if to == "gguf" else to, out))
 
 
-def _to_folder(target: "Target", to: str, file_type: Literal["f16", "q8_0"], out: Path) -> None:
-    from tina_lite.export.adapter import export_adapter
-    from tina_lite.export.folder import refuse_existing
+def _to_folder(target: "ModelRef", to: str, file_type: Literal["f16", "q8_0"], out: Path) -> None:
+    from tina_lite.export.folder import export_adapter, export_merged, refuse_existing
     from tina_lite.export.gguf import export_gguf, refuse_without_gguf
-    from tina_lite.export.merged import export_merged
-    from tina_lite.opened import open_target
+    from tina_lite.policy.load import load_model
 
     refuse_existing(out)
     if to == "gguf":
         refuse_without_gguf()
-    policy = open_target(target)
+    policy = load_model(target)
     if to == "gguf":
         found = export_gguf(target, policy, out, file_type)
     else:
@@ -72,7 +70,7 @@ def _to_folder(target: "Target", to: str, file_type: Literal["f16", "q8_0"], out
     click.echo(str(out))
 
 
-def _folder(target: "Target", name: str, out: Path | None) -> Path:
+def _folder(target: "ModelRef", name: str, out: Path | None) -> Path:
     if out is not None:
         return out
     if target.run is None:
@@ -81,10 +79,10 @@ def _folder(target: "Target", name: str, out: Path | None) -> Path:
 
 
 def _to_hub(
-    target: "Target", adapter: Path, out: Path | None, repo: str | None, what: str, public: bool, dry_run: bool
+    target: "ModelRef", adapter: Path, out: Path | None, repo: str | None, what: str, public: bool, dry_run: bool
 ) -> None:
-    from tina_lite.export.hub import plan_upload
-    from tina_lite.export.hub import push as push_to_hub
+    from tina_lite.export.folder import plan_upload
+    from tina_lite.export.folder import push as push_to_hub
 
     if repo is None:
         raise BadInput("export --to hub: name the repository with --repo OWNER/NAME")

@@ -1,4 +1,4 @@
-"""The command line: `tina-lite run recipe.yaml`. Commands are thin: parse, call, print; each has a file of its own."""
+"""The command line: `tina-lite run recipe.yaml`. Commands are thin: parse, call, print."""
 
 import sys
 from collections.abc import Sequence
@@ -6,10 +6,10 @@ from importlib import import_module
 
 import click
 
-from tina_lite import guard
-from tina_lite.cli import streams
-from tina_lite.cli.leave import drop_everything, leave
-from tina_lite.errors import NoRoom, TinaError
+from tina_lite.budget import guard
+from tina_lite.cli import process
+from tina_lite.cli.process import drop_everything, leave
+from tina_lite.util.errors import NoRoom, TinaError
 from tina_lite.version import VERSION
 
 COMMANDS = {
@@ -31,8 +31,14 @@ COMMANDS = {
 }
 GUARDED = ("run", "resume", "eval")
 """Those that spend money, and that a watchdog ends at their limit."""
-FUNCTIONS = {"eval": "eval_command"}
-"""Where a command's name is a word of Python's."""
+PLACES = {
+    "eval": "eval:eval_command",
+    "resume": "run:resume",
+    "watch": "runs:watch",
+    "stop": "runs:stop",
+    "gpus": "plan:gpus",
+}
+"""Module and function of a command where they do not both bear its name."""
 
 
 class _LazyGroup(click.Group):
@@ -44,7 +50,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"tina_lite.cli.{cmd_name}"), FUNCTIONS.get(cmd_name, cmd_name))
+        module, _, function = PLACES.get(cmd_name, f"{cmd_name}:{cmd_name}").partition(":")
+        command: click.Command = getattr(import_module(f"tina_lite.cli.{module}"), function)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -59,8 +66,8 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point."""
-    streams.prepare()
+    """Run the command as a process: this is the entry point."""
+    process.prepare()
     if sys.argv[1:2] and sys.argv[1] in GUARDED:
         guard.start(drop_everything)
     code = outcome()
@@ -76,7 +83,7 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         cli.main(arguments, standalone_mode=False)
-        lost = streams.lost()
+        lost = process.lost()
         if lost is not None and not isinstance(lost, BrokenPipeError):  # a reader that left has what it wanted
             raise NoRoom(f"stdout: cannot be written ({lost.strerror}); what was to go there is lost")
     except click.ClickException as error:
@@ -91,7 +98,7 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     except Exception as error:
-        from tina_lite.cli.fault import tell
+        from tina_lite.cli.process import tell
 
         return tell(error)
     return 0

@@ -1,4 +1,4 @@
-"""tina-lite recipes [show NAME | copy NAME | import FILE]"""
+"""The command tina-lite recipes [show NAME | copy NAME | import FILE]."""
 
 import re
 import shutil
@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from tina_lite.budget.money import format_usd
-from tina_lite.disk import write_atomically
-from tina_lite.errors import BadInput
+from tina_lite.util.disk import write_atomically
+from tina_lite.util.errors import BadInput
 
 WIDEST = 120
 
@@ -19,8 +19,8 @@ WIDEST = 120
 @click.pass_context
 def recipes(ctx: click.Context) -> None:
     """List the recipes that ship with the package; show one, or copy one to edit."""
-    from tina_lite.recipe import Recipe
-    from tina_lite.shipped import headline, shipped_recipes
+    from tina_lite.recipe import load_recipe
+    from tina_lite.recipe.file import headline, shipped_recipes
 
     if ctx.invoked_subcommand is not None:
         return
@@ -31,7 +31,7 @@ def recipes(ctx: click.Context) -> None:
         if group:
             click.echo()
         for name in names:
-            recipe = Recipe.load(known[name])
+            recipe = load_recipe(known[name])
             most = "no limit" if recipe.budget.max_usd is None else f"at most {format_usd(recipe.budget.max_usd)}"
             for text in (
                 f"{name:{len(indent)}}{headline(known[name])}",
@@ -54,7 +54,7 @@ def _by_group(name: str) -> tuple[str, list[tuple[str, int]]]:
 @click.argument("name")
 def show(name: str) -> None:
     """Print a recipe."""
-    from tina_lite.shipped import find_recipe
+    from tina_lite.recipe.file import find_recipe
 
     click.echo(find_recipe(Path(name)).read_text(encoding="utf-8"), nl=False)
 
@@ -64,7 +64,7 @@ def show(name: str) -> None:
 @click.argument("target", type=click.Path(path_type=Path), required=False)
 def copy(name: str, target: Path | None) -> None:
     """Copy a recipe to TARGET, default ./NAME.yaml; runs of the copy have its name."""
-    from tina_lite.shipped import find_recipe
+    from tina_lite.recipe.file import find_recipe
 
     source = find_recipe(Path(name))
     target = target or Path(source.name)
@@ -81,9 +81,9 @@ def copy(name: str, target: Path | None) -> None:
 @click.option("--gpus", type=click.IntRange(min=1), metavar="N", help="Processes that it ran on; default: the file's.")
 def import_recipe(file: Path, target: Path | None, gpus: int | None) -> None:
     """Write a TRL, open-r1, Tina or Axolotl GRPO configuration as a recipe, TARGET or ./NAME.yaml."""
-    from tina_lite.recipe.elsewhere import read_elsewhere
+    from tina_lite.recipe.convert import convert_config
 
-    text, lost = read_elsewhere(file, gpus)
+    text, lost = convert_config(file, gpus)
     target = target or Path(f"{file.stem}-recipe.yaml")
     _make_room(target)
     write_atomically(target, text)

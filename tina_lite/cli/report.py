@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tina_lite.cli.folders import named
+from tina_lite.cli.arguments import named
 
 
 @click.command()
@@ -37,8 +37,8 @@ def report(runs: tuple[Path, ...], out: Path | None, show: bool, as_markdown: bo
 
 
 def _write(path: Path, text: str) -> None:
-    from tina_lite.disk import write_atomically
-    from tina_lite.errors import NoRoom
+    from tina_lite.util.disk import write_atomically
+    from tina_lite.util.errors import NoRoom
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

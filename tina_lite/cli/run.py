@@ -1,4 +1,4 @@
-"""tina-lite run RECIPE"""
+"""The commands tina-lite run RECIPE, and tina-lite resume RUN."""
 
 import sys
 from collections.abc import Collection
@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tina_lite.cli.load import load_recipe
-from tina_lite.cli.options import limits_in, recipe_options
-from tina_lite.errors import TinaError
+from tina_lite.cli.arguments import NUMBER, limits_in, named, recipe_from_options, recipe_options
+from tina_lite.util.errors import TinaError
 
 if TYPE_CHECKING:
     from tina_lite.recipe import Recipe
 
 
-class _Run(click.Command):
+class _RunCommand(click.Command):
     """`--resume` takes a word or none, and none where a recipe follows it, which click cannot say."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -27,7 +26,7 @@ class _Run(click.Command):
         return super().parse_args(ctx, words)
 
 
-@click.command(cls=_Run)
+@click.command(cls=_RunCommand)
 @recipe_options
 @click.option("--max-tokens", type=int, metavar="N", help="Stop after N tokens of prompts and completions.")
 @click.option("--until", metavar="HH:MM|90m", help="Stop by a time of day, or after a duration.")
@@ -64,7 +63,7 @@ def run(
 ) -> None:
     """Train as RECIPE says, a file or the name of a shipped recipe, inside its budget."""
     limits = limits_in(bounds)
-    loaded = load_recipe(recipe, settings, {"model.id": model, "seed": seed, **limits})
+    loaded = recipe_from_options(recipe, settings, {"model.id": model, "seed": seed, **limits})
     if dry_run:
         _show_plan(loaded, out, rate)
         return
@@ -92,7 +91,7 @@ def go_on(
 ) -> None:
     """Resume the run in `out`, or say that there is nothing left to do."""
     from tina_lite.console.text import clean
-    from tina_lite.launch.resuming import finished, recipe_of
+    from tina_lite.launch.resume import finished, recipe_of
 
     recipe_of(out)
     summary = finished(out, recipe)
@@ -106,8 +105,7 @@ def go_on(
 
 
 def _train(recipe: "Recipe", out: Path | None, rate: str | None, plain: bool, as_json: bool, **resuming: Any) -> None:
-    from tina_lite.cli.fault import tell
-    from tina_lite.cli.leave import leave
+    from tina_lite.cli.process import leave, tell
     from tina_lite.console import choose
     from tina_lite.launch import train
     from tina_lite.launch.prepare import prepare
@@ -127,9 +125,47 @@ def _train(recipe: "Recipe", out: Path | None, rate: str | None, plain: bool, as
 
 
 def _show_plan(recipe: "Recipe", out: Path | None, rate: str | None) -> None:
-    from tina_lite import guard
+    from tina_lite.budget import guard
     from tina_lite.launch.preview import dry_run
 
     guard.stand_down()
     for line in dry_run(recipe, out=out, rate=rate):
         print(line, file=sys.stdout)
+
+
+@click.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="A file's new place, as data.source=FILE, or another limit, which needs --force-recipe.",
+)
+@click.option("--max-usd", "--max-cost", type=NUMBER, metavar="X", help="Another budget.")
+@click.option("--max-hours", type=NUMBER, metavar="H", help="Another number of hours.")
+@click.option("--max-steps", type=int, metavar="N", help="Another number of steps.")
+@click.option("--max-tokens", type=int, metavar="N", help="Another number of tokens.")
+@click.option("--until", metavar="HH:MM|90m", help="Another time of day, or a duration from now.")
+@click.option("--stop-when", metavar="CONDITION", help="Another condition, such as 'reward>=0.9'.")
+@click.option("--force-recipe", is_flag=True, help="Go on with another budget, other stop rules or checkpoints.")
+@click.option("--force-restart", is_flag=True, help="Begin again at step 0 where every checkpoint is damaged.")
+@click.option("--rate", metavar="X", help="What an hour costs, in US dollars.")
+@click.option("--plain", is_flag=True, help="Plain lines instead of the live view.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON event a line on stdout, and nothing else.")
+def resume(
+    folder: Path,
+    settings: tuple[str, ...],
+    force_recipe: bool,
+    force_restart: bool,
+    rate: str | None,
+    plain: bool,
+    as_json: bool,
+    **bounds: Any,
+) -> None:
+    """Go on with RUN, a run folder, from its newest whole checkpoint: same recipe, same bill, same random numbers."""
+    from tina_lite.launch.resume import recipe_of
+
+    limits, folder = limits_in(bounds), Path(named(str(folder)))
+    recipe = recipe_from_options(recipe_of(folder), settings, limits)
+    go_on(recipe, folder, rate, plain, as_json, limits, force_recipe=force_recipe, force_restart=force_restart)

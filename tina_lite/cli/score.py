@@ -1,4 +1,4 @@
-"""tina-lite score (RECIPE | --reward NAME...) FILE.jsonl [--json] [--explain]"""
+"""The command tina-lite score (RECIPE | --reward NAME...) FILE.jsonl [--json] [--explain]."""
 
 import json
 import shutil
@@ -14,12 +14,12 @@ import click
 from rich.cells import cell_len
 
 from tina_lite.console.text import clean, one_line
-from tina_lite.errors import BadInput
+from tina_lite.util.errors import BadInput
 
 if TYPE_CHECKING:
+    from tina_lite.eval.score_file import Encode, ScoredRow
     from tina_lite.recipe.schema import RewardSection
     from tina_lite.rewards import WeightedReward
-    from tina_lite.score_file import Encode, ScoredRow
 
 USAGE = "tina-lite score RECIPE FILE.jsonl, or tina-lite score --reward NAME FILE.jsonl"
 NARROWEST, WIDEST = 6, 18
@@ -39,13 +39,13 @@ LEFT_FOR_TEXT = 24
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row on stdout, and nothing else.")
 @click.option("--explain", is_flag=True, help="What was taken as each answer, how both sides were read, and why.")
 def score(words: tuple[str, ...], names: tuple[str, ...], as_json: bool, explain: bool, **columns: str | None) -> None:
-    """Rewards for the rows of FILE.jsonl: those of RECIPE, or those named.
+    """Score the rows of FILE.jsonl with the rewards of RECIPE, or with those named.
 
     A row is a JSON object with completion and answer, and group or prompt where a reward compares the completions of a
     group; its other fields are columns. A run's samples.jsonl will do.
     """
+    from tina_lite.eval.score_file import score_file
     from tina_lite.rewards import weighted_rewards
-    from tina_lite.score_file import score_file
 
     if len(words) < (1 if names else 2) or (not names and len(words) > 2):
         raise BadInput(f"score: name the rewards and one file: {USAGE}")
@@ -53,13 +53,13 @@ def score(words: tuple[str, ...], names: tuple[str, ...], as_json: bool, explain
     if names:
         model, rewards = None, weighted_rewards([_section(text) for text in (*names, *others)], None)
     else:
-        from tina_lite.recipe import Recipe
-        from tina_lite.shipped import find_recipe
+        from tina_lite.recipe import load_recipe
+        from tina_lite.recipe.file import find_recipe
 
-        recipe = Recipe.load(find_recipe(Path(others[0])))
+        recipe = load_recipe(find_recipe(Path(others[0])))
         model, rewards = recipe.model.id, weighted_rewards(recipe.rewards, recipe.folder)
     reward_names = [one.reward.name for one in rewards]
-    show = _Lines(explain) if as_json else _Explained(reward_names) if explain else _Table(reward_names)
+    show = _ScoreLines(explain) if as_json else _Explained(reward_names) if explain else _Table(reward_names)
     given = {field: column for field, column in columns.items() if column is not None}
     failures: Counter[str] = Counter()
     tracebacks: dict[str, str] = {}
@@ -91,7 +91,7 @@ def _section(text: str) -> "RewardSection":
 
 def _encoder(model: str | None, rewards: "Sequence[WeightedReward]") -> "Encode":
     """The tokenizer of the recipe's model, where a reward counts tokens and it is at hand."""
-    from tina_lite.score_file import words_and_marks
+    from tina_lite.eval.score_file import words_and_marks
 
     if not any(one.reward.takes("completion_ids") for one in rewards):
         return words_and_marks
@@ -109,14 +109,14 @@ def _encoder(model: str | None, rewards: "Sequence[WeightedReward]") -> "Encode"
     return words_and_marks
 
 
-class _Lines:
+class _ScoreLines:
     """One JSON object a row; what is not ASCII is escaped."""
 
     def __init__(self, explain: bool) -> None:
         self._explain = explain
 
     def rows(self, rows: "Sequence[ScoredRow]") -> None:
-        from tina_lite.score_file import explanations
+        from tina_lite.eval.score_file import explanations
 
         explained = explanations(rows) if self._explain else [None] * len(rows)
         for row, explanation in zip(rows, explained, strict=True):
@@ -136,7 +136,7 @@ class _Explained:
         self._names = names
 
     def rows(self, rows: "Sequence[ScoredRow]") -> None:
-        from tina_lite.score_file import explanations
+        from tina_lite.eval.score_file import explanations
 
         for row, explanation in zip(rows, explanations(rows), strict=True):
             values = "  ".join(f"{name} {_shown(row.rewards[name])}" for name in self._names)

@@ -11,9 +11,9 @@ from itertools import zip_longest
 from rich.console import Console
 from rich.text import Text
 
-from tina_lite.chat import Chat, Part, together
 from tina_lite.console.text import clean
-from tina_lite.errors import BadInput
+from tina_lite.rollout.chat import AnswerPart, Chat, together
+from tina_lite.util.errors import BadInput
 
 THINKING, ANSWER, FRAME = "dim", "bold", "dim bright_black"
 WIDE_ENOUGH = 100
@@ -21,12 +21,12 @@ WIDE_ENOUGH = 100
 START_OVER = "/new"
 
 
-def styled(part: Part) -> Text:
+def styled(part: AnswerPart) -> Text:
     return Text(clean(part.text), THINKING if part.thinking else ANSWER)
 
 
-def show(console: Console, parts: Iterable[Part]) -> None:
-    """One answer as it grows."""
+def show(console: Console, parts: Iterable[AnswerPart]) -> None:
+    """Show one answer as it grows."""
     for part in parts:
         console.print(styled(part), end="", soft_wrap=True, highlight=False)
         console.file.flush()
@@ -40,7 +40,7 @@ class Column:
         self._width = width
         self._paragraph = Text()
 
-    def add(self, part: Part) -> Iterator[Text]:
+    def add(self, part: AnswerPart) -> Iterator[Text]:
         """The lines that are whole now."""
         self._paragraph.append(styled(part))
         *whole, self._paragraph = self._paragraph.split("\n", allow_blank=True)
@@ -58,7 +58,9 @@ class Column:
         return list(text.wrap(self._console, self._width)) or [Text()]
 
 
-def show_side_by_side(console: Console, names: tuple[str, str], answers: tuple[Iterator[Part], Iterator[Part]]) -> None:
+def show_side_by_side(
+    console: Console, names: tuple[str, str], answers: tuple[Iterator[AnswerPart], Iterator[AnswerPart]]
+) -> None:
     """Two answers in columns, a row as soon as both have it."""
     width = (console.width - 3) // 2
     columns = [Column(console, width) for _ in names]
@@ -105,7 +107,7 @@ def converse(
 
 
 def answer(console: Console, question: str, chats: dict[str, Chat]) -> None:
-    """One question to every chat."""
+    """Put one question to every chat."""
     try:
         if len(chats) > 1 and console.is_terminal and console.width >= WIDE_ENOUGH:
             first, second = chats

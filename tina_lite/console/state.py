@@ -1,19 +1,17 @@
-"""What a person who watches a run needs to know, gathered from its events. Pure: a state and an event give a state."""
+"""What a run has come to, as its events tell it: the state that every picture is drawn from."""
 
 import math
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
 
-from tina_lite.budget.billing import affordable_s, billed_s
-from tina_lite.console.history import History
-from tina_lite.health import Alarm, alarms
-from tina_lite.records import PhaseName
+from tina_lite.budget.money import affordable_s, billed_s
 from tina_lite.runs.events import (
     CheckpointSaved,
     Evaluated,
-    Notice,
+    LogLine,
     PhaseChanged,
     Progress,
     RunFinished,
@@ -22,7 +20,73 @@ from tina_lite.runs.events import (
     Stamped,
     StepDone,
 )
+from tina_lite.runs.health import LOOKED_AT, Alarm, alarms
 from tina_lite.runs.listing import ended_as
+from tina_lite.util.records import PhaseName
+
+
+class History:
+    """Holds the steps so far. It never changes; what `plus` adds to is shared with it, as far as it goes."""
+
+    __slots__ = ("_columns", "_numbers", "first", "recent", "steps")
+
+    def __init__(self) -> None:
+        self.steps = 0
+        """How many."""
+        self.first: Mapping[str, float] = {}
+        """Metrics of the first."""
+        self.recent: tuple[Mapping[str, float], ...] = ()
+        """Metrics of the latest, as many as tina_lite.runs.health looks at; the last comes last."""
+        self._numbers = array("q")
+        self._columns: dict[str, array[float]] = {}
+
+    @property
+    def number(self) -> int:
+        """Of the latest step; 0 before there is one."""
+        return self._numbers[self.steps - 1] if self.steps else 0
+
+    @property
+    def latest(self) -> Mapping[str, float]:
+        return self.recent[-1] if self.recent else {}
+
+    def plus(self, number: int, metrics: Mapping[str, float]) -> "History":
+        """Give the history with one more step."""
+        more = self._shared() if len(self._numbers) == self.steps else self._copied(self.steps)
+        for name in metrics.keys() - more._columns.keys():
+            more._columns[name] = array("d", [math.nan]) * self.steps
+        more._numbers.append(number)
+        for name, column in more._columns.items():
+            column.append(metrics.get(name, math.nan))
+        more.steps, more.first = self.steps + 1, self.first or metrics
+        more.recent = (*self.recent, metrics)[-LOOKED_AT:]
+        return more
+
+    def up_to(self, number: int) -> "History":
+        """Give the history without the steps behind this one."""
+        steps = next((at for at in range(self.steps, 0, -1) if self._numbers[at - 1] <= number), 0)
+        kept = self._copied(steps)
+        kept.steps, kept.first = steps, self.first if steps else {}
+        kept.recent = tuple(
+            {name: column[at] for name, column in kept._columns.items()}
+            for at in range(max(0, steps - LOOKED_AT), steps)
+        )
+        return kept
+
+    def series(self, metric: str) -> list[float]:
+        """A metric over the steps, where it is known and finite."""
+        return [value for value in self._columns.get(metric, ())[: self.steps] if math.isfinite(value)]
+
+    def _shared(self) -> "History":
+        more = History()
+        more._numbers, more._columns = self._numbers, self._columns
+        return more
+
+    def _copied(self, steps: int) -> "History":
+        more = History()
+        more._numbers = self._numbers[:steps]
+        more._columns = {name: column[:steps] for name, column in self._columns.items()}
+        return more
+
 
 PACE_OVER_STEPS = 10
 LINES_KEPT = 50
@@ -56,7 +120,7 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
-class RunState:
+class ConsoleState:
     """A run as seen so far. `now` in the methods is the watcher's clock in seconds, the one that `after` was given."""
 
     started: RunStarted | None = None
@@ -126,11 +190,11 @@ class RunState:
         return billed_s(elapsed_s, self.started.unit_s) * self.started.rate / 3600 if self.started else 0.0
 
     def phase_usd_at(self, now: float) -> dict[PhaseName, float]:
-        """Dollars of this session by phase."""
+        """Give the dollars of this session by phase."""
         under_way = self.usd_by_phase.get(self.phase, 0.0) + self.usd_at(now) - self.phase_from_usd
         return {**self.usd_by_phase, self.phase: under_way}
 
-    def pace(self) -> float | None:
+    def seconds_per_step(self) -> float | None:
         """Seconds a step, over the latest steps."""
         return (self.marks_s[-1] - self.marks_s[0]) / (len(self.marks_s) - 1) if len(self.marks_s) > 1 else None
 
@@ -146,20 +210,20 @@ class RunState:
 
     def affordable_steps(self, now: float) -> int | None:
         """Steps after the latest for which the budget has money; None where there is no budget, or no pace yet."""
-        started, pace = self.started, self.pace()
-        if started is None or started.max_usd is None or not started.rate or not pace:
+        started, seconds_per_step = self.started, self.seconds_per_step()
+        if started is None or started.max_usd is None or not started.rate or not seconds_per_step:
             return None
         left_s = affordable_s(started.max_usd - self.usd_at(now), started.rate, self.elapsed_at(now), started.unit_s)
-        return max(0, int((left_s - self._closing_s(now) + self._since_step_s(now)) / pace))
+        return max(0, int((left_s - self._closing_s(now) + self._since_step_s(now)) / seconds_per_step))
 
     def _limits(self, now: float) -> list[tuple[float, Literal["steps", "money", "hours"]]]:
         """Seconds to each limit. Before a pace is known a planned number of steps tells nothing, nor does the rest."""
-        started, pace = self.started, self.pace()
-        if started is None or self.over or (self.steps_planned and pace is None):
+        started, seconds_per_step = self.started, self.seconds_per_step()
+        if started is None or self.over or (self.steps_planned and seconds_per_step is None):
             return []
         limits: list[tuple[float, Literal["steps", "money", "hours"]]] = []
-        if self.steps_planned and pace is not None:
-            limits.append((self._steps_s(pace, now) + self._closing_s(now), "steps"))
+        if self.steps_planned and seconds_per_step is not None:
+            limits.append((self._steps_s(seconds_per_step, now) + self._closing_s(now), "steps"))
         if started.max_usd is not None and started.rate > 0:
             usd_left = started.max_usd - self.usd_at(now)
             left_s = affordable_s(usd_left, started.rate, self.elapsed_at(now), started.unit_s)
@@ -168,9 +232,9 @@ class RunState:
             limits.append((max(0.0, started.ends_at_s - self.elapsed_at(now)), "hours"))
         return limits
 
-    def _steps_s(self, pace: float, now: float) -> float:
+    def _steps_s(self, seconds_per_step: float, now: float) -> float:
         left = max(0, (self.steps_planned or 0) - self.steps_done)
-        return max(0.0, left * pace - min(pace, self._since_step_s(now))) if left else 0.0
+        return max(0.0, left * seconds_per_step - min(seconds_per_step, self._since_step_s(now))) if left else 0.0
 
     def _since_step_s(self, now: float) -> float:
         return self.elapsed_at(now) - self.marks_s[-1]
@@ -185,11 +249,11 @@ class RunState:
     def _last_step(self, seconds: float, ends_by: str, now: float) -> int | None:
         if ends_by == "steps":
             return self.steps_planned
-        pace = self.pace()
-        if not pace:
+        seconds_per_step = self.seconds_per_step()
+        if not seconds_per_step:
             return None
         training = max(0.0, seconds - self._closing_s(now) + self._since_step_s(now))
-        return self.steps_done + int(training / pace)
+        return self.steps_done + int(training / seconds_per_step)
 
 
 @lru_cache(maxsize=1)
@@ -198,7 +262,7 @@ def _alarms(history: History) -> tuple[Alarm, ...]:
     return tuple(alarms(history.recent, history.series("reward")))
 
 
-def after(state: RunState, stamped: Stamped, now: float) -> RunState:
+def after(state: ConsoleState, stamped: Stamped, now: float) -> ConsoleState:
     """The state once an event was seen at `now` seconds of the watcher's clock."""
     state = replace(state, usd=stamped.usd, elapsed_s=stamped.elapsed_s, seen_at=now)
     match stamped.event:
@@ -214,18 +278,18 @@ def after(state: RunState, stamped: Stamped, now: float) -> RunState:
             return replace(state, evals=(*state.evals, result), eval_s=state.elapsed_s - state.phase_from_s)
         case CheckpointSaved() as saved:
             return with_line(state, Line("info", f"checkpoint of step {saved.step} saved in {saved.seconds:.1f} s"))
-        case Notice() as notice:
+        case LogLine() as notice:
             return with_line(state, Line(notice.level, notice.text))
         case RunFinished() as finished:
             return replace(state, summary=finished.summary)
     return state  # an event that is of no concern here
 
 
-def with_line(state: RunState, line: Line) -> RunState:
+def with_line(state: ConsoleState, line: Line) -> ConsoleState:
     return replace(state, lines=(*state.lines, line)[-LINES_KEPT:])
 
 
-def _after_start(state: RunState, started: RunStarted) -> RunState:
+def _after_start(state: ConsoleState, started: RunStarted) -> ConsoleState:
     """A resumed run takes up its history at the step that was saved; time and phases start afresh."""
     return replace(
         state,
@@ -244,7 +308,7 @@ def _after_start(state: RunState, started: RunStarted) -> RunState:
     )
 
 
-def _after_phase(state: RunState, change: PhaseChanged) -> RunState:
+def _after_phase(state: ConsoleState, change: PhaseChanged) -> ConsoleState:
     first_rollout = change.phase == "rollout" and not state.marks_s
     return replace(
         state,
@@ -258,7 +322,7 @@ def _after_phase(state: RunState, change: PhaseChanged) -> RunState:
     )
 
 
-def _after_step(state: RunState, done: StepDone) -> RunState:
+def _after_step(state: ConsoleState, done: StepDone) -> ConsoleState:
     best = state.best
     return replace(
         state,

@@ -100,7 +100,7 @@ def _folded(text: str, width: int) -> tuple[str, ...]:
 
 
 def format_duration(seconds: float) -> str:
-    """Two units at most, rounded down.
+    """Write a duration in two units at most, rounded down.
 
     >>> format_duration(41.7), format_duration(139), format_duration(3900), format_duration(270_000)
     ('41 s', '2 min 19 s', '1 h 05 min', '3 d 03 h')
@@ -116,7 +116,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_number(value: float) -> str:
-    """Three significant digits, so that columns of figures stay in line.
+    """Write three significant digits, so that columns of figures stay in line.
 
     >>> format_number(2.7), format_number(26.14), format_number(2140.3), format_number(8.1e-06), format_number(0)
     ('2.70', '26.1', '2,140', '8.10e-06', '0.00')
@@ -125,7 +125,8 @@ def format_number(value: float) -> str:
 
 
 def format_share(share: float) -> str:
-    """
+    """Write a share in percent.
+
     >>> format_share(0.8612), format_share(0), format_percent(0.8612)
     ('86.1%', '0.0%', '86%')
     """
@@ -137,7 +138,7 @@ def format_percent(share: float) -> str:
 
 
 def chart(values: Sequence[float], width: int, rows: int = 1) -> list[str]:
-    """Values as block characters from lowest to highest, `rows` lines of `width` cells, top line first.
+    """Draw values as block characters from lowest to highest, `rows` lines of `width` cells, top line first.
 
     >>> chart([0, 1, 2, 3, 4, 5, 6, 7], 8)
     ['▁▂▃▄▅▆▇█']

@@ -12,17 +12,13 @@ from pathlib import Path
 from typing import TextIO
 
 from tina_lite.budget import read_bills
-from tina_lite.console.frame import Part
-from tina_lite.console.keys import single_keys
 from tina_lite.console.lines import PlainConsole
-from tina_lite.console.live import REDRAW_S
-from tina_lite.console.screen import Screen
-from tina_lite.console.state import RunState, after
-from tina_lite.console.view import draw_closing, parts
-from tina_lite.errors import BadInput
+from tina_lite.console.live import REDRAW_S, draw_closing, parts
+from tina_lite.console.screen import Part, Screen, single_keys
+from tina_lite.console.state import ConsoleState, after
 from tina_lite.runs.events import Listener, RunStarted, Stamped
-from tina_lite.runs.in_short import in_short
-from tina_lite.runs.look import EventLog, event_of, events_in, owner_of
+from tina_lite.runs.look import EventLog, event_of, events_in, in_short, owner_of
+from tina_lite.util.errors import BadInput
 
 SESSION_GAP_S = 3.0
 """Of the time between two sessions of a run, so much is told again."""
@@ -37,7 +33,7 @@ class Following:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._log = EventLog(folder / "events.jsonl")
-        self.state = RunState()
+        self.state = ConsoleState()
         self.over = False
         """Whether nothing more will come, unless somebody resumes the run."""
 
@@ -48,7 +44,7 @@ class Following:
         """Take in what was written; who wants to be told is told every event, else a long log is taken in short."""
         owned = owner_of(self._folder) is not None  # before the log: what it wrote last is then in there
         anew, lines = self._log.news()
-        state = RunState() if anew else self.state
+        state = ConsoleState() if anew else self.state
         for stamped in in_short(lines) if tell is None else chain.from_iterable(map(event_of, lines)):
             state = after(state, stamped, now=min(stamped.at, self.now()))
             if tell is not None:
@@ -76,7 +72,7 @@ class Replaying:
         self._started = time.monotonic() if started is None else started
         self._told = 0
         self.note = f"told again, {speed:g}x; q leaves"
-        self.state = RunState()
+        self.state = ConsoleState()
 
     def now(self) -> float:
         """Seconds of the telling."""

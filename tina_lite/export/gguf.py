@@ -1,29 +1,120 @@
-"""GGUF, the format of llama.cpp and what builds on it: one file with the merged weights and the tokenizer.
+"""A GGUF file for llama.cpp and what builds on it: weights, and a byte-level BPE tokenizer as metadata."""
 
-Weights with two dimensions are f16 or q8_0 (blocks of 32 with one f16 scale), norms and biases float32. Names and
-metadata are those that readers of each architecture expect. Readers of "llama" turn neighbouring pairs of a head where
-transformers turns the halves, so that rows of its queries and keys are put in another order; qwen's are not.
-"""
-
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tina_lite.errors import BadInput
-from tina_lite.export.card import gguf_card
-from tina_lite.export.check import Agreement, agreement, reference
-from tina_lite.export.folder import new_folder
-from tina_lite.export.gguf_tokenizer import Vocabulary, vocabulary
-from tina_lite.opened import Target
+from tina_lite.export.folder import LogitDifference, gguf_card, logit_difference, new_folder, reference
+from tina_lite.policy.load import ModelRef
 from tina_lite.policy.shape import ARCHITECTURES, ModelShape
+from tina_lite.util.errors import BadInput
 
 if TYPE_CHECKING:
     import torch
 
-    from tina_lite.policy.plain import Weight
-    from tina_lite.policy.portable import PortablePolicy
+    from tina_lite.policy.merge import Weight
+    from tina_lite.policy.native import NativePolicy
+
+NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
+"""Token types of GGUF (its specification, tokenizer.ggml.token_type)."""
+
+_WORDS_AND_MARKS = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+SPLITS = {
+    "qwen2": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}" + _WORDS_AND_MARKS,
+    "llama-bpe": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}" + _WORDS_AND_MARKS,
+}
+"""How text is cut before merging, by the names that GGUF readers know; gpt-2 and smollm are built of parts."""
+PROBE = (
+    "I'M sure you'll say: 3.14159, 1000000 or 12x!\n\n\tTabs,   spaces  \r\n and (brackets)...?! "
+    "Ça coûte 5€ déjà; 你好 世界 हिन्दी שלום мир 🙂🙂 __init__ a_b -42 +7 <tag> \\boxed{17}\n \n end "
+)
+"""Pieces of it differ between any two of the ways."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What a GGUF file says of its tokenizer."""
+
+    tokens: list[str]
+    types: list[int]
+    merges: list[str]
+    pre: str
+    """The name of the way in which text is cut before merging."""
+    special: Mapping[str, int]
+    """Ids by role: bos, eos, eot (what else ends a completion), unk, pad."""
+    add_bos: bool
+    chat_template: str | None
+
+
+def vocabulary(tokenizer: Any, size: int, stops: Sequence[int]) -> Vocabulary:
+    """Read the vocabulary of a fast tokenizer. BadInput where it is no byte-level BPE that GGUF readers know.
+
+    Args:
+        size: rows of the embedding; those without a token of their own are called unused.
+        stops: what ends a completion, the model's own first; some tokenizers name another token than their model.
+    """
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    model = state["model"]
+    pre = pre_tokenizer(tokenizer)
+    if model.get("type") != "BPE" or pre is None:
+        raise BadInput(
+            f"gguf: the tokenizer ({model.get('type')}) is no byte-level BPE cut as one of "
+            f"{', '.join(sorted(_ways()))}; export with --to merged and convert that with llama.cpp"
+        )
+    names: dict[int, str] = {id_: token for token, id_ in model["vocab"].items()}
+    types = dict.fromkeys(names, NORMAL)
+    for token in state["added_tokens"]:
+        names[token["id"]] = token["content"]
+        types[token["id"]] = CONTROL if token["special"] else USER_DEFINED
+    roles = {"bos": tokenizer.bos_token_id, "unk": tokenizer.unk_token_id, "pad": tokenizer.pad_token_id}
+    roles |= dict(zip(("eos", "eot"), stops))
+    return Vocabulary(
+        tokens=[names.get(id_, f"[PAD{id_}]") for id_ in range(size)],
+        types=[types.get(id_, UNUSED) for id_ in range(size)],
+        merges=[merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]],
+        pre=pre,
+        special={role: id_ for role, id_ in roles.items() if id_ is not None},
+        add_bos=tokenizer.encode("1")[:1] == [tokenizer.bos_token_id],
+        chat_template=tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else None,
+    )
+
+
+def pre_tokenizer(tokenizer: Any) -> str | None:
+    """The name of the way in which a tokenizer cuts text before merging, by what it does to PROBE; None: of no name."""
+    own = tokenizer.backend_tokenizer.pre_tokenizer
+    if own is None:
+        return None
+    pieces = _pieces(own)
+    return next((name for name, way in _ways().items() if _pieces(way) == pieces), None)
+
+
+def _pieces(way: Any) -> list[str]:
+    return [piece for piece, _ in way.pre_tokenize_str(PROBE)]
+
+
+def _ways() -> dict[str, Any]:
+    from tokenizers import Regex
+    from tokenizers import pre_tokenizers as pre
+
+    ways = {
+        "gpt-2": pre.ByteLevel(add_prefix_space=False),
+        "smollm": pre.Sequence([pre.Digits(individual_digits=True), pre.ByteLevel(add_prefix_space=False)]),
+    }
+    for name, pattern in SPLITS.items():
+        bytes_alone = pre.ByteLevel(add_prefix_space=False, use_regex=False)
+        ways[name] = pre.Sequence([pre.Split(Regex(pattern), "isolated"), bytes_alone])
+    return ways
+
+
+# GGUF, the format of llama.cpp and what builds on it: one file with the merged weights and the tokenizer.
+#
+# Weights with two dimensions are f16 or q8_0 (blocks of 32 with one f16 scale), norms and biases float32. Names and
+# metadata are those that readers of each architecture expect. Readers of "llama" turn neighbouring pairs of a head
+# where transformers turns the halves, so that rows of its queries and keys are put in another order; qwen's are not.
 
 FileType = Literal["f16", "q8_0"]
 READ_AS = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
@@ -38,12 +129,12 @@ def refuse_without_gguf() -> None:
         raise BadInput("export --to gguf: needs the package gguf; pip install 'tina-lite[export]'")
 
 
-def export_gguf(target: Target, policy: "PortablePolicy", out: Path, file_type: FileType) -> Agreement:
+def export_gguf(target: ModelRef, policy: "NativePolicy", out: Path, file_type: FileType) -> LogitDifference:
     """Write NAME-TYPE.gguf and a card to `out`, and say how far the model that transformers reads back is from the run.
 
     Raises BadInput where `out` exists or the model is of another kind, NoRoom where the disk does not hold it.
     """
-    from tina_lite.policy.plain import load_plain, merged_weights, next_logits
+    from tina_lite.policy.merge import load_plain, merged_weights, next_logits
 
     assert target.adapter is not None, "a model without adapter has nothing to merge"
     weights, file = merged_weights(policy.causal_lm), f"{target.name}-{file_type}.gguf"
@@ -56,7 +147,7 @@ def export_gguf(target: Target, policy: "PortablePolicy", out: Path, file_type: 
     model = load_plain(out, policy.dtype, policy.device, file)
     if rope_factors(policy.causal_lm) is not None:  # llama.cpp reads them, transformers does not
         model.model.rotary_emb.inv_freq = policy.causal_lm.model.rotary_emb.inv_freq
-    return agreement(expected, lambda ids: next_logits(model, ids))
+    return logit_difference(expected, lambda ids: next_logits(model, ids))
 
 
 def refuse_unless_known(causal_lm: Any, name: str) -> ModelShape:
@@ -76,7 +167,7 @@ def refuse_unless_known(causal_lm: Any, name: str) -> ModelShape:
 
 
 def weight_bytes(weights: "Sequence[Weight]", file_type: FileType) -> int:
-    """Of all tensors in a file."""
+    """Count the bytes of all tensors in a file."""
     return sum(_tensor_bytes(weight.shape, file_type) for weight in weights)
 
 
@@ -151,7 +242,7 @@ def rope_factors(causal_lm: Any) -> Any:
 
 
 def theta(config: Any) -> float:
-    """The base of the rotary embedding's frequencies."""
+    """Give the base of the rotary embedding's frequencies."""
     return float(config.rope_parameters["rope_theta"])
 
 

@@ -3,11 +3,44 @@
 In: `{"gold": ..., "answer": ..., "boxed": true}`. Out: true, false, or null where the gold cannot be parsed.
 """
 
-from collections.abc import Callable
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from tina_lite.judges.serving import serve
+ADDRESS_SPACE_BYTES = 2 << 30
+"""What grows without end ends in a MemoryError, not in the machine's last byte."""
+ORPHAN_GRACE_S = 2.0
+
+
+def serve(prepare: Callable[[], object], judged: Callable[[Mapping[str, Any]], object]) -> None:
+    """Answer until the pipe ends; nothing but answers reaches it.
+
+    In: `{"limit_s": 5.0, ...}`, one a line. Out: `"ready"` once `prepare` has imported what is heavy, then for each
+    line what `judged` makes of it. No file is written by anything that an answer may set off.
+    """
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    logging.disable(logging.CRITICAL)
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+    prepare()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    print(json.dumps("ready"), file=replies)
+    for line in sys.stdin:
+        request = json.loads(line)
+        # The kernel ends this process should its parent be gone and the work be lost: by processor time, as the parent
+        # is patient with a worker that could not run.
+        signal.setitimer(signal.ITIMER_PROF, request["limit_s"] + ORPHAN_GRACE_S)
+        verdict = judged(request)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        print(json.dumps(verdict), file=replies)
+
 
 LARGEST_POWER_BITS = 1 << 17
 LARGEST_FACTORIAL = 10_000
@@ -15,7 +48,7 @@ NEAR, LEAST, LARGEST, DIGITS = 1e-5, 1e-60, 1e300, 20
 
 
 def parsed(text: str, boxed: bool) -> list[Any]:
-    """Math-verify's reading: sympy expressions, and the text itself as a last resort.
+    """Parse a text as math-verify does: sympy expressions, and the text itself as a last resort.
 
     Of a box all is read or nothing: by default math-verify would go on to look for numbers inside one that it cannot
     parse, and take the set of 1/2 and 3/4 from a nonsense that holds them.

@@ -14,8 +14,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from tina_lite.judges.formulas import leave_the_huge_symbolic
-from tina_lite.judges.serving import serve
+from tina_lite.judges.formulas import leave_the_huge_symbolic, serve
 
 EVALUATES = re.compile(r"\b(?:eval|exec|parse_expr|sympify)\(")
 CALLED = re.compile(r"([A-Za-z_]\w*)\s*\(|\.\s*([A-Za-z_]\w*)")

@@ -1,44 +1,80 @@
-"""From a prepared run to a trainer: the recipe's numbers, each handed to the one room that needs it.
-
-Importing this imports torch.
-"""
+"""A run put together: policy, sampler, learner, rewards, callbacks; the longest step tried where memory is tight."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tina_lite.collector import Collector
-from tina_lite.device import refuse_other_card
-from tina_lite.evaluate.examiner import Examiner
-from tina_lite.evaluate.figures import Figures
+from tina_lite.data import first_prompts
+from tina_lite.data.sources import EVAL_SEED, prompts_of
+from tina_lite.eval.evaluator import Evaluator
+from tina_lite.eval.samples import Figures
 from tina_lite.launch.model_check import refuse_endless
 from tina_lite.launch.prepare import Prepared
-from tina_lite.launch.probe import probe
-from tina_lite.learner import Learner
 from tina_lite.policy import Policy
-from tina_lite.policy.demand import Demand
-from tina_lite.policy.opening import open_policy
-from tina_lite.problems import first_prompts
-from tina_lite.problems.from_recipe import EVAL_SEED, prompts_of
+from tina_lite.policy.load import open_policy
+from tina_lite.policy.memory_request import MemoryRequest
 from tina_lite.recipe import Recipe
 from tina_lite.recipe.schema import RolloutSection
-from tina_lite.recorder import Recorder
-from tina_lite.records import Prompt
-from tina_lite.runs.keeper import Keeper
+from tina_lite.rollout.sampler import Sampler
+from tina_lite.rollout.vllm import VllmSampler
+from tina_lite.runs.checkpoint_manager import CheckpointManager
 from tina_lite.runs.session import Session
-from tina_lite.runs.state import Machine, MachineChoices
-from tina_lite.sampler import Sampler
-from tina_lite.schedule import Schedule
-from tina_lite.stateful import Stateful
-from tina_lite.trainer import Trainer
-from tina_lite.vllm_sampler import VllmSampler
-from tina_lite.watchers import watchers_of
-from tina_lite.watchers.bad_numbers import BadNumbers
+from tina_lite.runs.state import Machine, SavedRuntime
+from tina_lite.train.callbacks import NonfiniteSteps, Recorder, callbacks_of
+from tina_lite.train.collect import Collector
+from tina_lite.train.learner import Learner
+from tina_lite.train.schedule import Schedule
+from tina_lite.train.trainer import Trainer
+from tina_lite.util.device import refuse_other_card
+from tina_lite.util.records import Completion, Group, Problem, Prompt, ScoredGroup
+from tina_lite.util.stateful import Stateful
+
+if TYPE_CHECKING:
+    from tina_lite.rollout.sampler import Sampler
+    from tina_lite.runs.session import Session
+    from tina_lite.train.learner import Learner
+
+ANY_TOKEN = 1
+
+
+def probe(recipe: Recipe, sampler: "Sampler", learner: "Learner", session: "Session") -> None:
+    """Decode full rows of the longest prompts and completions once, and differentiate a full micro-batch of them.
+
+    Where memory does not suffice, sampler and learner go on with less, and say so; NoRoom where none is left to give.
+    """
+    rollout, started = recipe.rollout, session.meter.elapsed_s()
+    if rollout.engine == "native":
+        sampler.rehearse(_tokens(rollout.max_prompt_length), rollout.prompts_per_step, rollout.num_generations)
+    learner.rehearse([longest_group(recipe) for _ in range(rollout.prompts_per_step)])
+    seconds = session.meter.elapsed_s() - started
+    session.warn(
+        f"memory will be tight, so the longest rollout and update were tried: {seconds:.1f} s; "
+        "--set probe=false leaves it out"
+    )
+
+
+def _tokens(count: int) -> tuple[int, ...]:
+    return (ANY_TOKEN,) * count
+
+
+def longest_group(recipe: Recipe) -> ScoredGroup:
+    """A made-up group, as long as is allowed, and teaching."""
+    rollout = recipe.rollout
+    length, count = rollout.max_completion_length, rollout.num_generations
+    completion = Completion(_tokens(length), (0.0,) * length, "", "stop")
+    prompt = Prompt(Problem(0, "", "", {}), "", _tokens(rollout.max_prompt_length))
+    advantages = tuple(float((-1) ** number) for number in range(count))
+    return ScoredGroup(Group(prompt, (completion,) * count), {}, (0.0,) * count, advantages)
+
+
+# From a prepared run to a trainer: the recipe's numbers, each handed to the one room that needs it.
+#
+# Importing this imports torch.
 
 
 def assemble(
-    p: Prepared, tokenizer: Any, session: Session, earlier: MachineChoices | None = None
+    p: Prepared, tokenizer: Any, session: Session, earlier: SavedRuntime | None = None
 ) -> tuple[Trainer, Policy]:
     """Load the model and put the loop together; BadInput where the recipe does not fit the model.
 
@@ -48,9 +84,9 @@ def assemble(
     policy = _open(p, tokenizer, earlier)
     refuse_endless(policy.stop_ids, recipe)
     layout = policy.layout
-    choices = earlier or MachineChoices(
+    choices = earlier or SavedRuntime(
         dtype=policy.dtype_name,
-        resident=layout.resident,
+        dense_copy=layout.dense_copy,
         kv_tokens=layout.kv_tokens,
         micro_batch_tokens=layout.micro_batch_tokens,
         activations=layout.activations,
@@ -63,19 +99,19 @@ def assemble(
         rollout=recipe.rollout,
         lora=recipe.lora,
         seed=recipe.seed,
-        say=session.notice,
+        warn=session.warn,
         loss_scale=earlier.loss_scale if earlier else None,
     )
-    sampler = make_sampler(policy, recipe.rollout, recipe.seed, choices.kv_tokens, session.notice)
-    asks = make_sampler(policy, _evaluations(recipe), EVAL_SEED, choices.kv_tokens, session.notice)
-    prompts = _benchmark_prompts(p, tokenizer, session.notice)
+    sampler = make_sampler(policy, recipe.rollout, recipe.seed, choices.kv_tokens, session.warn)
+    asks = make_sampler(policy, _evaluations(recipe), EVAL_SEED, choices.kv_tokens, session.warn)
+    prompts = _benchmark_prompts(p, tokenizer, session.warn)
     if earlier is None:
         session.folder.figures.unlink(missing_ok=True)  # of a course of training that is not gone on with
     kept = Figures(lambda: session.folder.figures)
-    examiner = Examiner(session, asks, prompts, recipe.eval, recipe.stop.eval_patience, kept)
+    evaluator = Evaluator(session, asks, prompts, recipe.eval, recipe.stop.eval_patience, kept)
     if earlier is None and recipe.probe and layout.is_tight:
         probe(recipe, sampler, learner, session)
-    watchers = watchers_of(session, recipe, p.max_steps)
+    callbacks = callbacks_of(session, recipe, p.max_steps)
     machine = Machine(
         choices,
         lambda: {
@@ -84,12 +120,12 @@ def assemble(
             "loss_scale": learner.loss_scale,
         },
     )
-    parts: dict[str, Stateful] = {"evals": examiner, "choices": machine}
-    parts |= {name: watcher for name, watcher in watchers.items() if isinstance(watcher, Stateful)}
-    keeper = Keeper(
+    parts: dict[str, Stateful] = {"evals": evaluator, "choices": machine}
+    parts |= {name: callback for name, callback in callbacks.items() if isinstance(callback, Stateful)}
+    checkpoints = CheckpointManager(
         session, recipe.checkpoint, learner, policy.save_adapter, p.identity, parts, keep_best=recipe.eval.best
     )
-    keeper.require_room()
+    checkpoints.require_room()
     source = prompts_of(recipe, p.train, tokenizer)
     scale = recipe.grpo.scale_rewards
     given = recipe.optim.schedule_steps or recipe.stop.max_steps
@@ -100,14 +136,14 @@ def assemble(
         learner,
         schedule,
         Recorder(session, recipe.optim, p.max_steps),
-        [*watchers.values(), BadNumbers(session, keeper)],
-        keeper,
-        examiner,
+        [*callbacks.values(), NonfiniteSteps(session, checkpoints)],
+        checkpoints,
+        evaluator,
     )
     return trainer, policy
 
 
-def _open(p: Prepared, tokenizer: Any, earlier: MachineChoices | None) -> Policy:
+def _open(p: Prepared, tokenizer: Any, earlier: SavedRuntime | None) -> Policy:
     recipe, lora = p.recipe, p.recipe.lora
     refuse_other_card(p.card, torch.cuda)
     return open_policy(
@@ -117,18 +153,18 @@ def _open(p: Prepared, tokenizer: Any, earlier: MachineChoices | None) -> Policy
         recipe.rollout,
         tokenizer,
         seed=recipe.seed,
-        demand=Demand.of(recipe),
-        chosen=earlier,
+        memory_request=MemoryRequest.of(recipe),
+        runtime=earlier,
     )
 
 
 def make_sampler(
-    policy: Policy, rollout: RolloutSection, seed: int, kv_tokens: int, say: Callable[[str], None]
+    policy: Policy, rollout: RolloutSection, seed: int, kv_tokens: int, warn: Callable[[str], None]
 ) -> Sampler:
     """vLLM's where the policy was opened with it, else our own."""
     if policy.vllm is not None:
         return VllmSampler(policy, policy.vllm, rollout, seed=seed)
-    return Sampler(policy, rollout, seed=seed, kv_tokens=kv_tokens, say=say)
+    return Sampler(policy, rollout, seed=seed, kv_tokens=kv_tokens, warn=warn)
 
 
 def _evaluations(recipe: Recipe) -> RolloutSection:
@@ -137,7 +173,7 @@ def _evaluations(recipe: Recipe) -> RolloutSection:
     return recipe.rollout.model_copy(update={"temperature": temperature, "top_p": 1.0, "top_k": 0, "min_p": 0.0})
 
 
-def _benchmark_prompts(p: Prepared, tokenizer: Any, say: Callable[[str], None]) -> dict[str, list[Prompt]]:
+def _benchmark_prompts(p: Prepared, tokenizer: Any, warn: Callable[[str], None]) -> dict[str, list[Prompt]]:
     recipe, found = p.recipe, {}
     for name, problems in p.benchmarks.items():
         prompts, reasons = first_prompts(
@@ -150,7 +186,7 @@ def _benchmark_prompts(p: Prepared, tokenizer: Any, say: Callable[[str], None]) 
         wanted = min(recipe.eval.problems, len(problems))
         if len(prompts) < wanted:
             fits = f"only {len(prompts)} of {wanted} are asked" if prompts else "it is not measured"
-            say(f"benchmark {name}: {fits}: {'; '.join(reasons)}")
+            warn(f"benchmark {name}: {fits}: {'; '.join(reasons)}")
         if prompts:
             found[name] = prompts
     return found

@@ -6,19 +6,18 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from tina_lite.disk import write_atomically
-from tina_lite.errors import BadInput
 from tina_lite.launch.prepare import Prepared
-from tina_lite.launch.resuming import UNFINISHED
-from tina_lite.plan import elsewhere
-from tina_lite.runs.card import how_it_was_asked, model_card
-from tina_lite.runs.events import Notice, RunFinished
+from tina_lite.launch.resume import UNFINISHED
+from tina_lite.plan import on_other_gpus
+from tina_lite.runs.events import LogLine, RunFinished
 from tina_lite.runs.session import Session
-from tina_lite.runs.summary import per_dollar, summary_of
-from tina_lite.wall_clock import OutOfTime, wall_clock_limit
+from tina_lite.runs.summary import how_it_was_asked, model_card, per_dollar, summary_of
+from tina_lite.util.disk import write_atomically
+from tina_lite.util.errors import BadInput
+from tina_lite.util.wall_clock import OutOfTime, wall_clock_limit
 
 if TYPE_CHECKING:
-    from tina_lite.trainer import Trainer
+    from tina_lite.train.trainer import Trainer
 
 LAST_S = 1.0
 """Seconds that are never given away: the last line of the ledger may have to wait for the disk."""
@@ -30,7 +29,7 @@ LOGS_A_S = 30e6
 
 def spare_s(session: Session) -> float:
     """Seconds for which the run can still pay."""
-    left_s = session.pace.left_s()
+    left_s = session.deadlines.left_s()
     return math.inf if left_s is None else left_s - LAST_S
 
 
@@ -58,7 +57,7 @@ def close(p: Prepared, trainer: "Trainer", base_name: str) -> dict[str, Any]:
 def _write_summary(p: Prepared, trainer: "Trainer") -> tuple[dict[str, Any], Mapping[str, Any]]:
     """This session's summary as of now, and the one that the folder keeps as summary.json."""
     folder = trainer.session.folder
-    summary = summary_of(p.recipe, p.rate, trainer.session, trainer.examiner.results, trainer.stop_reason)
+    summary = summary_of(p.recipe, p.rate, trainer.session, trainer.evaluator.results, trainer.stop_reason)
     summary["per_dollar"] = per_dollar(summary)
     summary["other_cards"] = _other_cards(p, summary)
     earlier = folder.summary()
@@ -72,7 +71,7 @@ def _write_report(summary: Mapping[str, Any], session: Session) -> None:
     path, events, left_s = session.folder.path, session.events, spare_s(session)
     later = f"tina-lite report {path} writes it at any time"
     if left_s < REPORT_S + sum(log.stat().st_size for log in path.glob("*.jsonl")) / LOGS_A_S:
-        events.emit(Notice("info", f"no report.html, as the budget is used up; {later}"))
+        events.emit(LogLine("info", f"no report.html, as the budget is used up; {later}"))
         return
     from tina_lite.report import html_page, read_run, refuse_missing
 
@@ -81,17 +80,17 @@ def _write_report(summary: Mapping[str, Any], session: Session) -> None:
         with wall_clock_limit(left_s):
             write_atomically(path / "report.html", html_page([read_run(path, summary)]))
     except BadInput as error:
-        events.emit(Notice("info", f"no report.html ({error}); {later}"))
+        events.emit(LogLine("info", f"no report.html ({error}); {later}"))
     except OutOfTime:
-        events.emit(Notice("info", f"no report.html: there was no time left for it; {later}"))
+        events.emit(LogLine("info", f"no report.html: there was no time left for it; {later}"))
     except Exception as error:
-        session.notice(f"no report.html ({type(error).__name__}: {error}); {later}")
+        session.warn(f"no report.html ({type(error).__name__}: {error}); {later}")
 
 
 def _other_cards(p: Prepared, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the same run would have cost; nothing that is amiss with the tables may spoil the end of a run."""
     with suppress(BadInput):
-        return [asdict(other) for other in elsewhere(p.recipe, summary["steps"], summary["tokens"], p.card)]
+        return [asdict(other) for other in on_other_gpus(p.recipe, summary["steps"], summary["tokens"], p.card)]
     return []
 
 

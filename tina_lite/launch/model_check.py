@@ -7,17 +7,16 @@ of range in the first rollout, or train something else than was meant without a 
 from dataclasses import dataclass
 from typing import Any
 
-from tina_lite.errors import BadInput
+from tina_lite.data import ProblemSet
+from tina_lite.data.prompts import prompt_notes, render, turn_end
+from tina_lite.data.sources import prompts_of
 from tina_lite.policy.adapters import chosen_targets
-from tina_lite.policy.agreement import refuse_changing_rope
-from tina_lite.policy.architectures import architectures, refuse_architecture
 from tina_lite.policy.loading import load_tokenizer, skeleton, stop_ids
 from tina_lite.policy.model_folder import refuse_other_quantization
-from tina_lite.problems import ProblemSet
-from tina_lite.problems.from_recipe import prompts_of
-from tina_lite.problems.prompt_notes import prompt_notes
-from tina_lite.problems.prompts import render, turn_end
+from tina_lite.policy.self_check import refuse_changing_rope
+from tina_lite.policy.shape import architectures, refuse_architecture
 from tina_lite.recipe import Recipe
+from tina_lite.util.errors import BadInput
 
 QUESTION, RULE = "How many are seven and four?", "Answer with one number."
 

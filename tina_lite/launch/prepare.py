@@ -1,7 +1,4 @@
-"""Everything that can be checked before money is spent: budget, rate, folder, rewards, problems.
-
-Nothing heavy is loaded and nothing is written here; what comes out is a run whose every input is known to hold.
-"""
+"""From a recipe to a run that may start: every check that needs no model; the commits of what comes from the hub."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -10,29 +7,77 @@ from datetime import datetime
 from math import ceil
 from pathlib import Path
 
-from tina_lite.budget import Limits, Meter, Rate, StopRules, read_bills, resolve_rate
-from tina_lite.budget.clock import ProcessClock, begin_run
-from tina_lite.condition import Condition
-from tina_lite.device import usable_card
-from tina_lite.errors import BadInput, nearest
-from tina_lite.guard import guard
-from tina_lite.launch.foretold import plan_at_once, refuse_first_step
-from tina_lite.launch.pins import pinned
-from tina_lite.launch.resuming import fixed_part, refuse_used_up, same_run
-from tina_lite.plan import Plan, newest_measured
-from tina_lite.plan.model_config import read_model_type
+from tina_lite.budget import Meter, Rate, Reading, read_bills, resolve_rate
+from tina_lite.budget.conditions import Condition, seconds_until
+from tina_lite.budget.guard import guard
+from tina_lite.budget.limits import SAVE_RESERVE_S, Limits, StopRules
+from tina_lite.budget.meter import ProcessClock, begin_run
+from tina_lite.data import ProblemSet
+from tina_lite.data.sources import HELD_OUT, problems_of
+from tina_lite.launch.resume import fixed_part, pinned, refuse_used_up, same_run
+from tina_lite.plan import Measured, Plan, find_device, make_plan, newest_measured, read_shape
+from tina_lite.plan.device import known_cpu_speed
+from tina_lite.plan.planner import START_S
 from tina_lite.policy.engine import Engine, choose_engine, find_facts, refuse_vllm
-from tina_lite.policy.model_folder import digests
-from tina_lite.problems import ProblemSet
-from tina_lite.problems.from_recipe import HELD_OUT, problems_of
-from tina_lite.recipe import Recipe
+from tina_lite.policy.model_folder import digests, read_model_type
+from tina_lite.recipe import Recipe, with_local_paths
 from tina_lite.recipe.schema import Electricity
 from tina_lite.rewards import WeightedReward, try_rewards, wants_answers, weighted_rewards
 from tina_lite.runs.folder import free_folder, refuse_taken
 from tina_lite.runs.identity import Identity, code_digests
 from tina_lite.runs.metrics import metric_names
 from tina_lite.track import refuse_missing
-from tina_lite.until import seconds_until
+from tina_lite.util.device import usable_card
+from tina_lite.util.errors import BadInput, nearest
+
+SHORTEST = {"prompt_share": 0.05, "completion_share": 0.05}
+"""Of the longest allowed: what a run cannot well stay below, where none of its recipe has shown its lengths."""
+
+
+def plan_here(recipe: Recipe, rate: Rate, max_steps: int, problems: int, measured: Measured | None) -> Plan:
+    """On this machine, corrected by an earlier run. BadInput where there is none for its model."""
+    shape = read_shape(recipe.model.id)
+    return make_plan(
+        shape,
+        recipe,
+        find_device(shape, recipe.model.compute_dtype),
+        rate=rate,
+        max_steps=max_steps or None,
+        measured=measured,
+        problems=problems or None,
+    )
+
+
+def plan_at_once(recipe: Recipe, rate: Rate, max_steps: int, problems: int, measured: Measured | None) -> Plan | None:
+    """The same; None where there is none, or where it would first have to measure the CPU."""
+    try:
+        shape = read_shape(recipe.model.id)
+        if usable_card() is None and known_cpu_speed(shape.hidden, shape.intermediate) is None:
+            return None
+        return plan_here(recipe, rate, max_steps, problems, measured)
+    except BadInput:
+        return None
+
+
+def refuse_first_step(
+    plan: Plan, recipe: Recipe, rules: StopRules, reading: Reading, measured: Measured | None
+) -> tuple[str, ...]:
+    """NoRoom where a limit cannot pay for one step even if all goes well; a warning where it may not."""
+    quickest = make_plan(plan.shape, recipe, plan.device, measured=measured, lengths=SHORTEST).span
+    step_s = quickest[0].step.total if quickest else 0.0
+    rules.refuse_if_hopeless(reading, START_S + step_s, SAVE_RESERVE_S)
+    left_s, limit = rules.limits.left(reading)
+    best = plan.span[0] if plan.span else plan
+    needed_s = best.load_s + best.step.total
+    if left_s is None or needed_s + SAVE_RESERVE_S <= left_s:
+        return ()
+    takes = f"loading and one step take {needed_s:.0f} s at best by the plan, and {limit} leaves {left_s:.0f} s"
+    return (f"the first step may not fit: {takes}",)
+
+
+# Everything that can be checked before money is spent: budget, rate, folder, rewards, problems.
+#
+# Nothing heavy is loaded and nothing is written here; what comes out is a run whose every input is known to hold.
 
 RUNS = Path("runs")
 FEW = 20
@@ -68,7 +113,7 @@ class Prepared:
 
     @property
     def device_name(self) -> str:
-        """For people."""
+        """Name the device for people."""
         return self.card or f"cpu ({os.cpu_count()} threads)"
 
 
@@ -91,7 +136,7 @@ def prepare(
     """
     begin_run()
     path = Path(os.path.expanduser(out)) if out is not None else free_folder(RUNS, recipe.name)
-    recipe = recipe.with_local_paths()
+    recipe = with_local_paths(recipe)
     recipe = same_run(path, recipe, force=force_recipe, asked=asked) if resume else pinned(recipe)
     refuse_missing(recipe.track)
     engine = engine_of(recipe)

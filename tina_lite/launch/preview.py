@@ -1,17 +1,16 @@
-"""What a run would be and cost, said before anything is loaded: `run --dry-run` and `plan`."""
+"""What a run will take and how its first prompt looks, before anything is loaded: --dry-run and plan."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from tina_lite.budget import format_price
-from tina_lite.errors import BadInput
-from tina_lite.launch.foretold import plan_here
-from tina_lite.launch.prepare import RUNS, Prepared, engine_of, hourly_rate, prepare
+from tina_lite.data.sources import prompts_of
+from tina_lite.launch.prepare import RUNS, Prepared, engine_of, hourly_rate, plan_here, prepare
 from tina_lite.plan import Measured, Plan, find_device, make_plan, newest_measured, plan_lines, read_shape
-from tina_lite.plan.model_config import shipped_models
 from tina_lite.policy.engine import Engine
-from tina_lite.problems.from_recipe import prompts_of
-from tina_lite.recipe import Recipe
+from tina_lite.policy.model_folder import shipped_models
+from tina_lite.recipe import Recipe, with_local_paths
+from tina_lite.util.errors import BadInput
 
 FREE = "the rate is $0/h, so the budget cannot bind; other stop rules still do"
 
@@ -35,7 +34,7 @@ def dry_run(recipe: Recipe, *, out: str | Path | None = None, rate: float | str 
         *([f"warning:     {FREE}"] if p.recipe.budget.max_usd is not None and not p.rate.binds else []),
         *(_first_prompt(p) if len(p.train) else []),
         "",
-        *_foretold(p),
+        *_forecast(p),
     ]
 
 
@@ -59,7 +58,7 @@ def plan_run(
     """What a run will need, from the recipe and the model's config.json alone; a second or less.
 
     Args:
-        recipe: from `Recipe.load`.
+        recipe: from `load_recipe`.
         rate: US dollars per hour; wins over the recipe's.
         gpu: a card to plan for by name; default: this machine.
         vram_gib: its memory.
@@ -68,7 +67,7 @@ def plan_run(
     Raises:
         BadInput: no config.json can be had, the card is not known, or the rate is none.
     """
-    recipe = recipe.with_local_paths()
+    recipe = with_local_paths(recipe)
     shape = read_shape(recipe.model.id)
     device = find_device(shape, recipe.model.compute_dtype, gpu=gpu, vram_gib=vram_gib)
     hourly = hourly_rate(recipe, rate, device.priced_as, refuse_unknown=False)
@@ -93,11 +92,11 @@ def _with_engine(plan: Plan, engine: Engine) -> Plan:
     """The engine that the run would use here leads what was assumed."""
     note = f"engine {engine}"
     if engine.name == "unsloth":
-        note += "; its memory and speed are not modelled, and the figures are those of the portable engine"
+        note += "; its memory and speed are not modelled, and the figures are those of the native engine"
     return replace(plan, assumptions=(note, *plan.assumptions))
 
 
-def _foretold(p: Prepared) -> list[str]:
+def _forecast(p: Prepared) -> list[str]:
     """The plan of a run that was checked; a run may be of a model that cannot be planned."""
     try:
         plan = p.plan or plan_here(p.recipe, p.rate, p.max_steps, len(p.train), newest_measured(RUNS, p.recipe.name))

@@ -12,35 +12,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tina_lite.budget import Meter
-from tina_lite.budget.clock import end_run
-from tina_lite.disk import TAKES_NO_MORE
-from tina_lite.errors import BadInput, Interrupted, NoRoom, TinaError, one_line
-from tina_lite.guard import guard
+from tina_lite.budget.guard import guard
+from tina_lite.budget.meter import end_run
+from tina_lite.data.examples import NOT_CHOSEN
 from tina_lite.launch.close import close, spare_s
 from tina_lite.launch.prepare import RUNS, Prepared, prepare
 from tina_lite.launch.preview import FREE
-from tina_lite.launch.resuming import finished
-from tina_lite.memory import is_out_of_memory
+from tina_lite.launch.resume import finished
 from tina_lite.policy.engine import enter
-from tina_lite.problems.rows import NOT_CHOSEN
-from tina_lite.recipe import Recipe
+from tina_lite.recipe import Recipe, to_yaml
 from tina_lite.rewards import sections_of
-from tina_lite.rewards.calling import RewardFunction
+from tina_lite.rewards.call import RewardFunction
 from tina_lite.runs import checkpoint
-from tina_lite.runs.events import EventStream, Listener, Notice, PhaseChanged, RunStarted
+from tina_lite.runs.events import EventStream, Listener, LogLine, PhaseChanged, RunStarted
 from tina_lite.runs.folder import RunFolder, free_folder
-from tina_lite.runs.session import Session
-from tina_lite.runs.signals import StopRequest
-from tina_lite.runs.state import Kept
+from tina_lite.runs.session import Session, StopRequest
+from tina_lite.runs.state import CheckpointState
 from tina_lite.track import trackers
+from tina_lite.util.disk import TAKES_NO_MORE
+from tina_lite.util.errors import BadInput, Interrupted, NoRoom, TinaError, one_line
+from tina_lite.util.memory import is_out_of_memory
+from tina_lite.util.wall_clock import OutOfTime
 from tina_lite.version import VERSION
-from tina_lite.wall_clock import OutOfTime
 
 if TYPE_CHECKING:
     from tina_lite.launch.model_check import Fitting
     from tina_lite.policy import Policy
-    from tina_lite.runs.keeper import Keeper
-    from tina_lite.trainer import Trainer
+    from tina_lite.runs.checkpoint_manager import CheckpointManager
+    from tina_lite.train.trainer import Trainer
 
 
 def run(
@@ -57,7 +56,7 @@ def run(
     """Train as the recipe says; returns the summary that the run folder keeps as summary.json.
 
     Args:
-        recipe: from `Recipe.load`.
+        recipe: from `load_recipe`.
         rewards: in the place of the recipe's: functions, names, or sections such as {"name": "format", "weight": 0.5}.
         out: the run folder; default runs/NAME, or the next free of NAME-2, NAME-3, ...
         rate: US dollars per hour; wins over the recipe's.
@@ -84,7 +83,7 @@ def run(
 
 
 def train(prepared: Prepared, listeners: Sequence[Listener] = ()) -> dict[str, Any]:
-    """`run` after its checks."""
+    """Do what `run` does after its checks."""
     return _Run(prepared, listeners).run()
 
 
@@ -109,7 +108,7 @@ class _Run:
             try:
                 trainer.train()
             except BaseException as error:
-                told = self._rescued(error, trainer.keeper, session.folder)
+                told = self._rescued(error, trainer.checkpoints, session.folder)
                 trainer.stop_reason = getattr(told, "kind", "error")  # also at the end of its steps: it is not finished
                 with suppress(OSError, NoRoom):  # what went wrong first is said; a full disk may not take a summary
                     close(self._p, trainer, policy.base_name)
@@ -152,44 +151,44 @@ class _Run:
         """The bill opened, the model loaded, the loop put together in the run's folder."""
         p = self._p
         saved = self._newest_checkpoint(folder) if p.resume else None
-        kept = Kept(saved) if saved else None
+        kept = CheckpointState(saved) if saved else None
         changes = p.identity.changes_since(kept.identity) if kept else []
         meter = self._open_bill(stack, folder)
         tokenizer = (fitting or self._check_model()).tokenizer
         if p.resume:
             folder.cut_back(kept.log_sizes if kept else {})
-            folder.write_recipe(p.recipe.to_yaml())
+            folder.write_recipe(to_yaml(p.recipe))
             checkpoint.set_aside(folder.checkpoints, self._damaged)
         events = EventStream(meter.elapsed_s, meter.usd)
         session = Session.begin(folder, meter, p.rules, events, stop, p.recipe.grpo.num_iterations)
-        tracking = trackers(p.recipe.track, p.recipe.model_dump(mode="json"), session.notice, lambda: spare_s(session))
+        tracking = trackers(p.recipe.track, p.recipe.model_dump(mode="json"), session.warn, lambda: spare_s(session))
         events.subscribe(folder.listener)
         for tracker in tracking:
             events.subscribe(tracker)
             stack.callback(tracker.close)
         for listener in self._listeners:
             events.subscribe(listener)
-        stop.answer = session.notice
+        stop.answer = session.warn
         self._announce(session, saved.step if saved else 0)
         for change in changes:
-            session.notice(change)
+            session.warn(change)
         with meter.phase("load"):
             from tina_lite.launch.assemble import assemble  # imports torch
 
             trainer, policy = assemble(p, tokenizer, session, kept.choices if kept else None)
             if saved is not None and kept is not None:
-                trainer.keeper.restore(saved, kept)
-                trainer.schedule.say_if_changed()
+                trainer.checkpoints.restore(saved, kept)
+                trainer.schedule.warn_if_changed()
         return session, trainer, policy
 
-    def _rescued(self, error: BaseException, keeper: "Keeper", folder: RunFolder) -> BaseException:
+    def _rescued(self, error: BaseException, checkpoints: "CheckpointManager", folder: RunFolder) -> BaseException:
         """Save what was finished before the loop ended so; the error as a person is told it."""
         if isinstance(error, Interrupted):  # it was saved before
             return error
         if folder.is_gone:
             return NoRoom(f"{folder.path}: the run folder was removed while the run was in it; what it learnt is lost")
         try:
-            step = keeper.rescue()
+            step = checkpoints.save_on_error()
             saved = f"step {step} is saved, go on with: tina-lite resume {folder.path}"
         except Exception as second:
             saved = f"what was learnt since the last checkpoint could not be saved ({one_line(second)})"
@@ -230,7 +229,7 @@ class _Run:
     def _create(self) -> RunFolder:
         while True:
             try:
-                return RunFolder.create(self._p.path, self._p.recipe.to_yaml())
+                return RunFolder.create(self._p.path, to_yaml(self._p.recipe))
             except BadInput:
                 if not self._p.own_name:
                     raise
@@ -285,16 +284,16 @@ class _Run:
                 planned_step_s=p.plan.step.total if p.plan else None,
             )
         )
-        emit(Notice("info", f"engine {p.engine}"))
+        emit(LogLine("info", f"engine {p.engine}"))
         for warning in p.engine.warnings:
-            session.notice(warning)
+            session.warn(warning)
         if p.recipe.budget.max_usd is not None and not p.rate.binds:
-            session.notice(FREE)
+            session.warn(FREE)
         for reason, count in p.train.skipped.items():
             level: Literal["info", "warning"] = "info" if reason == NOT_CHOSEN else "warning"
-            emit(Notice(level, f"{p.train.name}: {count} rows skipped: {reason}"))
+            emit(LogLine(level, f"{p.train.name}: {count} rows skipped: {reason}"))
         for warning in p.warnings:
-            session.notice(warning)
+            session.warn(warning)
         for name in self._damaged:
-            session.notice(f"checkpoint {name} is damaged and was passed over")
+            session.warn(f"checkpoint {name} is damaged and was passed over")
         emit(PhaseChanged("load", 0))

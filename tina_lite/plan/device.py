@@ -1,17 +1,219 @@
-"""What a run would compute on, in numbers: a card by its maker's figures, a CPU by a short measurement."""
+"""What a run would run on: a card by its figures, or this CPU, measured for a second and kept for a day."""
 
+import csv
+import json
 import os
-from dataclasses import dataclass, replace
+import platform
+import re
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
 
-from tina_lite.device import card_memory_gib, usable_card
-from tina_lite.errors import BadInput, nearest
-from tina_lite.main_memory import available_bytes
-from tina_lite.plan.cards import Card, card_named, cards, slowest_with
-from tina_lite.plan.cpu import CpuSpeed, cpu_speed
-from tina_lite.policy.demand import Room
 from tina_lite.policy.engine import refuse_float16
+from tina_lite.policy.memory_request import MemoryBudget
 from tina_lite.policy.shape import ModelShape
 from tina_lite.recipe.schema import DtypeName
+from tina_lite.util.device import card_memory_gib, usable_card
+from tina_lite.util.disk import user_folder
+from tina_lite.util.errors import BadInput, nearest
+from tina_lite.util.memory import available_bytes
+
+PROBE_LIMIT_S = 60.0
+KEPT_S = {False: 24 * 3600.0, True: 600.0}
+"""By whether the machine was busy with something else, which makes it look slow."""
+BUSY_LOAD = 0.5
+"""Load average a core."""
+
+
+@dataclass(frozen=True, slots=True)
+class CpuSpeed:
+    """Says what a CPU reaches."""
+
+    float32: float
+    """Operations a second in products."""
+    bfloat16: float
+    bandwidth: float
+    """Bytes a second."""
+    call_s: float
+    """Seconds of a small operation."""
+    dtype: Literal["float32", "bfloat16"]
+    """What the engine would compute in."""
+    source: str = "this CPU as measured: {flops:.0f} GFLOP/s in {dtype}, {bandwidth:.0f} GB/s"
+    """For people to read."""
+
+
+ASSUMED = CpuSpeed(
+    1e11,
+    1e11,
+    1e10,
+    1e-5,
+    "float32",
+    "this CPU could not be measured: {flops:.0f} GFLOP/s and {bandwidth:.0f} GB/s are assumed",
+)
+
+
+def cpu_speed(hidden: int, intermediate: int) -> CpuSpeed:
+    """Give what was measured for these shapes, else measure now, which takes two to three seconds.
+
+    Where it cannot be measured, a slow machine is assumed.
+    """
+    known = known_cpu_speed(hidden, intermediate)
+    if known is not None:
+        return known
+    busy = is_busy()
+    measured = _probe(hidden, intermediate)
+    if measured is None:
+        return ASSUMED
+    _keep({**_read_kept(), _key(hidden, intermediate): {"at": time.time(), "busy": busy, **measured}})
+    return CpuSpeed(**measured)
+
+
+def known_cpu_speed(hidden: int, intermediate: int) -> CpuSpeed | None:
+    """As kept for these shapes; None where it would have to be measured."""
+    kept = _read_kept().get(_key(hidden, intermediate))
+    if kept is None or not 0 <= time.time() - kept.pop("at") < KEPT_S[kept.pop("busy")]:
+        return None
+    return CpuSpeed(**kept)
+
+
+def is_busy() -> bool:
+    """Whether other work takes a good part of the cores."""
+    return os.getloadavg()[0] > BUSY_LOAD * (os.cpu_count() or 1)
+
+
+def _key(hidden: int, intermediate: int) -> str:
+    key = f"{_cpu_name()}, {os.environ.get('OMP_NUM_THREADS') or os.cpu_count()} threads, torch {_torch_version()}, "
+    return key + f"{hidden} x {intermediate}"
+
+
+def cache_file() -> Path:
+    """Where measurements are kept."""
+    return user_folder("XDG_CACHE_HOME", "~/.cache") / "cpu_speed.json"
+
+
+def _probe(hidden: int, intermediate: int) -> dict[str, Any] | None:
+    command = [sys.executable, "-m", "tina_lite.plan.probe", str(hidden), str(intermediate)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_LIMIT_S, check=True)
+        measured: dict[str, Any] = json.loads(done.stdout)
+        CpuSpeed(**measured)  # another version's probe has other fields
+    except (OSError, subprocess.SubprocessError, ValueError, TypeError):
+        return None
+    return measured
+
+
+def _read_kept() -> dict[str, dict[str, Any]]:
+    try:
+        kept = json.loads(cache_file().read_text(encoding="utf-8"))
+        fields = set(asdict(ASSUMED)) - {"source"} | {"at", "busy"}
+        return {key: value for key, value in kept.items() if set(value) == fields}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _keep(kept: dict[str, dict[str, Any]]) -> None:
+    try:
+        cache_file().parent.mkdir(parents=True, exist_ok=True)
+        cache_file().write_text(json.dumps(kept, indent=1), encoding="utf-8")
+    except OSError:
+        pass  # measured anew the next time
+
+
+def _torch_version() -> str:
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return "none"
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            lines = dict(line.split(":", 1) for line in file if ":" in line)
+        names = [lines[key].strip() for key in lines if key.strip() in ("model name", "flags")]
+        return f"{names[0]} {_short(names[-1])}" if names else platform.processor()
+    except (OSError, ValueError):
+        return platform.processor()
+
+
+def _short(text: str) -> str:
+    """A short name of a long text: virtual machines call CPUs with and without AMX alike."""
+    from hashlib import blake2b
+
+    return blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Describes one card as its maker does."""
+
+    name: str
+    vram_gib: float
+    tflops: float
+    """Dense products in 16 bits with 32-bit accumulation."""
+    bandwidth_gb_s: float
+    watts: float
+    """Of the board at the most."""
+    source: str
+
+
+@cache
+def cards() -> tuple[Card, ...]:
+    """Read all cards, in the file's order."""
+    text = (Path(__file__).parent / "gpu_speed.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+    return tuple(
+        Card(
+            name=row["gpu"],
+            vram_gib=float(row["vram_gib"]),
+            tflops=float(row["tflops"]),
+            bandwidth_gb_s=float(row["bandwidth_gb_s"]),
+            watts=float(row["watts"]),
+            source=row["source"],
+        )
+        for row in rows
+    )
+
+
+def card_named(name: str) -> Card | None:
+    """Find the card that a person or a driver calls so; of several sizes of one, the smallest.
+
+    >>> card_named("4090").name, card_named("NVIDIA GeForce RTX 4090").name, card_named("a100").name
+    ('RTX 4090', 'RTX 4090', 'A100 SXM4 40GB')
+    >>> card_named("NVIDIA A100-SXM4-80GB").name
+    'A100 PCIE 80GB'
+    >>> card_named("RTX 3080 Ti"), card_named("RTX 4090 Laptop GPU"), card_named("")
+    (None, None, None)
+    """
+    words, gigabytes = _words(name)
+    fitting = [
+        card
+        for card in cards()
+        if words and words == _words(card.name)[0] and (not gigabytes or gigabytes == {f"{card.vram_gib:g}gb"})
+    ]
+    return min(fitting, key=lambda card: card.vram_gib, default=None)
+
+
+def slowest_with(vram_gib: float) -> Card | None:
+    """The slowest card of at least so much memory: what can be promised of a card that is known by its memory alone."""
+    fitting = [card for card in cards() if card.vram_gib >= vram_gib]
+    return min(fitting, key=lambda card: (card.bandwidth_gb_s, card.tflops), default=None)
+
+
+def _words(name: str) -> tuple[set[str], set[str]]:
+    """What tells one model from another in a name, and its memory where that is part of the name."""
+    words = {word for word in re.findall(r"[a-z0-9]+", name.lower()) if not _NOISE.fullmatch(word)}
+    gigabytes = {word for word in words if re.fullmatch(r"\d+gb", word)}
+    return words - gigabytes, gigabytes
+
+
+_NOISE = re.compile(r"nvidia|geforce|tesla|rtx|gpu|generation|blackwell|edition|pcie|sxm\d?|hbm\d?e?")
+
 
 GIB = 1024**3
 FLOPS_SHARE = 0.4
@@ -25,7 +227,7 @@ CARD_RUNTIME = int(0.5 * GIB)
 CARD_CALL_S = 15e-6
 """Starting one operation on a card from Python; 14 to 18 on an H100."""
 REPLAYED_CALL_S = 1.7e-6
-"""One of a decode step's where they are replayed at once (policy/replays.py); on an H100."""
+"""One of a decode step's where they are replayed at once (policy/dense/cuda_graphs.py); on an H100."""
 
 ITEMSIZE: dict[DtypeName, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -59,7 +261,7 @@ class Device:
 
     @property
     def itemsize(self) -> int:
-        """Bytes of a number."""
+        """Bytes that a number takes."""
         return ITEMSIZE[self.dtype]
 
 
@@ -70,7 +272,7 @@ def find_device(
     gpu: str | None = None,
     vram_gib: float | None = None,
 ) -> Device:
-    """The card named, else a card of so much memory, else this machine's card, else its CPU.
+    """Find the card named, else a card of so much memory, else this machine's card, else its CPU.
 
     Args:
         shape: of the model: a CPU is measured at its shapes.
@@ -161,7 +363,7 @@ def on_cpu(speed: CpuSpeed, compute_dtype: str, memory: int) -> Device:
     )
 
 
-def room_on(device: Device) -> Room:
+def room_on(device: Device) -> MemoryBudget:
     """For a run that is not begun yet."""
     runtime = CARD_RUNTIME if device.card else CPU_RUNTIME
-    return Room(device.memory, card=device.card, itemsize=device.itemsize, runtime=runtime)
+    return MemoryBudget(device.memory, card=device.card, itemsize=device.itemsize, runtime=runtime)

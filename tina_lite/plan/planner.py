@@ -6,15 +6,11 @@ from math import floor
 from typing import Any
 
 from tina_lite.budget import Rate
-from tina_lite.budget.billing import affordable_s, billed_s
-from tina_lite.plan.cards import card_named
-from tina_lite.plan.device import GIB, Device, room_on
-from tina_lite.plan.fit import Value, fitting_change
-from tina_lite.plan.measured import Measured
-from tina_lite.plan.speed import StepTime, rollout_s, step_time
-from tina_lite.plan.work import Work
-from tina_lite.policy.demand import Demand
+from tina_lite.budget.money import affordable_s, billed_s
+from tina_lite.plan.device import GIB, Device, card_named, room_on
+from tina_lite.plan.speed import Measured, StepTime, StepWorkload, Value, fitting_change, rollout_s, step_time
 from tina_lite.policy.memory import MemoryLayout, layout_of
+from tina_lite.policy.memory_request import MemoryRequest
 from tina_lite.policy.shape import ModelShape
 from tina_lite.recipe import Recipe
 
@@ -27,7 +23,7 @@ CLOSE_S = 1.0
 COMPLETION_SPAN = (0.35, 1.0)
 """Completions on average, of the longest allowed."""
 SPEED_SPAN = {True: (0.7, 1.6), False: (0.8, 1.6)}
-"""Seconds over foretold ones, on a card (an assumption) and on a CPU (1.05 and 1.53 were measured)."""
+"""Seconds over forecast ones, on a card (an assumption) and on a CPU (1.05 and 1.53 were measured)."""
 MEASURED_SPAN = (0.9, 1.15)
 """The same where a run of this model on this device corrects them: later steps are longer or shorter."""
 
@@ -83,7 +79,7 @@ class Plan:
 
     @property
     def kwh(self) -> float | None:
-        """Electricity of the card, at its board power."""
+        """Electricity that the card takes, at its board power."""
         watts = self.device.watts
         return None if self.hours is None or watts is None else self.hours * watts / 1000
 
@@ -119,18 +115,18 @@ def make_plan(
         problems: that the data hold, where that is known.
     """
     used = measured if measured and not _objection(measured, recipe, device) else None
-    work = Work.of(recipe, used.lengths if used else lengths)
+    workload = StepWorkload.of(recipe, used.lengths if used else lengths)
     memory = _layout(shape, recipe, device)
     ratio = _ratio(used, shape, device) if used else 1.0
-    step, evaluation_s = _seconds(shape, recipe, device, memory, work, ratio)
+    step, evaluation_s = _seconds(shape, recipe, device, memory, workload, ratio)
     load_s = START_S + 2 * shape.parameters / LOAD_BYTES_S[device.card]
     planned = max_steps or recipe.stop.max_steps
 
     def course(step: StepTime, evaluation_s: float) -> dict[str, Any]:
         """What follows from the seconds of a step and of an evaluation."""
-        other_s = load_s + work.evaluations * evaluation_s + CLOSE_S
+        other_s = load_s + workload.evaluations * evaluation_s + CLOSE_S
         steps, ended_by = _steps(recipe, rate, planned, step.total, other_s)
-        evaluations = work.evaluations + ((steps or 0) // work.eval_every if work.eval_every else 0)
+        evaluations = workload.evaluations + ((steps or 0) // workload.eval_every if workload.eval_every else 0)
         return {"step": step, "eval_s": evaluations * evaluation_s, "steps": steps, "ended_by": ended_by}
 
     plan = Plan(
@@ -144,39 +140,39 @@ def make_plan(
         load_s=load_s,
         rate=rate,
         problems=problems,
-        assumptions=tuple(_assumptions(shape, recipe, device, work, measured, ratio)),
+        assumptions=tuple(_assumptions(shape, recipe, device, workload, measured, ratio)),
         **course(step, evaluation_s),
     )
     well, ill = (
         replace(plan, **course(*_seconds(shape, recipe, device, memory, other, ratio * factor)))
-        for other, factor in _around(work, device, known=used is not None, lengths=lengths)
+        for other, factor in _around(workload, device, known=used is not None, lengths=lengths)
     )
     return replace(plan, span=(well, ill))
 
 
 def _seconds(
-    shape: ModelShape, recipe: Recipe, device: Device, memory: MemoryLayout, work: Work, ratio: float
+    shape: ModelShape, recipe: Recipe, device: Device, memory: MemoryLayout, workload: StepWorkload, ratio: float
 ) -> tuple[StepTime, float]:
     """Of a step by phase, and of an evaluation."""
-    lora, rows = recipe.lora, work.demand.eval_rows
-    step = step_time(shape, work, device, memory, r=lora.r, target_modules=lora.target_modules)
+    lora, rows = recipe.lora, workload.memory_request.eval_completions
+    step = step_time(shape, workload, device, memory, r=lora.r, target_modules=lora.target_modules)
     adapter = shape.lora_parameters(lora.r, lora.target_modules)
-    evaluation_s = rollout_s(shape, work, device, memory, adapter, rows) if rows else 0.0
+    evaluation_s = rollout_s(shape, workload, device, memory, adapter, rows) if rows else 0.0
     return StepTime(step.rollout * ratio, step.reward * ratio, step.update * ratio), evaluation_s * ratio
 
 
 def _around(
-    work: Work, device: Device, *, known: bool, lengths: Mapping[str, float] | None
-) -> Iterator[tuple[Work, float]]:
+    workload: StepWorkload, device: Device, *, known: bool, lengths: Mapping[str, float] | None
+) -> Iterator[tuple[StepWorkload, float]]:
     """Work and a factor of time as they may turn out at best and at worst."""
     factors = MEASURED_SPAN if known else SPEED_SPAN[device.card]
-    shares = COMPLETION_SPAN if lengths is None and not known else (work.completion_share,) * 2
+    shares = COMPLETION_SPAN if lengths is None and not known else (workload.completion_share,) * 2
     for share, factor in zip(shares, factors, strict=True):
-        yield replace(work, completion_share=share), factor
+        yield replace(workload, completion_share=share), factor
 
 
 def _layout(shape: ModelShape, recipe: Recipe, device: Device) -> MemoryLayout:
-    return layout_of(shape, Demand.of(recipe), room_on(device))
+    return layout_of(shape, MemoryRequest.of(recipe), room_on(device))
 
 
 def _change(
@@ -219,24 +215,24 @@ def _objection(measured: Measured, recipe: Recipe, device: Device) -> str:
 
 
 def _ratio(measured: Measured, shape: ModelShape, device: Device) -> float:
-    """Measured over foretold, for the run itself."""
+    """Measured over forecast, for the run itself."""
     recipe = measured.recipe
-    work = Work.of(recipe, measured.lengths)
+    workload = StepWorkload.of(recipe, measured.lengths)
     memory = _layout(shape, recipe, device)
-    foretold = step_time(shape, work, device, memory, r=recipe.lora.r, target_modules=recipe.lora.target_modules)
-    return measured.step_s / foretold.total
+    forecast = step_time(shape, workload, device, memory, r=recipe.lora.r, target_modules=recipe.lora.target_modules)
+    return measured.step_s / forecast.total
 
 
 def _assumptions(
-    shape: ModelShape, recipe: Recipe, device: Device, work: Work, measured: Measured | None, ratio: float
+    shape: ModelShape, recipe: Recipe, device: Device, workload: StepWorkload, measured: Measured | None, ratio: float
 ) -> Iterator[str]:
     yield from device.assumptions
     objection = _objection(measured, recipe, device) if measured else ""
     if measured and not objection:
         yield (
             f"corrected by {measured.folder}: {measured.step_s:.3g} s a step there (steps: {measured.steps}), "
-            f"{ratio:.2f} of what was foretold; prompts of {work.prompt:.0f} and completions of "
-            f"{work.completion:.0f} tokens as there"
+            f"{ratio:.2f} of what was forecast; prompts of {workload.prompt:.0f} and completions of "
+            f"{workload.completion:.0f} tokens as there"
         )
         yield f"that run's peak was {measured.peak_bytes / GIB:.2f} GiB"
         low, high = MEASURED_SPAN
@@ -245,9 +241,9 @@ def _assumptions(
         if measured:
             yield f"{measured.folder} was not used: {objection}"
         yield (
-            f"prompts of {work.prompt:.0f} and completions of {work.completion:.0f} tokens on average "
-            f"({work.prompt_share:.0%} and {work.completion_share:.0%} of the longest allowed); the cache is made for "
-            "the longest completions"
+            f"prompts of {workload.prompt:.0f} and completions of {workload.completion:.0f} tokens on average "
+            f"({workload.prompt_share:.0%} and {workload.completion_share:.0%} of the longest allowed); the cache is "
+            "made for the longest completions"
         )
         yield "every group teaches; each without variance makes its step shorter"
         low, high = SPEED_SPAN[device.card]
@@ -260,6 +256,6 @@ def _assumptions(
     if not device.card:
         yield "memory is what is free now; a process keeps what it has freed, so its parts add up"
     if device.card:
-        yield "the portable engine; the larger of sampling and learning counts, since one uses the other's memory"
+        yield "the native engine; the larger of sampling and learning counts, since one uses the other's memory"
     if not shape.dense:
         yield f"{shape.model_type or 'this architecture'} runs through transformers' own code, which keeps more"

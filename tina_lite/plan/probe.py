@@ -1,4 +1,4 @@
-"""Child process: measures this CPU at a model's shapes and prints one line of JSON for cpu.py. Imports torch."""
+"""Child process: measures this CPU at a model's shapes and prints one line of JSON for device.py. Imports torch."""
 
 import json
 import math

@@ -15,7 +15,7 @@ ALIKE = 1.05
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """For people."""
+    """Write a plan for people."""
     parameters = f"{plan.shape.parameters / 1e6:,.1f} million parameters"
     return [
         f"{plan.model}, {parameters}, {plan.quantization}",
@@ -44,8 +44,8 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         "available_gib": round(device.memory / GIB, 4),
         "fits": plan.fits,
         "change": dict(plan.change) if plan.change else None,
-        "dense_copy": memory.resident,
-        "recompute": memory.activations != "kept",
+        "dense_copy": memory.dense_copy,
+        "recompute": memory.activations != "stored",
         "seconds_per_step": plan.step.total,
         "seconds": {
             "load": plan.load_s,
@@ -80,15 +80,15 @@ def _span_record(plan: Plan) -> dict[str, list[float | None]]:
 def _memory_lines(plan: Plan) -> Iterator[str]:
     memory, dtype = plan.memory, plan.device.dtype
     copies = "dense, to learn and sample with" if plan.device.card else "dense to learn with, packed to sample with"
-    copy = copies if memory.resident else "none: each weight is dequantised at each use"
-    again = {"kept": "", "recomputed": ", layers computed twice", "offloaded": ", twice, off the card between"}
+    copy = copies if memory.dense_copy else "none: each weight is dequantised at each use"
+    again = {"stored": "", "recomputed": ", layers computed twice", "offloaded": ", twice, off the card between"}
     notes = {
         "runtime": "CUDA and libraries" if plan.device.card else "interpreter, libraries, kernels",
         "base": f"projections in 4 bits, the rest in {dtype}" if plan.quantization == "nf4" else dtype,
         "sampling_copy": copy,
         "adapters": "bfloat16, gradients in float32",
         "optimizer": "float32 masters, gradients, moments",
-        "kv_cache": f"{memory.kv_tokens:,} tokens: {memory.rows:,} x the longest row",
+        "kv_cache": f"{memory.kv_tokens:,} tokens: {memory.sequences:,} x the longest sequence",
         "sampling": "prompts being read, logits",
         "activations": f"{memory.micro_batch_tokens:,} tokens at once{again[memory.activations]}",
     }
@@ -169,7 +169,8 @@ def _seconds(seconds: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """
+    """Write a duration in its largest unit.
+
     >>> _duration(42.2), _duration(600), _duration(10_000)
     ('42 s', '10 min', '2.8 h')
     """

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tina_lite.errors import BadInput
 from tina_lite.policy.shape import ALL_LINEAR, PATTERN
 from tina_lite.recipe.schema import LoraSection
+from tina_lite.util.errors import BadInput
 
 MAMBA = ("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h")
 PAST_AN_ADAPTER = ("out_proj", "conv1d")
@@ -62,7 +62,7 @@ class _InDtype(torch.autograd.Function):
 
 
 def in_dtype(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    """A parameter in the dtype of activations."""
+    """Give a parameter in the dtype of activations."""
     wide: Tensor = _InDtype.apply(weight, dtype)  # type: ignore[no-untyped-call]
     return wide
 

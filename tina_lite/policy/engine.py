@@ -4,17 +4,22 @@ Unsloth patches classes for its whole process, and has to be imported before tra
 meet in one process, and `enter` comes before anything that imports transformers.
 """
 
+import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
 from typing import Literal
 
-from tina_lite.device import card_capability, installed_version, is_for_cpus
-from tina_lite.errors import BadInput
 from tina_lite.policy.shape import ARCHITECTURES
+from tina_lite.util.device import card_capability, installed_version, is_for_cpus
+from tina_lite.util.disk import user_folder
+from tina_lite.util.errors import BadInput, one_line
 
-EngineName = Literal["portable", "unsloth"]
+EngineName = Literal["native", "unsloth"]
 ACCELERATED = frozenset({"llama", "mistral", "gemma", "gemma2", "qwen2", "qwen3"})
 """What Unsloth has fast forward passes for; the rest goes through transformers' own."""
 TESTED = "2026.10.9"
@@ -29,7 +34,7 @@ FLOAT16_CAPABILITY = (7, 0)
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the choice rests on."""
+    """Holds what the choice of an engine rests on."""
 
     capability: float | None
     """CUDA compute capability of the card; None where there is none to use."""
@@ -48,7 +53,7 @@ class Engine:
 
     name: EngineName
     why: str
-    """Follows the name: "portable: no CUDA card"."""
+    """Follows the name: "native: no CUDA card"."""
     warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -56,7 +61,7 @@ class Engine:
 
 
 def find_facts() -> Facts:
-    """Of this machine and this process."""
+    """Find the facts of this machine and this process."""
     return Facts(
         capability=card_capability(),
         torch=installed_version("torch"),
@@ -70,7 +75,7 @@ def find_facts() -> Facts:
 def choose_engine(
     wanted: str, facts: Facts, model_type: Callable[[], str], compute_dtype: str = "auto", *, vllm: bool = False
 ) -> Engine:
-    """The engine that `wanted` (auto, portable or unsloth) comes to.
+    """The engine that `wanted` (auto, native or unsloth) comes to.
 
     Args:
         wanted: model.engine of the recipe.
@@ -86,7 +91,7 @@ def choose_engine(
         refuse_float16(compute_dtype)
     if wanted == "unsloth":
         if reason := _unusable(facts, compute_dtype):
-            raise BadInput(f"model.engine: unsloth cannot be used: {reason}; or set model.engine=portable")
+            raise BadInput(f"model.engine: unsloth cannot be used: {reason}; or set model.engine=native")
         return Engine("unsloth", "as the recipe says", (*_idle(facts, model_type), *_untested(facts)))
     reason = "as the recipe says"
     if wanted == "auto":
@@ -99,8 +104,8 @@ def choose_engine(
             return Engine("unsloth", why, tuple(_untested(facts)))
     if "unsloth" in facts.imported:
         raise BadInput(f"model.engine: this process has imported Unsloth, which patches transformers, and the engine "
-                       f"would be portable ({reason}); start a new process for it")  # fmt: skip
-    return Engine("portable", reason, tuple(_old_card(facts, compute_dtype)))
+                       f"would be native ({reason}); start a new process for it")  # fmt: skip
+    return Engine("native", reason, tuple(_old_card(facts, compute_dtype)))
 
 
 def refuse_float16(compute_dtype: str) -> None:
@@ -119,7 +124,7 @@ def refuse_vllm(engine: Engine, facts: Facts) -> None:
     elif facts.vllm is None:
         reason = "vllm is not installed (pip install vllm)"
     if reason:
-        raise BadInput(f"rollout.engine: vllm cannot be used: {reason}; or set rollout.engine=own")
+        raise BadInput(f"rollout.engine: vllm cannot be used: {reason}; or set rollout.engine=native")
 
 
 def enter(engine: Engine, *, local: bool, vllm: bool = False) -> None:
@@ -135,8 +140,6 @@ def enter(engine: Engine, *, local: bool, vllm: bool = False) -> None:
     else:  # blocks that grow fragment less where every step has other shapes; read when torch first uses the card
         os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
     if engine.name == "unsloth":
-        from tina_lite.policy.unsloth_import import import_unsloth
-
         import_unsloth(offline=local)
 
 
@@ -154,7 +157,7 @@ def _unusable(facts: Facts, compute_dtype: str) -> str:
     if facts.capability is not None and facts.capability < BF16_CAPABILITY:
         return f"the card has compute capability {facts.capability:g}, hence no bfloat16, and float16 would overflow"
     if compute_dtype == "float16":
-        return "model.compute_dtype is float16, which the portable engine alone computes in"
+        return "model.compute_dtype is float16, which the native engine alone computes in"
     if "unsloth" not in facts.imported and "transformers" in facts.imported:
         return "this process imported transformers before Unsloth could patch it; start a new one"
     return ""
@@ -169,7 +172,7 @@ def _idle(facts: Facts, model_type: Callable[[], str]) -> list[str]:
 
 
 def _replayed(kind: str) -> str:
-    """Why the portable engine is the faster one: decoding is most of a step (bench/README.md has the figures)."""
+    """Why the native engine is the faster one: decoding is most of a step (bench/README.md has the figures)."""
     return f"its decode steps of {kind} are replayed, which is faster than Unsloth's" if kind in ARCHITECTURES else ""
 
 
@@ -191,3 +194,35 @@ def _old_card(facts: Facts, compute_dtype: str) -> list[str]:
     if facts.capability >= FLOAT16_CAPABILITY[0]:
         return [f"{lacks} float16 with a loss scale; should a model overflow in it, set model.compute_dtype=float32"]
     return [f"{lacks} float32, which is slower and takes twice the memory"]
+
+
+def import_unsloth(*, offline: bool) -> None:
+    """Import it, before transformers. BadInput where it cannot be imported.
+
+    `offline` keeps the hub's libraries from asking the hub, which Unsloth does even of a model in a folder.
+    """
+    os.environ["UNSLOTH_DISABLE_STATISTICS"] = "1"
+    os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(compile_folder()))
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it says what it did not find, and nobody can mend it
+    if offline:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    try:
+        with quiet():
+            import unsloth  # noqa: F401
+    except Exception as error:  # a kernel that does not load, a library that it patches and does not know
+        raise BadInput(
+            f"model.engine: Unsloth cannot be imported ({type(error).__name__}: {one_line(error)}); "
+            "set model.engine=native"
+        ) from error
+
+
+def compile_folder() -> Path:
+    """Where it keeps the code that it generates; by default it would be the folder that the run starts in."""
+    return user_folder("XDG_CACHE_HOME", "~/.cache") / "unsloth"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Its banners would break `--json`, whose stdout is one event a line."""
+    with redirect_stdout(StringIO()):
+        yield

@@ -1,7 +1,7 @@
 """What the sampler and the learner may ask of an engine.
 
 The sampler owns scheduling and randomness, the learner owns the mathematics, the engine owns speed. Letters in
-shapes: N rows, P and T prompt and completion tokens, V vocabulary.
+shapes: N sequences, P and T prompt and completion tokens, V vocabulary.
 """
 
 from collections.abc import Sequence
@@ -32,22 +32,22 @@ class Prefix:
 
 
 class Decoder(Protocol):
-    """A batch of rows that grow by one token at a time."""
+    """Decodes a batch of sequences that grow by one token at a time."""
 
     def prefill(self, prompts: Sequence[Sequence[int]]) -> list[Prefix]:
         """Read prompts, each once."""
         ...
 
     def admit(self, prefixes: Sequence[Prefix]) -> None:
-        """Append one row for each prefix, behind the rows that are there."""
+        """Append one sequence for each prefix, behind the sequences that are there."""
         ...
 
     def step(self, tokens: "Tensor") -> "Tensor":
-        """Feed one token to every row, (N,) int64; returns the next logits (N, V) float32."""
+        """Feed one token to every sequence, (N,) int64; returns the next logits (N, V) float32."""
         ...
 
-    def keep(self, rows: "Tensor") -> None:
-        """Go on with these rows in this order, (M,) int64; drop the others."""
+    def keep(self, sequences: "Tensor") -> None:
+        """Go on with these sequences in this order, (M,) int64; drop the others."""
         ...
 
 
@@ -55,7 +55,7 @@ class Decoder(Protocol):
 class TokenBatch:
     """Completions under their prompts; a prompt that several completions share stands once.
 
-    The N completions, in order, are the rows of every (N, T) tensor; T is the longest of them.
+    The N completions, in order, are the sequences of every (N, T) tensor; T is the longest of them.
     """
 
     prompts: tuple[Sequence[int], ...]
@@ -63,19 +63,19 @@ class TokenBatch:
     """Those of each prompt; each has at least one token."""
 
     @property
-    def rows(self) -> list[tuple[Sequence[int], Sequence[int]]]:
-        """(prompt, completion) of each row."""
+    def sequences(self) -> list[tuple[Sequence[int], Sequence[int]]]:
+        """The (prompt, completion) of each sequence."""
         pairs = zip(self.prompts, self.completions, strict=True)
         return [(prompt, completion) for prompt, group in pairs for completion in group]
 
     def completion_lengths(self) -> "Tensor":
-        """(N,) int64."""
+        """Give the length of each completion, (N,) int64."""
         import torch
 
         return torch.tensor([len(completion) for group in self.completions for completion in group])
 
     def completion_mask(self) -> "Tensor":
-        """(N, T) bool."""
+        """Mark the places where a completion has a token, (N, T) bool."""
         import torch
 
         lengths = self.completion_lengths()
@@ -83,7 +83,7 @@ class TokenBatch:
 
 
 class Policy(Protocol):
-    """A frozen base with a LoRA adapter that learns."""
+    """Is a frozen base with a LoRA adapter that learns."""
 
     tokenizer: Any
     device: "device"
@@ -100,8 +100,8 @@ class Policy(Protocol):
     vllm: "Vllm | None"
     """vLLM on the same weights, where rollouts are to be its."""
 
-    def decoder(self, max_rows: int, max_tokens: int) -> Decoder:
-        """A decoder for at most so many rows of at most so many tokens, prompt included."""
+    def decoder(self, max_sequences: int, max_tokens: int) -> Decoder:
+        """Make a decoder for at most so many sequences of at most so many tokens, prompt included."""
         ...
 
     def logprobs(self, batch: TokenBatch, temperature: float, adapter: bool = True) -> tuple["Tensor", "Tensor"]:
@@ -112,7 +112,7 @@ class Policy(Protocol):
         ...
 
     def trainable(self) -> dict[str, "Parameter"]:
-        """The adapter's tensors by name."""
+        """Give the adapter's tensors by name."""
         ...
 
     def sync(self) -> None:
@@ -120,9 +120,9 @@ class Policy(Protocol):
         ...
 
     def training(self) -> AbstractContextManager[None]:
-        """Dropout on, for the learner's forward passes."""
+        """Turn dropout on, for the learner's forward passes."""
         ...
 
     def save_adapter(self, folder: Path) -> None:
-        """Plain PEFT layout: adapter_config.json, adapter_model.safetensors."""
+        """Write plain PEFT layout: adapter_config.json, adapter_model.safetensors."""
         ...

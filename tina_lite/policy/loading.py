@@ -11,12 +11,16 @@ from typing import Any
 
 import torch
 
-from tina_lite.errors import BadInput, TinaError, one_line
-from tina_lite.hub import REACH_LIMIT_S, Commits, repo_and_revision, unreachable, what_mends
-from tina_lite.memory import is_out_of_memory
 from tina_lite.policy.engine import FLOAT16_CAPABILITY
+from tina_lite.policy.memory import MemoryLayout, layout_of, refuse_too_large
+from tina_lite.policy.memory_request import MemoryBudget, MemoryRequest
 from tina_lite.policy.model_folder import as_pretrained, model_folder, refuse_broken, refuse_other_quantization
+from tina_lite.policy.shape import shape_of
 from tina_lite.recipe.schema import DtypeName, ModelSection
+from tina_lite.util.errors import BadInput, TinaError, one_line
+from tina_lite.util.hub import REACH_LIMIT_S, Commits, repo_and_revision, unreachable, what_mends
+from tina_lite.util.memory import available_bytes, is_out_of_memory
+from tina_lite.util.stateful import ResolvedRuntime
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 LEAST_HIDDEN = 128
@@ -32,7 +36,7 @@ DTYPES: dict[str, torch.dtype] = {name: dtype for dtype, name in NAMES.items()}
 def compute_dtype(name: str, device: torch.device, config: Any) -> torch.dtype:
     """The dtype of activations: bfloat16 on a card or a CPU that has it.
 
-    A card without bfloat16 computes in float16, with a loss scale (loss_scale.py), where it has fast products in it.
+    A card without bfloat16 computes in float16, with a loss scale (train/learner.py), where it has fast products in it.
     TF32 is left off, as torch does: who asks for float32 asks for its digits.
     """
     if name != "auto":
@@ -100,7 +104,7 @@ def _go_offline_unless_reachable(model_id: str) -> None:
 
 
 def read_config(model_id: str) -> Any:
-    """The model's config.json."""
+    """Read the model's config.json."""
     from transformers import AutoConfig
 
     with loading(model_id):
@@ -252,8 +256,10 @@ def quiet_loading() -> None:
 
 
 def _keep_gradients_right(model: Any) -> None:
-    """On CPUs with AVX512-bf16, bitsandbytes 0.50 repacks a Linear4bit that is called in eval mode for a kernel
-    without autograd, and gradients taken later are wrong without a word. This keeps the packing off.
+    """Keep bitsandbytes from repacking weights for a kernel without autograd.
+
+    On CPUs with AVX512-bf16 its version 0.50 does so with a Linear4bit that is called in eval mode, and gradients taken
+    later are wrong without a word.
     """
     import bitsandbytes as bnb
 
@@ -280,3 +286,33 @@ def stop_ids(model: Any, tokenizer: Any, stops: Sequence[str] = ()) -> frozenset
     added = getattr(tokenizer, "added_tokens_decoder", {})
     special = [number for number, token in added.items() if str(token) in stops]
     return frozenset(int(i) for i in (*ids, tokenizer.eos_token_id, *special) if i is not None)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Of the card, within what this process may take of it, torch's own unused blocks included; or of main memory."""
+    if device.type != "cuda":
+        return available_bytes()
+    free, total = torch.cuda.mem_get_info()
+    reserved = torch.cuda.memory_reserved()
+    within_cap = int(torch.cuda.get_per_process_memory_fraction() * total) - reserved
+    return max(0, min(free, within_cap) + reserved - torch.cuda.memory_allocated())
+
+
+def lay_out(
+    config: Any,
+    memory_request: MemoryRequest,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    unsloth: bool = False,
+    runtime: ResolvedRuntime | None = None,
+) -> MemoryLayout:
+    """`layout_of` a model that transformers knows, before its base is loaded; NoRoom where it cannot fit.
+
+    What was chosen before is not refused: a run that is resumed tries.
+    """
+    memory_budget = MemoryBudget(free_bytes(device), device.type == "cuda", dtype.itemsize)
+    layout = layout_of(shape_of(config), memory_request, memory_budget, unsloth=unsloth, runtime=runtime)
+    if runtime is None:
+        refuse_too_large(layout)
+    return layout

@@ -3,7 +3,7 @@
 Considered is the recipe's longest case: every prompt and every completion as long as is allowed. Speed is given up
 for room in the order of its price: layers are computed twice in the backward pass, micro-batches are made smaller,
 what is kept of a layer goes to main memory; and a dense copy of the base is kept unless the room for it would let
-fewer than half as many rows be decoded at once.
+fewer than half as many sequences be decoded at once.
 
 DeepSeek-R1-Distill-Qwen-1.5B on a card of 8 GB of which 7.0 GiB are free: groups of 4 completions of 3584 tokens after
 prompts of 512, r = 32. GiB:
@@ -12,7 +12,7 @@ prompts of 512, r = 32. GiB:
     dense copy   2.55   of the projections, in 16 bits, and the adapter's rows stacked, as sampling reads them
     adapter      0.21   bfloat16, and its gradients in float32
     optimizer    0.55   float32 masters, their gradients, two moments
-    rollout      0.52   4 rows of 4096 tokens at 28 KiB, a prompt being read, logits
+    rollout      0.52   4 sequences of 4096 tokens at 28 KiB, a prompt being read, logits
     update       1.28   one completion after its prompt, layers computed twice, 32 MiB of logits, five times
     peak         6.08   of an update; without the dense copy 3.74, which a card of 6 GB holds
 """
@@ -20,19 +20,20 @@ prompts of 512, r = 32. GiB:
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tina_lite.chosen import Activations, Chosen
-from tina_lite.drawing import rows_at_once
-from tina_lite.errors import NoRoom
-from tina_lite.policy.demand import Demand, Room
-from tina_lite.policy.parts import (
+from tina_lite.policy.memory_request import (
     LOGIT_COPIES,
+    MemoryBudget,
+    MemoryRequest,
     base_bytes,
     chunk_elements,
     learning_bytes,
     reading_bytes,
-    row_bytes,
+    sequence_bytes,
+    sequences_at_once,
 )
 from tina_lite.policy.shape import ModelShape
+from tina_lite.util.errors import NoRoom
+from tina_lite.util.stateful import Activations, ResolvedRuntime
 
 GIB = 1024**3
 TIGHT = 0.15
@@ -52,9 +53,9 @@ UNDO_ITEM = 4 + 4 + 4
 class MemoryLayout:
     """What is kept where, and the bytes of each part at its largest."""
 
-    resident: bool
+    dense_copy: bool
     """Whether a dense copy of the base is kept."""
-    rows: int
+    sequences: int
     """Decoded at once where all are the longest."""
     kv_tokens: int
     """The cache's budget."""
@@ -76,7 +77,7 @@ class MemoryLayout:
     kv_cache: int
     sampling: int
     """Prompts being read, attention and logits of a decode step."""
-    kept: int
+    stored: int
     """For the backward pass, the mask of attention included."""
     passing: int
     """Gradients under way, a weight being dequantised."""
@@ -88,13 +89,13 @@ class MemoryLayout:
 
     @property
     def weights(self) -> int:
-        """There all the time."""
+        """Bytes that are there all the time."""
         return self.runtime + self.base + self.sampling_copy + self.adapters + self.optimizer
 
     @property
     def activation_bytes(self) -> int:
-        """Of a forward and backward pass, all in all."""
-        return self.kept + self.passing + self.logits
+        """Bytes that a forward and backward pass takes, all in all."""
+        return self.stored + self.passing + self.logits
 
     @property
     def rollout_peak(self) -> int:
@@ -119,29 +120,36 @@ class MemoryLayout:
 
 
 def layout_of(
-    shape: ModelShape, demand: Demand, room: Room, *, unsloth: bool = False, chosen: Chosen | None = None
+    shape: ModelShape,
+    memory_request: MemoryRequest,
+    memory_budget: MemoryBudget,
+    *,
+    unsloth: bool = False,
+    runtime: ResolvedRuntime | None = None,
 ) -> MemoryLayout:
     """The fastest layout that fits, or the smallest where none does; or one that was chosen before.
 
     Args:
         unsloth: whether the layers are Unsloth's, which computes each twice and keeps what it starts from in main
-            memory; or the portable engine's own where it knows the model (`shape.dense`), else transformers'.
+            memory; or the native engine's own where it knows the model (`shape.dense`), else transformers'.
     """
     own = shape.dense and not unsloth
-    if chosen is not None:
-        tokens = max(demand.row, chosen.micro_batch_tokens)
-        layout = _laid_out(shape, demand, room, own, chosen.resident, chosen.activations, tokens)
+    if runtime is not None:
+        tokens = max(memory_request.longest_sequence, runtime.micro_batch_tokens)
+        layout = _laid_out(shape, memory_request, memory_budget, own, runtime.dense_copy, runtime.activations, tokens)
         return replace(
             layout,
-            kv_tokens=chosen.kv_tokens,
-            micro_batch_tokens=chosen.micro_batch_tokens,
-            chunk_elements=chosen.chunk_elements,
+            kv_tokens=runtime.kv_tokens,
+            micro_batch_tokens=runtime.micro_batch_tokens,
+            chunk_elements=runtime.chunk_elements,
             reason="as before",
         )
-    layouts = list(_layouts(shape, demand, room, own, unsloth))
-    fitting = [layout for layout in layouts if layout.peak <= room.usable]
-    layout = min(fitting, key=lambda one: _price(one, demand)) if fitting else min(layouts, key=lambda one: one.peak)
-    return replace(layout, reason=_reason(layout, demand, own))
+    layouts = list(_layouts(shape, memory_request, memory_budget, own, unsloth))
+    fitting = [layout for layout in layouts if layout.peak <= memory_budget.usable]
+    layout = (
+        min(fitting, key=lambda one: _price(one, memory_request)) if fitting else min(layouts, key=lambda one: one.peak)
+    )
+    return replace(layout, reason=_reason(layout, memory_request, own))
 
 
 def refuse_too_large(layout: MemoryLayout) -> None:
@@ -154,102 +162,128 @@ def refuse_too_large(layout: MemoryLayout) -> None:
         )
 
 
-def _layouts(shape: ModelShape, demand: Demand, room: Room, own: bool, unsloth: bool) -> Iterator[MemoryLayout]:
-    for resident in (True, False) if own else (False,):
-        for activations, tokens in _ways_to_learn(demand, room, own, unsloth):
-            yield _laid_out(shape, demand, room, own, resident, activations, tokens)
+def _layouts(
+    shape: ModelShape, memory_request: MemoryRequest, memory_budget: MemoryBudget, own: bool, unsloth: bool
+) -> Iterator[MemoryLayout]:
+    for dense_copy in (True, False) if own else (False,):
+        for activations, tokens in _ways_to_learn(memory_request, memory_budget, own, unsloth):
+            yield _laid_out(shape, memory_request, memory_budget, own, dense_copy, activations, tokens)
 
 
-def _ways_to_learn(demand: Demand, room: Room, own: bool, unsloth: bool) -> Iterator[tuple[Activations, int]]:
+def _ways_to_learn(
+    memory_request: MemoryRequest, memory_budget: MemoryBudget, own: bool, unsloth: bool
+) -> Iterator[tuple[Activations, int]]:
     """What is kept, and the tokens of a micro-batch, the fastest first."""
-    if not demand.micro_batch_tokens:
-        yield "kept", 0
+    if not memory_request.micro_batch_tokens:
+        yield "stored", 0
         return
-    ways: list[Activations] = ["kept"]
+    ways: list[Activations] = ["stored"]
     if unsloth:
         ways = ["offloaded"]
     elif own:
-        ways = ["kept", "recomputed", "offloaded"] if room.card else ["kept", "recomputed"]
+        ways = ["stored", "recomputed", "offloaded"] if memory_budget.card else ["stored", "recomputed"]
     for way in ways:
-        tokens = _most_tokens(demand, own)
+        tokens = _most_tokens(memory_request, own)
         yield way, tokens
-        while tokens > demand.row:
-            tokens = max(demand.row, tokens // 2)
+        while tokens > memory_request.longest_sequence:
+            tokens = max(memory_request.longest_sequence, tokens // 2)
             yield way, tokens
 
 
-def _most_tokens(demand: Demand, own: bool) -> int:
-    """In one forward pass: the recipe's budget, all that there are, or a row that alone is longer."""
-    return max(demand.row, min(demand.micro_batch_tokens, demand.step_tokens(own)))
+def _most_tokens(memory_request: MemoryRequest, own: bool) -> int:
+    """In one forward pass: the recipe's budget, all that there are, or a sequence that alone is longer."""
+    return max(memory_request.longest_sequence, min(memory_request.micro_batch_tokens, memory_request.step_tokens(own)))
 
 
-def _price(layout: MemoryLayout, demand: Demand) -> float:
-    """Of a step, in units of decoding all rows at once: a forward and backward pass over them is about as long."""
-    waves = -(-demand.rows // layout.rows)
-    rollout = waves * (1.0 if layout.resident else SLOWER_WITHOUT_COPY)
+def _price(layout: MemoryLayout, memory_request: MemoryRequest) -> float:
+    """Of a step, in units of decoding all sequences at once: a forward and backward pass over them is about as long."""
+    waves = -(-memory_request.sequences // layout.sequences)
+    rollout = waves * (1.0 if layout.dense_copy else SLOWER_WITHOUT_COPY)
     if not layout.micro_batch_tokens:
         return rollout
-    tokens = demand.step_tokens(shares_prompts=True)
+    tokens = memory_request.step_tokens(shares_prompts=True)
     batches = -(-tokens // layout.micro_batch_tokens)
-    tokens += batches * (demand.longest_prompt + BATCH_TOKENS)  # each reads a prompt again, and starts its kernels
-    again = {"kept": 1.0, "recomputed": 4 / 3, "offloaded": 1.4}[layout.activations]
-    return rollout + again * (1.0 if layout.resident else 1.1) * tokens / demand.step_tokens(shares_prompts=True)
+    tokens += batches * (
+        memory_request.longest_prompt + BATCH_TOKENS
+    )  # each reads a prompt again, and starts its kernels
+    again = {"stored": 1.0, "recomputed": 4 / 3, "offloaded": 1.4}[layout.activations]
+    return rollout + again * (1.0 if layout.dense_copy else 1.1) * tokens / memory_request.step_tokens(
+        shares_prompts=True
+    )
 
 
 def _laid_out(
-    shape: ModelShape, demand: Demand, room: Room, own: bool, resident: bool, activations: Activations, tokens: int
+    shape: ModelShape,
+    memory_request: MemoryRequest,
+    memory_budget: MemoryBudget,
+    own: bool,
+    dense_copy: bool,
+    activations: Activations,
+    tokens: int,
 ) -> MemoryLayout:
-    item, lora = room.itemsize, shape.lora_parameters(demand.r, demand.target_modules)
-    fused = shape.fused_adapter_elements(demand.r, demand.target_modules) * item if own else 0
-    base = base_bytes(shape, demand.quantization, item)
-    copies = 1 if room.card else 2
-    copy = (copies * shape.linear_weights + (copies - 1) * shape.head_weights) * item if resident else 0
-    if room.card or not resident or item < 4:
+    item, lora = memory_budget.itemsize, shape.lora_parameters(memory_request.r, memory_request.target_modules)
+    fused = shape.fused_adapter_elements(memory_request.r, memory_request.target_modules) * item if own else 0
+    base = base_bytes(shape, memory_request.quantization, item)
+    copies = 1 if memory_budget.card else 2
+    copy = (copies * shape.linear_weights + (copies - 1) * shape.head_weights) * item if dense_copy else 0
+    if memory_budget.card or not dense_copy or item < 4:
         copy += fused  # elsewhere base and adapter are sampled from in one
-    optimizer = (OPTIMIZER_ITEM + (0 if room.card else UNDO_ITEM)) * lora if tokens else 0
+    optimizer = (OPTIMIZER_ITEM + (0 if memory_budget.card else UNDO_ITEM)) * lora if tokens else 0
     adapters = ADAPTER_ITEM * lora
-    left = room.usable - base - copy - adapters - optimizer
+    left = memory_budget.usable - base - copy - adapters - optimizer
 
-    reading, per_row = reading_bytes(shape, demand, item), row_bytes(shape, demand, item)
-    fitting = max(1, int(max(0, left - reading) // per_row))
-    budget = max(1, demand.kv_tokens // demand.row) if demand.kv_tokens else demand.rows
-    rows = rows_at_once(min(fitting, budget), demand.rows)
-    kv_tokens = demand.kv_tokens if demand.kv_tokens and fitting >= min(budget, demand.rows) else rows * demand.row
-    kv_cache = rows * demand.row * shape.kv_bytes(item)
+    reading, per_sequence = reading_bytes(shape, memory_request, item), sequence_bytes(shape, memory_request, item)
+    fitting = max(1, int(max(0, left - reading) // per_sequence))
+    budget = (
+        max(1, memory_request.kv_tokens // memory_request.longest_sequence)
+        if memory_request.kv_tokens
+        else memory_request.sequences
+    )
+    sequences = sequences_at_once(min(fitting, budget), memory_request.sequences)
+    kv_tokens = (
+        memory_request.kv_tokens
+        if memory_request.kv_tokens and fitting >= min(budget, memory_request.sequences)
+        else sequences * memory_request.longest_sequence
+    )
+    kv_cache = sequences * memory_request.longest_sequence * shape.kv_bytes(item)
 
-    chunk = chunk_elements(room.card, left)
-    kept, passing = learning_bytes(shape, demand, room, own, activations, tokens)
-    if not resident:
+    chunk = chunk_elements(memory_budget.card, left)
+    stored, passing = learning_bytes(shape, memory_request, memory_budget, own, activations, tokens)
+    if not dense_copy:
         passing += 2 * shape.largest_weight * item
     return MemoryLayout(
-        resident=resident,
-        rows=rows,
+        dense_copy=dense_copy,
+        sequences=sequences,
         kv_tokens=kv_tokens,
-        micro_batch_tokens=tokens if tokens < _most_tokens(demand, own) else demand.micro_batch_tokens,
+        micro_batch_tokens=tokens if tokens < _most_tokens(memory_request, own) else memory_request.micro_batch_tokens,
         activations=activations,
         chunk_elements=chunk,
-        runtime=room.runtime,
+        runtime=memory_budget.runtime,
         base=base,
         sampling_copy=copy,
         adapters=adapters,
         optimizer=optimizer,
         kv_cache=kv_cache,
-        sampling=reading + rows * per_row - kv_cache,
-        kept=kept + fused if tokens else 0,
+        sampling=reading + sequences * per_sequence - kv_cache,
+        stored=stored + fused if tokens else 0,
         passing=passing,
         logits=min(chunk, tokens * shape.vocabulary) * 4 * LOGIT_COPIES,
-        free=room.free,
+        free=memory_budget.free,
     )
 
 
-def _reason(layout: MemoryLayout, demand: Demand, own: bool) -> str:
-    """Such as "12 of 64 rows at once, no dense copy of the base, layers computed twice: 5.9 of 7.0 GiB"."""
-    said = [f"{layout.rows} of {demand.rows} rows at once" if layout.rows < demand.rows else "all rows at once"]
+def _reason(layout: MemoryLayout, memory_request: MemoryRequest, own: bool) -> str:
+    """Such as "12 of 64 sequences at once, no dense copy of the base, layers computed twice: 5.9 of 7.0 GiB"."""
+    said = [
+        f"{layout.sequences} of {memory_request.sequences} sequences at once"
+        if layout.sequences < memory_request.sequences
+        else "all sequences at once"
+    ]
     if own:
-        said.append("a dense copy of the base" if layout.resident else "no dense copy of the base")
+        said.append("a dense copy of the base" if layout.dense_copy else "no dense copy of the base")
     if layout.micro_batch_tokens:
         said.append(f"micro-batches of {layout.micro_batch_tokens:,} tokens")
-    if layout.activations != "kept":
-        kept = ", what they start from in main memory" if layout.activations == "offloaded" else ""
-        said.append(f"layers computed twice{kept}")
+    if layout.activations != "stored":
+        stored = ", what they start from in main memory" if layout.activations == "offloaded" else ""
+        said.append(f"layers computed twice{stored}")
     return f"{', '.join(said)}: {layout.peak / GIB:.1f} of {layout.free / GIB:.1f} GiB"

@@ -1,14 +1,17 @@
 """The shape of a model from its config.json alone: what it weighs, and what a forward pass keeps. Without torch."""
 
+import csv
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from tina_lite.errors import BadInput
+from tina_lite.util.errors import BadInput
 
 ARCHITECTURES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
-"""Computed by the engine as plain tensors (policy/dense.py); others run through transformers' own forward pass."""
+"""Computed by the engine as plain tensors (policy/dense); others run through transformers' own forward pass."""
 ALL_LINEAR = "all-linear"
 """PEFT's word for every linear layer but the head."""
 PATTERN = re.compile(r"[*+?|()\[\]^$\\]")
@@ -16,14 +19,14 @@ PATTERN = re.compile(r"[*+?|()\[\]^$\\]")
 MOST_LAYERS = 100
 """Of which one is looked for that a pattern fits."""
 FUSED = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))
-"""Projections that read the same input, and are one product in policy/dense.py."""
+"""Projections that read the same input, and are one product in policy/dense."""
 _NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 _OPTIONAL = ("num_key_value_heads", "head_dim")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """A decoder of Llama's kind: attention, and an MLP of gate, up and down."""
+    """Describes a decoder of Llama's kind: attention, and an MLP of gate, up and down."""
 
     model_type: str
     hidden: int
@@ -44,7 +47,7 @@ class ModelShape:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], name: str) -> "ModelShape":
-        """Of the fields of a config.json. BadInput, under `name`, where it is of another kind."""
+        """Read the fields of a config.json. BadInput, under `name`, where it is of another kind."""
         inner = config.get("text_config")
         config = inner if isinstance(inner, Mapping) else config
         _refuse_sizes(config, name)
@@ -74,7 +77,7 @@ class ModelShape:
 
     @property
     def linears(self) -> dict[str, tuple[int, int]]:
-        """(in, out) of the projections of a layer."""
+        """The (in, out) of the projections of a layer."""
         query, key = self.heads * self.head_dim, self.kv_heads * self.head_dim
         return {
             "q_proj": (self.hidden, query),
@@ -88,7 +91,7 @@ class ModelShape:
 
     @property
     def linear_weights(self) -> int:
-        """Weights of all projections: what NF4 covers."""
+        """Weights that all projections have: what NF4 covers."""
         return self.layers * sum(inputs * outputs for inputs, outputs in self.linears.values())
 
     @property
@@ -97,7 +100,7 @@ class ModelShape:
 
     @property
     def other_weights(self) -> int:
-        """Embedding, head, norms and biases: what stays in 16 bits."""
+        """Weights that stay in 16 bits: embedding, head, norms and biases."""
         query, key = self.heads * self.head_dim, self.kv_heads * self.head_dim
         layer = 2 * self.hidden
         layer += (query + 2 * key) * self.qkv_bias + self.hidden * self.out_bias
@@ -109,20 +112,20 @@ class ModelShape:
         return self.linear_weights + self.other_weights
 
     def lora_parameters(self, r: int, targets: Iterable[str]) -> int:
-        """Weights of an adapter of rank `r` on the projections named."""
+        """Count the weights of an adapter of rank `r` on the projections named."""
         linears = self.linears
         return self.layers * r * sum(sum(linears[name]) for name in _chosen(targets, linears))
 
     def fused_adapter_elements(self, r: int, targets: Iterable[str]) -> int:
-        """Elements of the adapter as FusedLinear lays it out: A stacked, B block-diagonal, zeros included."""
-        chosen, elements = _chosen(targets, self.linears), 0
+        """Count the elements of the adapter as FusedLinear lays it out: A stacked, B block-diagonal, zeros included."""
+        runtime, elements = _chosen(targets, self.linears), 0
         for group in FUSED:
-            rank = r * len(chosen.intersection(group))
+            rank = r * len(runtime.intersection(group))
             elements += rank * (self.linears[group[0]][0] + sum(self.linears[name][1] for name in group))
         return self.layers * elements
 
     def kv_bytes(self, itemsize: int) -> int:
-        """Of the keys and values of one token."""
+        """Count the bytes of the keys and values of one token."""
         return 2 * self.layers * self.kv_heads * self.head_dim * itemsize
 
     def kept_bytes(self, tokens: int, itemsize: int) -> int:
@@ -133,7 +136,7 @@ class ModelShape:
 
     @property
     def largest_weight(self) -> int:
-        """Elements of the largest product of a layer."""
+        """Elements that the largest product of a layer has."""
         return max(self.linears[group[0]][0] * sum(self.linears[name][1] for name in group) for group in FUSED)
 
 
@@ -184,3 +187,57 @@ def _chosen(targets: Iterable[str], linears: Mapping[str, object]) -> set[str]:
     patterns = [re.compile(target) for target in named if PATTERN.search(target) or "." in target]
     matched = {name for name in linears if any(one.fullmatch(place + name) for one in patterns for place in places)}
     return matched | (named & linears.keys())
+
+
+TABLE = Path(__file__).with_name("architectures.csv")
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Is one row of the table: largest differences over a tiny random model in float32."""
+
+    kind: str
+    """model_type of a config.json."""
+    engine: str
+    log_prob: float | None
+    """Nats."""
+    gradient: float | None
+    """As a share of the norm of a tensor's gradient."""
+    greedy: str
+    """Texts of a group that are equal, of all."""
+    refused: str
+    """Why; empty where it is accepted."""
+
+    def cells(self) -> tuple[str, ...]:
+        figures = ("" if value is None else f"{value:.1e}" for value in (self.log_prob, self.gradient))
+        return (self.kind, self.engine, *figures, self.greedy, self.refused)
+
+    def __str__(self) -> str:
+        if self.refused:
+            return f"{self.kind}: refused, {self.refused}"
+        return (
+            f"{self.kind}: {self.engine}, log-probs within {self.log_prob:.1e} nats of transformers, gradients within "
+            f"{self.gradient:.1e} of their norm, {self.greedy} greedy texts equal"
+        )
+
+
+@cache
+def architectures() -> dict[str, Architecture]:
+    """Read the table, by model_type."""
+    with TABLE.open(newline="") as file:
+        rows = [list(row.values()) for row in csv.DictReader(file)]
+    return {
+        kind: Architecture(kind, engine, _number(log_prob), _number(gradient), greedy, refused)
+        for kind, engine, log_prob, gradient, greedy, refused in rows
+    }
+
+
+def refuse_architecture(kind: str) -> None:
+    """BadInput for one that is known not to be computed right; one that nobody tried is compared as it is loaded."""
+    known = architectures().get(kind)
+    if known is not None and known.refused:
+        raise BadInput(f"model.id: {kind} is not supported: {known.refused}; choose another model")
+
+
+def _number(cell: str) -> float | None:
+    return float(cell) if cell else None

@@ -2,7 +2,7 @@
 
 Unsloth has two modes, and this policy rests in the one for sampling; `training` is the one place that switches. Its
 attention keeps buffers from one decode step to the next and takes no notice of a cache that was put together anew, so
-they are dropped whenever the rows change. Without a card Unsloth runs transformers' own code, and so do the tests.
+they are dropped whenever the sequences change. Without a card Unsloth runs transformers' own code, and so do the tests.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,33 +17,36 @@ from torch.nn import Parameter
 from unsloth import FastLanguageModel  # this process has imported it before transformers: policy/engine.py
 from unsloth_zoo.fused_losses.fused_linear import fused_linear_logprobs
 
-from tina_lite.chosen import Chosen
-from tina_lite.hub import repo_and_revision
 from tina_lite.policy.adapters import chosen_targets
-from tina_lite.policy.agreement import refuse_changing_rope, refuse_disagreement
-from tina_lite.policy.demand import Demand
-from tina_lite.policy.free_memory import lay_out
-from tina_lite.policy.generic import CachedDecoder, hidden_before_completions
+from tina_lite.policy.engine import quiet
+from tina_lite.policy.hf_decoder import CachedDecoder, hidden_before_completions
 from tina_lite.policy.interface import Decoder, TokenBatch
 from tina_lite.policy.loading import (
     NAMES,
     compute_dtype,
+    lay_out,
     loading,
     quiet_loading,
     read_config,
     stop_ids,
 )
+from tina_lite.policy.memory_request import MemoryRequest
+from tina_lite.policy.merge import save_tokenizer
 from tina_lite.policy.model_folder import COMPUTES, model_folder
-from tina_lite.policy.saving import save_tokenizer
-from tina_lite.policy.unsloth_import import quiet
+from tina_lite.policy.self_check import refuse_changing_rope, refuse_disagreement
 from tina_lite.policy.vllm import Vllm
 from tina_lite.recipe.schema import LoraSection, ModelSection
+from tina_lite.util.hub import repo_and_revision
+from tina_lite.util.stateful import ResolvedRuntime
 
 DECODE_BUFFERS = ("paged_attention", "paged_attention_K", "paged_attention_V")
 
 
 class UnslothPolicy:
-    """A frozen base in NF4 with an fp32 LoRA adapter, on CUDA, or on a CPU without kernels. Satisfies `Policy`."""
+    """Holds a frozen base in NF4 with an fp32 LoRA adapter, on CUDA, or on a CPU without kernels.
+
+    Satisfies `Policy`.
+    """
 
     shares_prompts = False
 
@@ -54,22 +57,22 @@ class UnslothPolicy:
         tokenizer: Any,
         *,
         seed: int,
-        demand: Demand,
-        chosen: Chosen | None = None,
+        memory_request: MemoryRequest,
+        runtime: ResolvedRuntime | None = None,
         max_tokens: int,
         stops: Sequence[str] = (),
         vllm: bool = False,
     ) -> None:
-        """`max_tokens` is the longest row, prompt included; `vllm` loads vLLM's engine on the same weights.
+        """`max_tokens` is the longest sequence, prompt included; `vllm` loads vLLM's engine on the same weights.
 
-        For the rest see PortablePolicy.
+        For the rest see NativePolicy.
         """
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         config = read_config(model.id)
         refuse_changing_rope(config, max_tokens)
         self._dtype = compute_dtype(model.compute_dtype, self.device, config)
         self.dtype_name = NAMES[self._dtype]
-        self.layout = lay_out(config, demand, self.device, self._dtype, unsloth=True, chosen=chosen)
+        self.layout = lay_out(config, memory_request, self.device, self._dtype, unsloth=True, runtime=runtime)
         self.tokenizer = tokenizer
         self.base_name = model_folder(model.id)
         name, revision = repo_and_revision(self.base_name)
@@ -108,7 +111,7 @@ class UnslothPolicy:
         self._rest()
         refuse_disagreement(self, self._causal_lm, self._dtype, max_tokens, attention=None)  # it has put in its own
 
-    def decoder(self, max_rows: int, max_tokens: int) -> Decoder:
+    def decoder(self, max_sequences: int, max_tokens: int) -> Decoder:
         return CachedDecoder(self._causal_lm, self._drop_decode_buffers)
 
     def logprobs(self, batch: TokenBatch, temperature: float, adapter: bool = True) -> tuple[Tensor, Tensor]:

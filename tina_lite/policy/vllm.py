@@ -14,7 +14,7 @@ Sampled = tuple[list[int], list[float]]
 
 
 class Vllm:
-    """The engine of a model that Unsloth loaded with `fast_inference`."""
+    """Is the engine of a model that Unsloth loaded with `fast_inference`."""
 
     def __init__(self, model: Any) -> None:
         self._model = model

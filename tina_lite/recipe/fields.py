@@ -16,11 +16,10 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
 )
 
-from tina_lite.as_typed import as_list, as_name, as_names
-from tina_lite.condition import Condition
-from tina_lite.errors import BadInput
-from tina_lite.until import seconds_until
-from tina_lite.where import Where
+from tina_lite.budget.conditions import Condition, seconds_until
+from tina_lite.util.as_typed import as_list, as_name, as_names
+from tina_lite.util.errors import BadInput
+from tina_lite.util.where import Where
 
 NAME = re.compile(r"[^\W_]([\w .+=-]*[\w+=-])?")
 LONGEST_NAME = 200
@@ -62,6 +61,10 @@ def _names_a_folder(name: str) -> str:
     return name
 
 
+NAMED_NATIVE = BeforeValidator(lambda name: "native" if name in ("portable", "own") else name)
+"""What earlier versions called the engine of our own, for model and for rollout."""
+
+
 def _checked_by(read: Callable[[str], object]) -> AfterValidator:
     """Text that something must be able to read; it stays text."""
 
@@ -73,7 +76,7 @@ def _checked_by(read: Callable[[str], object]) -> AfterValidator:
 
 
 def one_fault(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    """One message for the union instead of one for each of its branches."""
+    """Give one message for the union instead of one for each of its branches."""
     try:
         return check(value)
     except ValidationError:

@@ -4,6 +4,7 @@
 by field; anything else, a list such as `rewards` included, takes the place of what it extends.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,42 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
-from tina_lite.errors import BadInput, nearest
-from tina_lite.shipped import shipped_recipes
+from tina_lite.util.errors import BadInput, nearest
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """List recipes by name, such as "quickstart" or "paper/limr"."""
+    package = Path(__file__).parents[1]
+    folder = next((f for f in (package / "recipes", package.parent / "recipes") if f.is_dir()), None)
+    if folder is None:
+        return {}
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
+
+
+def find_recipe(path: Path) -> Path:
+    """Find a file, or a shipped recipe by its name, which no folder hides.
+
+    BadInput with the nearest where it is neither.
+    """
+    known, given = shipped_recipes(), path.expanduser()
+    if str(path) in known and not os.path.isfile(given):
+        return known[str(path)]
+    if os.path.exists(given):
+        return given
+    raise BadInput(f"{path}: no such recipe{nearest(path.with_suffix('').as_posix(), list(known))}")
+
+
+def headline(path: Path) -> str:
+    """Read the first comment line of a recipe."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return next((line.removeprefix("#").strip() for line in lines if line.startswith("#")), "")
+
+
+# A recipe's YAML and those that it extends, merged, with the file and line on which each field stands.
+#
+# `extends: base.yaml` names a recipe relative to the file, or one that ships with the package. Mappings are merged
+# field by field; anything else, a list such as `rewards` included, takes the place of what it extends.
+
 
 EXTENDS = "extends"
 INSTEAD = {
@@ -26,13 +61,13 @@ INSTEAD = {
 
 @dataclass(frozen=True, slots=True)
 class RecipeFile:
-    """A file and those that it extends, itself first."""
+    """Holds a file and those that it extends, itself first."""
 
     layers: tuple[tuple[Path, CommentedMap], ...]
 
     @classmethod
     def read(cls, path: Path) -> "RecipeFile":
-        """Raises BadInput with file and line."""
+        """Read the file; BadInput with file and line where it cannot be."""
         layers: list[tuple[Path, CommentedMap]] = []
         following: Path | None = path
         while following is not None:
@@ -46,7 +81,7 @@ class RecipeFile:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """All layers as one plain mapping."""
+        """Give all layers as one plain mapping."""
         merged: dict[str, Any] = {}
         for _, document in reversed(self.layers):
             merged = _merged(merged, {key: value for key, value in plain(document).items() if key != EXTENDS})
@@ -69,7 +104,7 @@ def _beside(path: Path) -> list[Path]:
 
 
 def plain(value: Any) -> Any:
-    """Containers of ruamel as plain ones."""
+    """Turn containers of ruamel into plain ones."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -115,7 +150,8 @@ def _extended(path: Path, document: CommentedMap) -> Path | None:
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """
+    """Merge a layer over the one below it; mappings are merged, all else is replaced.
+
     >>> _merged({"a": {"b": 1, "c": 2}, "d": [1, 2]}, {"a": {"c": 3}, "d": [4]})
     {'a': {'b': 1, 'c': 3}, 'd': [4]}
     """

@@ -4,19 +4,19 @@ Names are TRL's and PEFT's; the defaults are those of the paper (Tina, arXiv 250
 object of the room that bears its name: it is frozen, and a variant is `model_copy(update=...)`.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, WrapValidator, field_validator, model_validator
 
-from tina_lite.as_typed import as_list, as_rewards
-from tina_lite.hub import repo_and_revision
-from tina_lite.recipe.ends import CheckpointSection, EvalSection, StopSection
 from tina_lite.recipe.fields import (
+    NAMED_NATIVE,
     Count,
     FolderName,
     Lengths,
+    MetricBound,
+    Moment,
+    Names,
     Number,
     Rows,
     Section,
@@ -24,6 +24,46 @@ from tina_lite.recipe.fields import (
     Words,
     one_fault,
 )
+from tina_lite.util.as_typed import as_list, as_rewards
+from tina_lite.util.hub import repo_and_revision
+
+
+class StopSection(Section):
+    max_steps: Count | None = Field(None, ge=1)
+    max_hours: Number | None = Field(None, gt=0)
+    max_tokens: Count | None = Field(None, ge=1)
+    """Of prompts and completions, as the metric num_tokens counts them."""
+    until: Moment | None = None
+    """A time of day, 07:30, or a duration from the start of the process, 90m."""
+    when: MetricBound | None = None
+    """A metric and a bound, reward>=0.9: the run ends once it has held for `patience` steps in a row."""
+    patience: Count = Field(3, ge=1)
+    eval_patience: Count | None = Field(None, ge=1)
+    """Evaluations by eval.every in a row without a gain beyond noise, after which the run ends."""
+    on_collapse: bool = False
+    """End the run where the policy has collapsed, rather than warn alone."""
+
+
+class EvalSection(Section):
+    benchmarks: Names = ()
+    """held_out, or a file.jsonl; measured before and after training."""
+    every: Count | None = Field(None, ge=1)
+    """Also every so many steps."""
+    best: bool = False
+    """Keep the adapter of the best evaluation, on the first benchmark, in adapter-best/."""
+    problems: Count = Field(200, ge=1)
+    samples: Count = Field(4, ge=1)
+    temperature: Number | None = Field(None, ge=0)
+    """Default: the rollout's."""
+
+
+class CheckpointSection(Section):
+    every_steps: Count = Field(50, ge=1)
+    every_minutes: Number | None = Field(10, gt=0)
+    """Also once so many minutes have passed since the last."""
+    keep: Count = Field(2, ge=1)
+    """The newest so many, beside the best by held-out Pass@1 where eval.every measures it."""
+
 
 DtypeName = Literal["float32", "bfloat16", "float16"]
 """What activations are computed in."""
@@ -33,15 +73,15 @@ class ModelSection(Section):
     id: str = "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"
     """Hub id, maybe with @REVISION, local folder, or builtin:tiny for the base that ships with the package."""
     quantization: Literal["nf4", "none"] = "nf4"
-    engine: Literal["auto", "portable", "unsloth"] = "auto"
-    """auto: the faster one, which is portable but on a CUDA card for an architecture that Unsloth alone accelerates."""
+    engine: Annotated[Literal["auto", "native", "unsloth"], NAMED_NATIVE] = "auto"
+    """auto: the faster one, which is native but on a CUDA card for an architecture that Unsloth alone accelerates."""
     compute_dtype: Literal["auto", DtypeName] = "auto"
     """auto: bfloat16 on a card that has it, float16 on one that has that alone; on a CPU bfloat16 where it is measured
     to be clearly faster."""
 
     @property
     def named(self) -> str:
-        """The id for people: without a commit."""
+        """The id for people, without a commit."""
         return repo_and_revision(self.id)[0]
 
 
@@ -108,14 +148,14 @@ class DataSection(SourceSection):
 
     @property
     def named(self) -> str:
-        """The source, or those of a mixture, for people: without a commit."""
+        """Name the source, or those of a mixture, for people: without a commit."""
         sources = [self.source] if self.source else [part.source for part in self.mixture]
         return " + ".join(repo_and_revision(source)[0] for source in sources)
 
 
 class RolloutSection(Section):
-    engine: Literal["own", "vllm"] = "own"
-    """own: tina-lite's sampler; vllm: vLLM on the weights of the unsloth engine, on a CUDA card."""
+    engine: Annotated[Literal["native", "vllm"], NAMED_NATIVE] = "native"
+    """native: tina-lite's sampler; vllm: vLLM on the weights of the unsloth engine, on a CUDA card."""
     prompts_per_step: Count = Field(4, ge=1)
     num_generations: Count = Field(4, ge=2)
     max_prompt_length: Count = Field(512, ge=1)
@@ -145,7 +185,7 @@ class RolloutSection(Section):
 
     @property
     def max_tokens(self) -> int:
-        """Of the longest row, prompt included."""
+        """Tokens that the longest sequence has, prompt included."""
         return self.max_prompt_length + self.max_completion_length
 
 
@@ -224,7 +264,7 @@ class BudgetSection(Section):
 
 
 class Recipe(Section):
-    """One run, whole. `Recipe.load` reads it from YAML."""
+    """One run, whole. `load_recipe` reads it from YAML."""
 
     name: FolderName = "run"
     """Names the run's folder."""
@@ -279,7 +319,7 @@ class Recipe(Section):
         if rollout.engine == "vllm" and rollout.truncates:
             raise ValueError(
                 "rollout.engine: vllm gives log-probs after truncation, which the learner cannot match; "
-                "set top_p=1, top_k=0 and min_p=0, or engine=own"
+                "set top_p=1, top_k=0 and min_p=0, or engine=native"
             )
         return self
 
@@ -294,22 +334,3 @@ class Recipe(Section):
     def folder(self) -> Path:
         """Where the recipe's file stands; relative paths in it may start there."""
         return self._folders[0]
-
-    @classmethod
-    def load(cls, path: str | Path, overrides: Mapping[str, Any] | None = None) -> "Recipe":
-        """Read a recipe; `overrides` maps dotted fields to values. Raises BadInput with file, line and field."""
-        from tina_lite.recipe.reading import load
-
-        return load(Path(path), overrides or {})
-
-    def with_local_paths(self) -> "Recipe":
-        """The same run from any folder: names of files that exist are made absolute."""
-        from tina_lite.recipe.places import with_local_paths
-
-        return with_local_paths(self, self._folders)
-
-    def to_yaml(self) -> str:
-        """The resolved recipe, every field written out."""
-        from tina_lite.recipe.reading import to_yaml
-
-        return to_yaml(self)

@@ -10,10 +10,22 @@ from typing import Any
 
 from tina_lite.budget.money import format_usd
 from tina_lite.console.text import format_number
-from tina_lite.records import PHASES
-from tina_lite.report.curves import smoothed
-from tina_lite.report.reading import Run
-from tina_lite.report.traces import SERIES, SYMBOLS, Trace, axes, axis, colour, curve, lines, note, plain, upright
+from tina_lite.report.curves import (
+    SERIES,
+    SYMBOLS,
+    Trace,
+    axes,
+    axis,
+    colour,
+    curve,
+    lines,
+    note,
+    plain,
+    smoothed,
+    upright,
+)
+from tina_lite.report.read import Run
+from tina_lite.util.records import PHASES
 
 TABLE_ROWS = 20
 FORMAT = "format"
@@ -160,7 +172,7 @@ def evaluations(runs: Sequence[tuple[str, Run]]) -> Figure | None:
 
 
 def length_and_format(runs: Sequence[tuple[str, Run]]) -> Figure | None:
-    """Length above, format and cut-off completions below, over the same steps, with the turning point."""
+    """Draw length above, format and cut-off completions below, over the same steps, with the turning point."""
     alone = len(runs) == 1
     traces: list[Trace] = []
     shapes, notes = [], []

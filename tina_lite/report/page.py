@@ -1,5 +1,6 @@
 """One HTML file that holds everything: numbers, pictures, plotly.js. It asks the network for nothing, and may not."""
 
+import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -10,13 +11,79 @@ from pathlib import Path
 from typing import Any
 
 from tina_lite.console.text import clean
-from tina_lite.errors import BadInput
-from tina_lite.health import alarms
-from tina_lite.report.figures import figures
-from tina_lite.report.paper import beside_the_paper
-from tina_lite.report.reading import Run
+from tina_lite.report.figures import Table, figures
+from tina_lite.report.read import Run
 from tina_lite.report.words import bought, comparison, facts, labels, other_cards, outcome, repeat, versions
+from tina_lite.runs.health import alarms
+from tina_lite.util.errors import BadInput
 from tina_lite.version import VERSION
+
+# The paper's own table, to stand beside a run's evaluation.
+#
+# The file is read here, as the room that it belongs to imports torch, which a page of figures can do without.
+
+RESULTS = Path(__file__).parents[1] / "eval" / "paper_results.csv"
+KINDS = ("base", "main")
+"""Of its models; the ablations are left out."""
+
+
+def beside_the_paper(labelled: Sequence[tuple[str, Run]]) -> Table | None:
+    """The paper's models and these runs, by benchmark, in percent; None where the table does not ship."""
+    try:
+        with RESULTS.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except OSError:
+        return None
+    names = [name for name in rows[0] if name not in ("model", "kind", "average", "source")]
+    ours = [(f"this: {label}", *(_measured(run, name) for name in names)) for label, run in labelled]
+    theirs = [(row["model"], *(row[name] for name in names)) for row in rows if row["kind"] in KINDS]
+    return Table(("model", *names), (*ours, *theirs))
+
+
+def _measured(run: Run, benchmark: str) -> str:
+    """The latest result, with its interval, in percent."""
+    found = [m.result for m in (*run.evals, *run.benchmarks) if m.result.benchmark.lower() == benchmark]
+    if not found:
+        return "-"
+    low, high = found[-1].ci95
+    return f"{100 * found[-1].pass_at_1:.2f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def markdown_text(runs: Sequence[Run]) -> str:
+    """The whole text; several runs get a table of comparison first."""
+    labelled = list(zip(labels(runs), runs, strict=True))
+    parts = [_table(comparison(labelled))] if len(runs) > 1 else []
+    for label, run in labelled:
+        parts += [f"## {_cell(label)}", outcome(run)]
+        for figure in figures([(label, run)]):
+            if figure.name in ("evaluation", "money"):
+                parts += [f"### {figure.title}", _table(figure.table)]
+        facts = [*bought(run), *versions(run)]
+        parts += ["### Made with", _table(Table(("what", "value"), tuple(facts)))]
+        if run.recipe_yaml:
+            parts += ["### How to repeat it", f"recipe.yaml:\n\n{_fenced(run.recipe_yaml, 'yaml')}"]
+        parts.append(_fenced(repeat(run), "sh"))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(table: Table) -> str:
+    lines = [table.heads, tuple("---" for _ in table.heads), *table.rows]
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """One line that is neither markup nor the end of its cell."""
+    for mark in "\\`|<>*_[]#":
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())
+
+
+def _fenced(text: str, language: str) -> str:
+    """In a fence that the text itself cannot end."""
+    longest = max((len(run) for run in "".join(c if c == "`" else " " for c in text).split()), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
 
 NEEDED = ("plotly", "jinja2")
 WARNINGS_SHOWN = 20

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from tina_lite.budget.money import format_price, format_saving, format_usd
 from tina_lite.console.text import format_duration, format_number
 from tina_lite.report.figures import Table
-from tina_lite.report.reading import Measured, Run
+from tina_lite.report.read import MeasuredEval, Run
 from tina_lite.runs.events import Evaluated
 
-Ends = tuple[Measured, Measured]
+Ends = tuple[MeasuredEval, MeasuredEval]
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
@@ -50,7 +50,7 @@ def _gain(run: Run) -> str:
 
 
 def first_and_last(run: Run) -> Ends | None:
-    """The first benchmark's results before training and after it, or the latest on the way, on as many problems."""
+    """Find the first benchmark's results before and after training, or the latest on the way, on as many problems."""
     if not run.evals:
         return None
     first = run.evals[0].result
@@ -59,7 +59,8 @@ def first_and_last(run: Run) -> Ends | None:
 
 
 def percent(result: Evaluated) -> str:
-    """
+    """Write an evaluation's Pass@1 in percent with its interval.
+
     >>> percent(Evaluated("before", 0, "held_out", 0.301, (0.265, 0.338), 200, 4, 18.0))
     '30.1% [26.5, 33.8]'
     """
@@ -99,7 +100,8 @@ def bought(run: Run) -> list[tuple[str, str]]:
 
 
 def _rate(value: float) -> str:
-    """
+    """Write a rate with three digits or more.
+
     >>> _rate(1_234_567.8), _rate(0.01234)
     ('1,234,567', '0.0123')
     """

@@ -5,19 +5,19 @@
 """
 
 from tina_lite.answers import gold_parses
-from tina_lite.rewards import accuracy, form, gym, length, repetition, stated, steps  # noqa: F401 (each registers its rewards)
-from tina_lite.rewards.broken import BrokenRewards
+from tina_lite.rewards import accuracy, builtin, stated  # noqa: F401 (their rewards are registered)
 from tina_lite.rewards.registry import Reward, known_rewards, resolve, reward, sections_of, wants_answers
 from tina_lite.rewards.scoring import (
+    BrokenRewards,
     Scores,
     StepScores,
     TrainerState,
     WeightedReward,
     score,
     score_rows,
+    try_rewards,
     weighted_rewards,
 )
-from tina_lite.rewards.trial import try_rewards
 
 __all__ = [
     "BrokenRewards",

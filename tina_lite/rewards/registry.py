@@ -1,22 +1,67 @@
-"""Reward functions by name: those of this package, the user's own, and how the recipe's parameters reach them.
-
-A reward function has TRL's signature, `f(completions, **columns) -> list of float or None`, or is asked for one
-completion or one group (calling.py). Columns are those of the data, and `prompts`, `completion_ids`, `answer`,
-`group_ids`. Keyword-only parameters with a default are its settings, which the recipe may give.
-"""
+"""Reward functions by name: the built-in, a user's file or function, their settings, and what they ask for."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from tina_lite.errors import BadInput, nearest
-from tina_lite.guest import guest
 from tina_lite.recipe.schema import RewardSection
-from tina_lite.rewards.calling import Columns, RewardFunction, call, is_verl, missing_columns, style_of, wants_text
-from tina_lite.rewards.parameters import check_parameters
-from tina_lite.user_code import load_function
+from tina_lite.rewards.call import (
+    Columns,
+    RewardFunction,
+    call,
+    check_parameters,
+    is_verl,
+    missing_columns,
+    style_of,
+    wants_text,
+)
+from tina_lite.rewards.workers import LOST, Lost
+from tina_lite.util.errors import BadInput, nearest
+from tina_lite.util.user_code import guest, load_function
+
+Verdict = bool | Lost | None
+
+
+def each_gold(gold: object) -> Sequence[object]:
+    """List the golds of a problem that may have several.
+
+    >>> each_gold("5"), each_gold(["5", "5.0"]), each_gold([])
+    (('5',), ['5', '5.0'], (None,))
+    """
+    if isinstance(gold, list | tuple):
+        return gold or (None,)
+    return (gold,)
+
+
+def best_of(found: Sequence[Verdict]) -> Verdict:
+    """Judge one completion against each of its golds: right, else undecided, else wrong, else not comparable.
+
+    >>> best_of([False, True]), best_of([None, False]), best_of([None])
+    (True, False, None)
+    """
+    if True in found:
+        return True
+    if any(one is LOST for one in found):
+        return LOST
+    return False if False in found else None
+
+
+def best(found: Sequence[float | None]) -> float | None:
+    """Take the best of one completion's rewards against each of its golds.
+
+    >>> best([0.0, 1.0]), best([None, 0.0]), best([None])
+    (1.0, 0.0, None)
+    """
+    return max((one for one in found if one is not None), default=None)
+
+
+# Reward functions by name: those of this package, the user's own, and how the recipe's parameters reach them.
+#
+# A reward function has TRL's signature, `f(completions, **columns) -> list of float or None`, or is asked for one
+# completion or one group (call.py). Columns are those of the data, and `prompts`, `completion_ids`, `answer`,
+# `group_ids`. Keyword-only parameters with a default are its settings, which the recipe may give.
 
 F = TypeVar("F", bound=RewardFunction)
 
@@ -55,13 +100,13 @@ def _origin(function: RewardFunction) -> str:
 
 
 def known_rewards() -> list[str]:
-    """The registered names, sorted."""
+    """List the registered names, sorted."""
     return sorted(_registered)
 
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """A reward function with its settings."""
+    """Is a reward function with its settings."""
 
     name: str
     """The registered name, or the function's."""
@@ -78,7 +123,7 @@ class Reward:
             return call(self.function, self.params, columns, limit_s, self.as_text)
 
     def takes(self, column: str) -> bool:
-        """Whether the function names this column."""
+        """Say whether the function names this column."""
         return column in inspect.signature(self.function).parameters
 
     def may_take(self, column: str) -> bool:
@@ -93,7 +138,7 @@ class Reward:
 
     @property
     def compares(self) -> bool:
-        """Whether it weighs the completions of a group against each other."""
+        """Say whether it weighs the completions of a group against each other."""
         return self.takes("group_ids") or style_of(self.function) == "group"
 
     def missing(self, columns: Columns) -> list[str]:
@@ -126,7 +171,7 @@ def resolve(
     base_folder: Path | None = None,
     completions: Literal["auto", "chat", "text"] = "auto",
 ) -> Reward:
-    """A reward by registered name, `module:function` or `path/to/file.py:function`, with its settings checked.
+    """Find a reward by registered name, `module:function` or `path/to/file.py:function`; its settings are checked.
 
     `completions`: as a recipe's reward has it. Files are looked for from the working directory, then from
     `base_folder`, the recipe's own.

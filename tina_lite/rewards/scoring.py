@@ -1,20 +1,20 @@
 """What a step's completions are worth, whatever the reward functions do."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from reprlib import repr
 from typing import Any
 
-from tina_lite.errors import BadInput
 from tina_lite.recipe.schema import RewardSection
-from tina_lite.records import Group, Prompt
-from tina_lite.rewards.calling import Columns, Failure
-from tina_lite.rewards.completions import chat
+from tina_lite.rewards.call import Columns, Failure, chat, style_of
 from tina_lite.rewards.registry import Reward, resolve
+from tina_lite.util.errors import BadInput
+from tina_lite.util.records import Completion, Group, Problem, Prompt
 
 CALLED_WITH = ("completions", "prompts", "answer", "group_ids", "data_source", "extra_info")
 """Columns that are handed on under other names too."""
@@ -22,7 +22,7 @@ CALLED_WITH = ("completions", "prompts", "answer", "group_ids", "data_source", "
 
 @dataclass(frozen=True, slots=True)
 class WeightedReward:
-    """A reward and its factor in the sum."""
+    """Is a reward and its factor in the sum."""
 
     reward: Reward
     weight: float
@@ -49,7 +49,7 @@ class TrainerState:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """The rewards of one group of G completions."""
+    """Holds the rewards of one group of G completions."""
 
     rewards: Mapping[str, tuple[float | None, ...]]
     """By reward name, G values before weighting; None where a reward had no opinion."""
@@ -59,7 +59,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class StepScores:
-    """The rewards of a step, and what went wrong in finding them."""
+    """Holds the rewards of a step, and what went wrong in finding them."""
 
     groups: tuple[Scores, ...]
     failures: Mapping[str, int]
@@ -79,7 +79,7 @@ class StepScores:
         return [name for name in names if name not in said]
 
     def reason(self, name: str) -> str:
-        """The last line of a reward's traceback."""
+        """Give the last line of a reward's traceback."""
         return self.tracebacks[name].rstrip().rpartition("\n")[2]
 
 
@@ -210,3 +210,94 @@ def _checked(value: object) -> float | Failure | None:
     if math.isfinite(number):
         return number
     return Failure(f"ValueError: it gave {repr(value)}; a finite float or None was wanted")
+
+
+BROKEN_SHARE = 0.5
+"""Of the completions of a rollout on which a reward failed; more than that is not bad luck."""
+BROKEN_IN_A_ROW = 4
+
+
+class BrokenRewards:
+    """Follows failures from rollout to rollout, since the start or the resume of a run."""
+
+    def __init__(self, most: Mapping[str, int]) -> None:
+        """`most`: completions on which a reward may fail in all, by name; a reward without is judged by its share."""
+        self._most = most
+        self._in_a_row: Counter[str] = Counter()
+        self._in_all: Counter[str] = Counter()
+
+    def after(self, scores: StepScores) -> list[str]:
+        """Rewards that failed on more completions than they may, or on more than BROKEN_SHARE BROKEN_IN_A_ROW times.
+
+        >>> bad, good = StepScores((), {"mine": 3}, {}, 4), StepScores((), {"mine": 2}, {}, 4)
+        >>> broken, strict = BrokenRewards({}), BrokenRewards({"mine": 5})
+        >>> [broken.after(scores) for scores in (bad, good, bad, bad, bad, bad)]
+        [[], [], [], [], [], ['mine']]
+        >>> [strict.after(scores) for scores in (bad, good, good)]
+        [[], [], ['mine']]
+        """
+        failing = {name for name, count in scores.failures.items() if count > BROKEN_SHARE * scores.completions}
+        self._in_a_row = Counter({name: self._in_a_row[name] + 1 for name in failing})
+        self._in_all.update(scores.failures)
+        return sorted(name for name in self._in_all if self._is_broken(name))
+
+    def _is_broken(self, name: str) -> bool:
+        if name in self._most:
+            return self._in_all[name] > self._most[name]
+        return self._in_a_row[name] >= BROKEN_IN_A_ROW
+
+
+TRIAL_S = 2.0
+"""For each reward; one that is slow on its first call is not held to be wrong."""
+RIGHT = "<think>One and one is two.</think><answer>The answer is \\boxed{{{gold}}}.</answer>"
+WRONG = "I do not know, and so I add one to it again = and again. " * 20
+
+
+def try_rewards(rewards: Sequence[WeightedReward], problem: Problem) -> list[str]:
+    """Call each on two made-up completions of a problem, one right and one wrong, which are alike in nothing.
+
+    Returns what a person should know: which rewards of their own do not tell the two apart.
+
+    Raises:
+        BadInput: two have one name, a column is missing, or a call raised; one whose `on_error` the recipe gives may.
+            Also where a function works on texts alone, and is handed chats.
+    """
+    scores = _scored(rewards, problem)
+    return [note for weighted in rewards if (note := _looked_at(weighted, scores, problem))]
+
+
+def _looked_at(weighted: WeightedReward, scores: StepScores, problem: Problem) -> str:
+    """What there is to say of a reward; BadInput where it cannot be used as it is."""
+    reward, name = weighted.reward, weighted.reward.name
+    fails, same = name in scores.failures, not reward.is_ours and _gives_the_same(scores, name)
+    if not fails and not same:
+        return ""
+    if style_of(reward.function) == "step" and not reward.as_text and not reward.is_ours:
+        as_text = _scored([replace(weighted, reward=replace(reward, as_text=True))], problem)
+        if name not in as_text.failures and not _gives_the_same(as_text, name):
+            what = f"fails on chats ({scores.reason(name)})" if fails else "gives the same for every chat"
+            raise BadInput(
+                f"rewards: {name} {what}, and works on texts: give it completions: text in the recipe, as in "
+                f"{{name: {name}, completions: text}}"
+            )
+    if fails:
+        if not weighted.may_fail and not scores.reason(name).startswith("TimeoutError"):
+            raise BadInput(
+                f"rewards: {name} fails on a made-up completion ({scores.reason(name)}); mend it, or give it on_error "
+                "in the recipe if it may fail"
+            )
+        return ""
+    (value, *_) = scores.groups[0].rewards[name]
+    gave = "had no opinion on" if value is None else f"gave {value:g} for"
+    return f"reward {name} {gave} both of two made-up completions, a right and a long wrong one: it may teach nothing"
+
+
+def _scored(rewards: Sequence[WeightedReward], problem: Problem) -> StepScores:
+    texts = (RIGHT.format(gold=problem.answer), WRONG)
+    made_up = (Completion((0,) * len(text.split()), (0.0,) * len(text.split()), text, "stop") for text in texts)
+    group = Group(Prompt(problem, problem.question, (0,)), tuple(made_up))
+    return score([group], [replace(one, limit_s=min(TRIAL_S, one.limit_s or TRIAL_S)) for one in rewards])
+
+
+def _gives_the_same(scores: StepScores, name: str) -> bool:
+    return len(set(scores.groups[0].rewards[name])) == 1

@@ -9,11 +9,9 @@ import re
 from collections.abc import Sequence
 
 from tina_lite.answers import LONGEST_ANSWER, final_answer, framed_answer, stated_answer
-from tina_lite.errors import BadInput
-from tina_lite.rewards.calling import call_each
-from tina_lite.rewards.completions import Completions, contents
-from tina_lite.rewards.golds import best, each_gold
-from tina_lite.rewards.registry import reward
+from tina_lite.rewards.call import Completions, call_each, contents
+from tina_lite.rewards.registry import best, each_gold, reward
+from tina_lite.util.errors import BadInput
 
 SEARCH_LIMIT_S = 3.0
 """Seconds of wall clock that `regex` may search a step's completions, a third of it on one: a careless pattern can
@@ -35,7 +33,7 @@ def exact_match(completions: Completions, answer: Sequence[object]) -> list[floa
     Range: 0 or 1. Source: the exact-match metric of question answering (SQuAD, arXiv 1606.05250), without its
     lower-casing and stripping of punctuation.
 
-    >>> from tina_lite.rewards.completions import chat
+    >>> from tina_lite.rewards.call import chat
     >>> texts = chat(r"\boxed{x + 1}", r"\boxed{1 + x}", "a\n</think>\nnew  york", "It is new york", "34")
     >>> exact_match(texts, ["x + 1", "x + 1", "new york", "new york", ""])
     [1.0, 0.0, 1.0, 0.0, None]
@@ -58,12 +56,12 @@ def numeric(
     tolerance: float = 1e-6,
     relative_tolerance: float = 0.0,
 ) -> list[float | None]:
-    r"""1 if |number - gold| <= tolerance + relative_tolerance |gold|, else 0; the last number of the stated answer.
+    r"""Give 1 if |number - gold| <= tolerance + relative_tolerance |gold|, else 0; the answer's last number counts.
 
     Numbers are read as 1,250.5, 1e-3, 3/4 or \frac{3}{4}; units and percent signs are passed over. Range: 0 or 1.
     tolerance in the gold's unit. Source: the comparison of numpy.isclose.
 
-    >>> from tina_lite.rewards.completions import chat
+    >>> from tina_lite.rewards.call import chat
     >>> texts = chat(r"\boxed{3.14}", r"\boxed{3.2}", "#### 1,250 km", "It took 3/4 h", "many")
     >>> numeric(texts, ["3.14159", "3.14159", "1250", "0.75", "4"], relative_tolerance=0.01)
     [1.0, 0.0, 1.0, 1.0, 0.0]
@@ -112,7 +110,7 @@ def choice(completions: Completions, answer: Sequence[object], *, letters: str =
     "option" or "choice", else one that opens the last line. Range: 0 or 1. Source: multiple choice as in GPQA (arXiv
     2311.12022), four options, and MMLU-Pro (arXiv 2406.01574), ten.
 
-    >>> from tina_lite.rewards.completions import chat
+    >>> from tina_lite.rewards.call import chat
     >>> texts = chat(r"\boxed{\text{B}}", "The answer is (B).", "A or B?\nB", "Answer: A", "Beta", "B")
     >>> choice(texts, ["B"] * 5 + ["7"])
     [1.0, 1.0, 1.0, 0.0, 0.0, None]
@@ -155,7 +153,7 @@ def regex(completions: Completions, *, pattern: str = "") -> list[object]:
     Range: 0 or 1. A completion that is searched for more than a second counts as a failure. Source: the format rewards
     of DeepSeek-R1 (arXiv 2501.12948), section 2.2.2, as they are commonly written.
 
-    >>> from tina_lite.rewards.completions import chat
+    >>> from tina_lite.rewards.call import chat
     >>> regex(chat("<answer>34</answer>", "34", ""), pattern=r"(?s)<answer>.+</answer>\s*$")
     [1.0, 0.0, 0.0]
     """

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from select import select
 from typing import Any, Final
 
-from tina_lite.errors import TinaError
+from tina_lite.util.errors import TinaError
 
 ITEMS_A_WORKER = 8
 """Waiting items that are worth another worker: its start takes as long as dozens of items."""
@@ -33,14 +33,14 @@ MOST_EXTENSIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """In place of an answer: the worker hung or died over the item."""
+    """Stands in place of an answer: the worker hung or died over the item."""
 
 
 LOST: Final = Lost()
 
 
 class Worker:
-    """One process. It says `"ready"` first, so that its start is not charged to an item."""
+    """Is one process. It says `"ready"` first, so that its start is not charged to an item."""
 
     def __init__(self, command: Sequence[str], start_limit_s: float) -> None:
         self._process = subprocess.Popen(
@@ -110,7 +110,7 @@ class Worker:
 
 
 class WorkerPool:
-    """Workers that share a queue. One call at a time; a second thread waits."""
+    """Holds workers that share a queue. One call is made at a time; a second thread waits."""
 
     def __init__(self, command: Sequence[str], *, size: int = 1, limit_s: float, start_limit_s: float = 60.0) -> None:
         self._command = command

@@ -14,8 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tina_lite.disk import remove_folder, replace_folder, write_file
-from tina_lite.errors import BadInput
+from tina_lite.util.disk import remove_folder, replace_folder, write_file
+from tina_lite.util.errors import BadInput
 from tina_lite.version import VERSION
 
 if TYPE_CHECKING:

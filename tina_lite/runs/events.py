@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from tina_lite.errors import BadInput
-from tina_lite.records import PhaseName
+from tina_lite.util.errors import BadInput
+from tina_lite.util.records import PhaseName
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class RunStarted:
     """Seconds of this session at which stop.max_hours, of which earlier sessions took their share, or stop.until end
     it; None without them."""
     planned_step_s: float | None = None
-    """Seconds of a step as `tina_lite.plan` foretold them."""
+    """Seconds of a step as `tina_lite.plan` forecast them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class StepDone:
-    """One GRPO step. `metrics` bears TRL's names (reward, rewards/NAME/mean, completions/mean_length, ...)."""
+    """Says how one GRPO step went.
+
+    `metrics` bears TRL's names (reward, rewards/NAME/mean, completions/mean_length, ...).
+    """
 
     event: ClassVar[str] = "step"
     step: int
@@ -120,7 +123,7 @@ class CheckpointSaved:
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class LogLine:
     """A line that a person should read: a fallback taken, rows skipped, a value out of its range."""
 
     event: ClassVar[str] = "notice"
@@ -136,7 +139,7 @@ class RunFinished:
     summary: Mapping[str, Any]
 
 
-Event = RunStarted | PhaseChanged | Progress | StepDone | Evaluated | CheckpointSaved | Notice | RunFinished
+Event = RunStarted | PhaseChanged | Progress | StepDone | Evaluated | CheckpointSaved | LogLine | RunFinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,10 @@ class Stamped:
     event: Event
 
     def to_json(self) -> dict[str, Any]:
-        """One flat object: the event's name, its stamp, its fields. NaN and infinity, which JSON lacks, become null."""
+        """Make one flat object: the event's name, its stamp, its fields.
+
+        NaN and infinity, which JSON lacks, become null.
+        """
         return {
             "event": self.event.event,
             "at": round(self.at, 3),

@@ -14,7 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tina_lite.disk import (
+from tina_lite.runs.events import Progress, Stamped, StepDone
+from tina_lite.runs.look import begins, lock_folder, unlock
+from tina_lite.util.disk import (
     JsonLines,
     cut_back,
     disk_faults,
@@ -23,10 +25,7 @@ from tina_lite.disk import (
     sync_file,
     write_atomically,
 )
-from tina_lite.errors import BadInput, NoRoom
-from tina_lite.runs.events import Progress, Stamped, StepDone
-from tina_lite.runs.lock import lock_folder, unlock
-from tina_lite.runs.look import begins
+from tina_lite.util.errors import BadInput, NoRoom
 
 LOGS = ("events.jsonl", "metrics.jsonl", "samples.jsonl")
 LEDGER = "ledger.jsonl"
@@ -43,7 +42,7 @@ FAILED = ("bad_input", "no_room", "error")
 
 
 def free_folder(parent: Path, name: str) -> Path:
-    """`parent/name`, or the first of name-2, name-3, ... that does not exist."""
+    """Find `parent/name`, or the first of name-2, name-3, ... that does not exist."""
     candidates = (parent / (name if number == 1 else f"{name}-{number}") for number in range(1, 1_000_000))
     return next(path for path in candidates if not path.exists())
 
@@ -165,7 +164,7 @@ class RunFolder:
             )
 
     def log_sizes(self) -> dict[str, int]:
-        """Bytes of each log."""
+        """Measure the bytes of each log."""
         return {LEDGER: self.ledger.stat().st_size, **{name: log.size() for name, log in self._logs.items()}}
 
     def sync_logs(self) -> None:
@@ -199,7 +198,7 @@ class RunFolder:
         return self.path / "adapter-best"
 
     def listener(self, stamped: Stamped) -> None:
-        """Events to events.jsonl; a step's metrics and sample to files of their own."""
+        """Write events to events.jsonl, a step's metrics and sample to files of their own."""
         if isinstance(stamped.event, Progress):
             return
         record = stamped.to_json()

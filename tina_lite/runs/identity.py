@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tina_lite.disk import digest_of
-from tina_lite.errors import BadInput
 from tina_lite.recipe.schema import Recipe
+from tina_lite.util.disk import digest_of
+from tina_lite.util.errors import BadInput
 
 NOT_KEPT = (
     "the checkpoint is of an earlier version, which kept no digests: whether recipe, base and data are still the same "
@@ -22,7 +22,7 @@ OURS = "tina_lite."
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Kept in every checkpoint."""
+    """Is kept in every checkpoint."""
 
     problems: int = 0
     """Of the training set."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tina_lite.budget import read_bills
-from tina_lite.errors import BadInput
 from tina_lite.runs.look import begins, owner_of, records
+from tina_lite.util.errors import BadInput
 
 RunStatus = Literal["running", "finished", "stopped", "failed", "killed"]
 INTERRUPTED = "interrupted"

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from tina_lite.answers.gym_gold import kept_of
-from tina_lite.records import ScoredGroup, Update
+from tina_lite.answers.answer_types import kept_of
 from tina_lite.runs.events import Sample
+from tina_lite.util.records import ScoredGroup, Update
 
 METRICS = (
     "reward",
@@ -67,7 +67,7 @@ def step_metrics(
     decoded_tokens: int,
     step_time_s: float,
 ) -> dict[str, float]:
-    """Metrics of one step. A number that a step without gradient does not have (entropy, ...) is left out."""
+    """Compute metrics of one step. A number that a step without gradient does not have (entropy, ...) is left out."""
     lengths = [len(completion.ids) for scored in groups for completion in scored.group.completions]
     truncated = [completion.truncated for scored in groups for completion in scored.group.completions]
     metrics = {

@@ -8,13 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from tina_lite.chosen import Chosen
-from tina_lite.errors import BadInput
 from tina_lite.recipe.schema import DtypeName
-from tina_lite.records import ScoredGroup
 from tina_lite.runs.checkpoint import SavedCheckpoint, other_version
 from tina_lite.runs.identity import Identity
-from tina_lite.stateful import Fields, Stateful, adapter
+from tina_lite.util.errors import BadInput
+from tina_lite.util.records import ScoredGroup
+from tina_lite.util.stateful import Fields, ResolvedRuntime, Stateful, adapter, read_as
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -50,11 +49,11 @@ class RunState(Fields):
     """By reward name, completions on which it failed."""
     step_tokens: Count = 0
     """Of the largest step so far."""
-    held: Count = 0
+    condition_streak: Annotated[Count, read_as("condition_streak", "held")] = 0
     """Steps in a row on which the stop condition held."""
     started_s: float | None = None
     """Seconds of all sessions before the first step."""
-    horizon: float = 0.0
+    lr_progress: Annotated[float, read_as("lr_progress", "horizon")] = 0.0
     """Share of the learning-rate schedule that is done."""
     schedule_steps: Annotated[int, Field(ge=1)] | None = None
     """Over which it is laid out, once that is known; it stays so."""
@@ -80,8 +79,11 @@ class RunState(Fields):
 
 
 @dataclass(frozen=True, slots=True)
-class MachineChoices(Chosen):
-    """What the machine's memory and speed decided. A resumed run keeps it: sums in another order round otherwise."""
+class SavedRuntime(ResolvedRuntime):
+    """Holds what the machine's memory and speed decided.
+
+    A resumed run keeps it: sums in another order round otherwise.
+    """
 
     dtype: DtypeName
     loss_scale: Annotated[float, Field(gt=0)] = 1.0
@@ -91,7 +93,7 @@ class MachineChoices(Chosen):
 class Machine:
     """Its choices, some of which change as memory or float16 runs out; a part of every checkpoint."""
 
-    def __init__(self, first: MachineChoices, changed: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(self, first: SavedRuntime, changed: Callable[[], Mapping[str, Any]]) -> None:
         """`changed` gives those fields that change, as they are now."""
         self._first = first
         self._changed = changed
@@ -103,14 +105,14 @@ class Machine:
         """They were read before anything was loaded (`Kept`)."""
 
 
-class Kept:
+class CheckpointState:
     """What a checkpoint holds beside tensors: the state of each part by its name."""
 
     def __init__(self, saved: SavedCheckpoint) -> None:
-        """BadInput where these are not what a keeper writes: another version wrote them, or someone did."""
+        """BadInput where these are not what a CheckpointManager writes: another version wrote them, or someone did."""
         self._saved = saved
         self.step = saved.step
-        self.choices: MachineChoices = self.read("choices", MachineChoices)
+        self.choices: SavedRuntime = self.read("choices", SavedRuntime)
         self.identity: Identity = self.read("identity", Identity) if "identity" in saved.state else Identity()
         self.log_sizes: dict[str, int] = self.read("log_sizes", dict[str, Count])
         found = self.read("state", RunState).step
@@ -118,7 +120,7 @@ class Kept:
             raise self._foreign(f"state.step: is {found}")
 
     def read(self, name: str, kind: Any) -> Any:
-        """One part as a type."""
+        """Read one part as a type."""
         return self._checked(name, lambda state: adapter(kind).validate_python(state))
 
     def hand_to(self, name: str, part: Stateful) -> None:

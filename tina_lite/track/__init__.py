@@ -1,23 +1,17 @@
 """Trackers: a run's numbers for TensorBoard, Weights & Biases or Trackio, under the names that TRL's users know.
 
 A tracker listens to the event stream from a thread of its own. Whatever goes wrong with it is said once, and the run
-goes on without it. One file a tracker:
-
-    tensorboard.py   event files in RUN/tensorboard
-    wandb.py         a W&B run; WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY are obeyed, offline too
-    trackio.py       a Trackio run on this machine; TRACKIO_PROJECT and TRACKIO_SPACE_ID are obeyed
-
-Each has one function, `start(beginning) -> Tracker`; its package is imported there and nowhere else.
+goes on without it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from tina_lite.errors import BadInput
+from tina_lite.track.backends import start_tracker
 from tina_lite.track.listening import Beginning, Listening, Tracker
+from tina_lite.util.errors import BadInput
 
 __all__ = ["Beginning", "Listening", "Tracker", "refuse_missing", "trackers"]
 
@@ -32,12 +26,7 @@ def refuse_missing(names: Sequence[str]) -> None:
 
 
 def trackers(
-    names: Sequence[str], config: Mapping[str, Any], say: Callable[[str], None], spare_s: Callable[[], float]
+    names: Sequence[str], config: Mapping[str, Any], warn: Callable[[str], None], spare_s: Callable[[], float]
 ) -> list[Listening]:
-    """One listener for each name of a recipe's `track`."""
-    return [Listening(name, partial(_start, name), config, say, spare_s) for name in names]
-
-
-def _start(name: str, beginning: Beginning) -> Tracker:
-    tracker: Tracker = import_module(f"tina_lite.track.{name}").start(beginning)
-    return tracker
+    """Make one listener for each name of a recipe's `track`."""
+    return [Listening(name, partial(start_tracker, name), config, warn, spare_s) for name in names]

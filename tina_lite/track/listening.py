@@ -43,21 +43,21 @@ Start = Callable[[Beginning], Tracker]
 
 
 class Listening:
-    """A listener of the event stream for one tracker."""
+    """Listens to the event stream for one tracker."""
 
     def __init__(
         self,
         name: str,
         start: Start,
         config: Mapping[str, Any],
-        say: Callable[[str], None],
+        warn: Callable[[str], None],
         spare_s: Callable[[], float] = lambda: math.inf,
     ) -> None:
-        """`say` is told, once, what went wrong; `spare_s` says how long the run can still pay for waiting."""
+        """`warn` is told, once, what went wrong; `spare_s` says how long the run can still pay for waiting."""
         self._name = name
         self._start = start
         self._config = config
-        self._say = say
+        self._warn = warn
         self._spare_s = spare_s
         self._events: queue.SimpleQueue[Stamped | None] = queue.SimpleQueue()
         self._fault: str | None = None
@@ -72,7 +72,7 @@ class Listening:
             self._thread.start()
         if isinstance(stamped.event, RunFinished):
             self.close()
-        self._say_fault()
+        self._warn_of_fault()
 
     def close(self) -> None:
         """Let the tracker finish what it has, while there is time; the second call does nothing."""
@@ -85,10 +85,10 @@ class Listening:
         if self._thread.is_alive():
             self._fault = f"was not done within {waited_s:.1f} s of the run's end: its last numbers may be missing"
 
-    def _say_fault(self) -> None:
+    def _warn_of_fault(self) -> None:
         if self._fault is not None and not self._said:
             self._said = True  # first: what is said comes back here as an event
-            self._say(f"track: {self._name} {self._fault}")
+            self._warn(f"track: {self._name} {self._fault}")
 
     def _work(self) -> None:
         """The tracker's thread."""

@@ -1,0 +1,9 @@
+"""Models of Llama's shape as plain tensors: a dense frozen base with the adapter beside it, trained and decoded from.
+
+model.py         the tensors, and the projections with their adapters
+forward.py       the training forward pass, without padding; a group's prompt is computed once
+attention.py     attention of both passes
+autograd_ops.py  the differentiable pieces of a layer
+decoder.py       a token of every sequence at a time
+cuda_graphs.py   the kernels of a decode step launched as one, on a card
+"""

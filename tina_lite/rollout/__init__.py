@@ -1,0 +1,1 @@
+"""Completions from a policy: in groups, one token at a time, as a conversation, and by vLLM."""

@@ -1,0 +1,169 @@
+"""A step's groups: problems are asked, completions sampled and scored, groups without variance replaced."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import inf
+from statistics import fmean
+
+from tina_lite import grpo
+from tina_lite.data import PromptSource
+from tina_lite.recipe.schema import RolloutSection
+from tina_lite.rewards import BrokenRewards, Scores, StepScores, TrainerState, WeightedReward, score
+from tina_lite.rollout.sampler import Sampler
+from tina_lite.runs.metrics import Resampled
+from tina_lite.runs.session import Session
+from tina_lite.runs.state import RunState
+from tina_lite.util.errors import TinaError
+from tina_lite.util.records import Group, Prompt, ScoredGroup
+from tina_lite.util.wall_clock import OutOfTime
+
+Judged = tuple[Group, Scores]
+
+
+@dataclass(slots=True)
+class Collected:
+    """Holds what a step learns from."""
+
+    groups: list[ScoredGroup]
+    decoded_tokens: int
+    """Of completions, those of replaced groups included."""
+    resampled: Resampled | None
+    """None where groups are not replaced."""
+    position: int
+    """Of the prompt source behind them."""
+    epoch: int
+
+    def count(self, state: RunState, step: int, trained_tokens: int) -> None:
+        """Once it is learnt."""
+        state.count(step, self.position, self.decoded_tokens, self.groups, trained_tokens)
+        if self.resampled is not None:
+            state.prompt_tokens += self.resampled.prompt_tokens
+
+
+@dataclass(slots=True)
+class Collector:
+    """Samples with one policy, and scores with the recipe's rewards."""
+
+    session: Session
+    sampler: Sampler
+    source: PromptSource
+    rewards: Sequence[WeightedReward]
+    rollout: RolloutSection
+    scale_rewards: str
+    max_steps: int
+    """Told to rewards that ask how far training is."""
+    _broken: BrokenRewards = field(init=False)
+    out_of_tokens: bool = field(init=False, default=False)
+    """Whether stop.max_tokens left too few for a single group of the latest rollout."""
+    _step_tokens: int = field(init=False, default=0)
+    """Of the step under way, prompts included."""
+
+    def __post_init__(self) -> None:
+        most = {one.reward.name: one.max_failures for one in self.rewards if one.max_failures is not None}
+        self._broken = BrokenRewards(most)
+
+    def collect(self, step: int) -> Collected:
+        """Collect the groups of one step. OutOfTime where none was finished, or a signal came."""
+        started, self._step_tokens = self.session.meter.elapsed_s(), 0
+        self.source.position = self.session.state.position
+        sampled, tokens = self._sample(self._next_prompts(self.rollout.prompts_per_step), step)
+        if not sampled:
+            raise OutOfTime
+        judged = self._score(sampled, step, self.session.meter.elapsed_s() - started)
+        resampled = None
+        if self.rollout.resample_zero_variance:
+            judged, resampled = self._resample(judged, step)
+            tokens += resampled.completion_tokens
+        groups = with_advantages(judged, self.scale_rewards)
+        return Collected(groups, tokens, resampled, self.source.position, self.source.epoch)
+
+    def _next_prompts(self, count: int) -> list[Prompt]:
+        prompts = self.source.next(count)
+        for reason, rows in self.source.passed_over.items():
+            # said of the first, and again when there are ten times as many
+            said = f"{len(rows)} prompts skipped so far: {reason}"
+            self.session.warn_once(said, f"skipped {len(str(len(rows)))} {reason}")
+        return prompts
+
+    def _sample(self, prompts: Sequence[Prompt], step: int) -> tuple[Sequence[Group], int]:
+        """Groups that were finished in time and the tokens they took."""
+        session = self.session
+        self._step_tokens += sum(len(prompt.ids) for prompt in prompts)
+        out_of_time, max_tokens = session.deadlines.out_of_time_for_rollout(), self._tokens_left()
+        with session.phases("rollout", step):
+            rollout = self.sampler.rollout(
+                prompts,
+                self.rollout.num_generations,
+                step,
+                out_of_time=out_of_time,
+                max_tokens=max_tokens,
+                progress=session.phases.progress("rollout", step, "completions"),
+            )
+        if session.stop:  # of a step that goes on after a resume nothing may be trained now
+            raise OutOfTime
+        self.out_of_tokens = not rollout.groups and not out_of_time()
+        self._step_tokens += rollout.decoded_tokens
+        return rollout.groups, rollout.decoded_tokens
+
+    def _tokens_left(self) -> float:
+        limit, state = self.session.rules.limits.max_tokens, self.session.state
+        return inf if limit is None else limit - state.prompt_tokens - state.completion_tokens - self._step_tokens
+
+    def _score(self, groups: Sequence[Group], step: int, rollout_s: float) -> list[Judged]:
+        session, timings = self.session, self.session.deadlines.timings
+        started = session.meter.elapsed_s()
+        with session.phases("reward", step), session.stop.limited(session.deadlines.scoring_may_take_s(rollout_s)):
+            scores = score(groups, self.rewards, self._trainer_state(step))
+        timings.reward = max(timings.reward, session.meter.elapsed_s() - started)
+        self._warn_of_failures(scores)
+        for name in scores.silent:
+            said = f"reward {name} gave None for every completion of step {step}: it counts for nothing there"
+            session.warn_once(said, name)
+        broken = self._broken.after(scores)
+        if broken:
+            raise TinaError(
+                f"reward {', '.join(broken)} keeps failing, see {session.folder.reward_error}; "
+                f"step {session.state.step} is saved: mend it and go on with: tina-lite resume {session.folder.path}"
+            )
+        return list(zip(groups, scores.groups, strict=True))
+
+    def _trainer_state(self, step: int) -> TrainerState:
+        return TrainerState(step - 1, self.max_steps, self.source.position / self.source.problems)
+
+    def _warn_of_failures(self, scores: StepScores) -> None:
+        """Count, show, and keep the first traceback of the run."""
+        failures = self.session.state.reward_failures
+        for name, count in scores.failures.items():
+            failures[name] = failures.get(name, 0) + count
+            failed = f"reward {name} failed on {count} completions of {scores.completions}"
+            self.session.warn(f"{failed}: {scores.reason(name)}")
+            self.session.folder.keep_reward_error(scores.tracebacks[name])
+
+    def _resample(self, judged: list[Judged], step: int) -> tuple[list[Judged], Resampled]:
+        """Groups without variance give way to fresh problems, inside the deadline (DAPO, arXiv 2503.14476, 3.2)."""
+        resampled = Resampled(fmean(total for _, scores in judged for total in scores.totals))
+        for _ in range(self.rollout.resample_zero_variance):
+            teaching = [(group, scores) for group, scores in judged if len(set(scores.totals)) > 1]
+            missing = len(judged) - len(teaching)
+            if not missing:
+                break
+            started = self.session.meter.elapsed_s()
+            fresh, tokens = self._sample(self._next_prompts(missing), step)
+            resampled.completion_tokens += tokens
+            if len(fresh) < missing:  # out of time: the step goes on with what it has
+                break
+            resampled.groups += missing
+            resampled.prompt_tokens += sum(len(group.prompt.ids) for group, _ in judged) - sum(
+                len(group.prompt.ids) for group, _ in teaching
+            )
+            judged = teaching + self._score(fresh, step, self.session.meter.elapsed_s() - started)
+        return judged, resampled
+
+
+def with_advantages(judged: Sequence[Judged], scale_rewards: str) -> list[ScoredGroup]:
+    """Group-relative advantages (grpo.py)."""
+    advantages = grpo.advantages([scores.totals for _, scores in judged], scale_rewards)
+    return [
+        ScoredGroup(group, scores.rewards, scores.totals, advantage)
+        for (group, scores), advantage in zip(judged, advantages, strict=True)
+    ]

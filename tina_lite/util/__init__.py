@@ -1,0 +1,1 @@
+"""What any room may use: records, errors, the disk, devices. Nothing here knows of a run."""
