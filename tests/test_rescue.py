@@ -93,7 +93,7 @@ def places() -> list:
         (Deadlines, "step_took", True, 2),
         (callbacks, "step_metrics", False, 2),
         (CollapseSigns, "after", True, 2),
-        (Deadlines, "outlook", False, 2),
+        (Deadlines, "eta", False, 2),
         (callbacks, "step_samples", False, 2),
         (RunFolder, "keep_samples", True, 2),
         (Meter, "read", False, 2),

@@ -22,9 +22,9 @@ OBEYED_S = 5.0
 """Of this process's own time, which a busy machine does not make longer."""
 PLACES = {
     "load": ("tina_lite.policy.native", "load_base", 1, 0),
-    "before": ("tina_lite.rollout.sampling", "draw", 5, 0),
+    "before": ("tina_lite.rollout.sampling", "sample_tokens", 5, 0),
     "judging before": ("tina_lite.eval.scoring", "judge_group", 3, 0),
-    "rollout": ("tina_lite.rollout.sampling", "draw", 60, 1),
+    "rollout": ("tina_lite.rollout.sampling", "sample_tokens", 60, 1),
     "reward": ("tina_lite.train.collect", "score", 1, 0),
     "resampling": ("tina_lite.data.PromptSource", "next", 3, 0),
     "update": ("tina_lite.train.learner.Learner", "_backward", 2, 0),
