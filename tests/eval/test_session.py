@@ -33,7 +33,7 @@ from pathlib import Path
 from tina_lite.budget import Rate
 from tina_lite.eval import manifest
 from tina_lite.eval.session import run_evaluation
-from tina_lite.eval.manifest import Asking
+from tina_lite.eval.manifest import SamplingParams
 from tina_lite.recipe.schema import RolloutSection
 from tina_lite.policy.load import resolve
 from tina_lite.data.benchmarks import load_benchmark
@@ -48,7 +48,7 @@ def watch(model, benchmark, done, total, usd, speed):
 run_evaluation(
     [replace(resolve("builtin:tiny"), compute_dtype="float32")],
     [load_benchmark("arithmetic", limit=14)],
-    Asking(2, RolloutSection(temperature=1.0, top_p=0.95, max_completion_length=40)),
+    SamplingParams(2, RolloutSection(temperature=1.0, top_p=0.95, max_completion_length=40)),
     folder=Path(sys.argv[1]), rate=Rate(0.20, "--rate"), watch=watch,
 )
 """
