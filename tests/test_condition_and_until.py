@@ -133,4 +133,4 @@ def test_a_time_of_day_that_passes_while_data_load_is_not_tomorrows(quick_recipe
     monkeypatch.setattr(prepare, "datetime", Now)
     recipe = load_recipe(quick_recipe, {"stop.until": "01:54"})
     prepared = prepare.prepare(recipe, out=tmp_path / "out")
-    assert 54 <= prepared.rules.limits.until_s < 54 + 600
+    assert 54 <= prepared.limits.until_s < 54 + 600

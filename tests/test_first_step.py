@@ -8,7 +8,7 @@ from fakes import FakeClock
 
 from tina_lite import Recipe, load_recipe
 from tina_lite.budget import Meter, Rate
-from tina_lite.budget.limits import Limits, StopRules
+from tina_lite.budget.limits import Limits
 from tina_lite.launch import prepare
 from tina_lite.launch.prepare import plan_at_once, refuse_first_step
 from tina_lite.plan import Plan, device, newest_measured
@@ -36,9 +36,7 @@ def planned(recipe: Recipe, runs: Path) -> Plan:
 
 def warnings(recipe: Recipe, runs: Path, limits: Limits) -> tuple[str, ...]:
     reading = Meter.in_memory(RATE, FakeClock()).read()
-    return refuse_first_step(
-        planned(recipe, runs), recipe, StopRules(limits), reading, newest_measured(runs, recipe.name)
-    )
+    return refuse_first_step(planned(recipe, runs), recipe, limits, reading, newest_measured(runs, recipe.name))
 
 
 def test_too_little_is_refused_scarce_is_warned_of_and_enough_is_neither(recipe: Recipe, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def places() -> list:
     """Every call that the loop makes: where, whether the work was done before it failed, steps that are whole then."""
     from tina_lite import grpo
     from tina_lite.budget import Meter
-    from tina_lite.budget.limits import Deadlines
+    from tina_lite.budget.limits import Deadlines, StepForecast
     from tina_lite.data import PromptSource
     from tina_lite.policy.native import NativePolicy
     from tina_lite.rewards import BrokenRewards
@@ -67,8 +67,8 @@ def places() -> list:
     from tina_lite.runs.checkpoint_manager import CheckpointManager
     from tina_lite.runs.folder import RunFolder
     from tina_lite.runs.state import RunState
-    from tina_lite.train import callbacks
     from tina_lite.train import collect as collector
+    from tina_lite.train import recorder
     from tina_lite.train.callbacks import CollapseSigns
     from tina_lite.train.learner import Learner
     from tina_lite.train.schedule import Schedule
@@ -90,11 +90,11 @@ def places() -> list:
         (NativePolicy, "sync", False, 2),
         (NativePolicy, "sync", True, 2),
         (RunState, "count", True, 2),
-        (Deadlines, "step_took", True, 2),
-        (callbacks, "step_metrics", False, 2),
+        (StepForecast, "add", True, 2),
+        (recorder, "step_metrics", False, 2),
         (CollapseSigns, "after", True, 2),
         (Deadlines, "eta", False, 2),
-        (callbacks, "step_samples", False, 2),
+        (recorder, "step_samples", False, 2),
         (RunFolder, "keep_samples", True, 2),
         (Meter, "read", False, 2),
         (CheckpointManager, "save_when_due", True, 3),

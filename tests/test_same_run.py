@@ -175,7 +175,7 @@ def test_without_max_steps_it_is_laid_out_over_what_the_budget_pays_for(quick_re
     steps = int(said.split()[7])
     assert said.endswith("steps, which max_hours pays for; one epoch would be 25000. stop.max_steps sets it")
     saved, _ = newest(tmp_path / "out" / "checkpoints")
-    assert saved.state["state"]["schedule_steps"] == steps
+    assert saved.state["schedule"]["schedule_steps"] == steps
     assert summary["steps"] / 4 < steps < 25_000
     rates = [
         json.loads(line)["learning_rate"] for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tina_lite.budget import Meter, Rate, Reading, read_bills, resolve_rate
 from tina_lite.budget.ledger import SessionBill
-from tina_lite.budget.limits import Limits, StepForecast, StopRules, eta
+from tina_lite.budget.limits import Limits, StepForecast, eta
 from tina_lite.budget.money import FOREVER_S, UNITS_S, affordable_s, billed_s
 from tina_lite.util.errors import NoRoom
 
@@ -70,22 +70,23 @@ def test_each_session_is_rounded_up_by_itself_and_by_its_own_unit(tmp_path: Path
 def test_max_hours_are_those_that_are_billed(earlier_s: float, max_hours: float, left_s: float) -> None:
     earlier = [SessionBill(1, 1.0, {"load": earlier_s}, HOUR.unit_s)] if earlier_s else []
     reading = Meter.in_memory(HOUR, FakeClock(1.0), earlier).read()
-    assert Limits(max_hours=max_hours).left(reading) == (pytest.approx(left_s), "max_hours")
+    left = Limits(max_hours=max_hours).left(reading)
+    assert (left.seconds, left.limit) == (pytest.approx(left_s), "max_hours")
 
 
 def test_an_hour_more_is_not_begun_where_the_budget_does_not_hold_it() -> None:
-    rules = StopRules(Limits(1.5, None, None))
+    rules = Limits(1.5, None, None)
     started = Meter.in_memory(HOUR, FakeClock(1.0)).read()
-    assert rules.before_step(0, started, step_s=3000, reserve_s=500) is None
-    assert rules.before_step(0, started, step_s=3000, reserve_s=600) == "max_usd"
-    assert rules.deadline_s(started, reserve_s=100) == pytest.approx(3500)
+    assert rules.left(started).reason_to_stop(3500) is None
+    assert rules.left(started).reason_to_stop(3600) == "max_usd"
+    assert rules.left(started).seconds == pytest.approx(3599)
 
 
 def test_a_budget_below_one_unit_is_refused_with_the_price_of_the_unit() -> None:
     reading = Meter.in_memory(HOUR, FakeClock(1.0)).read()
     with pytest.raises(NoRoom, match=r"at \$1\.00/h: needs \$1\.00 or more"):
-        StopRules(Limits(0.9, None, None)).refuse_if_hopeless(reading, 6.0, 0.0)
-    StopRules(Limits(1.0, None, None)).refuse_if_hopeless(reading, 6.0, 0.0)
+        Limits(0.9, None, None).refuse_if_hopeless(reading, 6.0)
+    Limits(1.0, None, None).refuse_if_hopeless(reading, 6.0)
 
 
 def test_tenths_that_binary_fractions_cannot_hold_buy_the_unit_that_they_pay_for() -> None:
@@ -106,17 +107,17 @@ def test_no_run_of_any_number_of_sessions_passes_its_budget(
     steps: list[float], rate: float, reserve_s: float, max_usd: float, unit_s: float, sessions: int
 ) -> None:
     """Steps take no longer than was foreseen. Each session is begun only where the rules let it."""
-    rules, longest_s, earlier = StopRules(Limits(max_usd, None, None)), max(steps), []
+    rules, longest_s, earlier = Limits(max_usd, None, None), max(steps), []
     for _ in range(sessions):
         clock = FakeClock()
         meter = Meter.in_memory(Rate(rate, "test", unit_s), clock, earlier)
         clock.now = 0.5
         try:
-            rules.refuse_if_hopeless(meter.read(), longest_s, reserve_s)
+            rules.refuse_if_hopeless(meter.read(), longest_s + reserve_s)
         except NoRoom:
             break
         for done, step_s in zip(count(), steps):
-            if rules.before_step(done, meter.read(), longest_s, reserve_s):
+            if rules.left(meter.read(), steps=done).reason_to_stop(longest_s + reserve_s):
                 break
             clock.now += step_s
         clock.now += max(0.0, reserve_s - 1e-6)
@@ -131,9 +132,9 @@ def test_a_budget_that_is_refused_names_one_that_is_not(
 ) -> None:
     now = Meter.in_memory(Rate(rate, "test", unit_s), FakeClock(spent_s)).read()
     with pytest.raises(NoRoom) as refused:
-        StopRules(Limits(1e-6, None, None)).refuse_if_hopeless(now, step_s, reserve_s)
+        Limits(1e-6, None, None).refuse_if_hopeless(now, step_s + reserve_s)
     advised = float(str(refused.value).split("needs ")[1].split(" or more")[0].replace("$", "").replace(",", ""))
-    StopRules(Limits(advised * (1 + 1e-8), None, None)).refuse_if_hopeless(now, step_s, reserve_s)
+    Limits(advised * (1 + 1e-8), None, None).refuse_if_hopeless(now, step_s + reserve_s)
 
 
 @given(st.floats(0.1, 900), RATES, st.floats(0, 100), st.floats(0.01, 50), UNITS, st.floats(0, 1e4))
@@ -143,7 +144,7 @@ def test_the_bill_that_is_foreseen_keeps_the_budget(
     forecast = StepForecast()
     forecast.add(step_s)
     now = Meter.in_memory(Rate(rate, "test", unit_s), FakeClock(spent_s)).read()
-    seen = eta(forecast, Limits(max_usd, None, None), 0, now, reserve_s)
+    seen = eta(forecast, Limits(max_usd, None, None).left(now, steps=0), now, reserve_s)
     assert seen is not None
     assume(seen.steps > 0)
     assert seen.usd <= max_usd * (1 + 1e-9) + 1e-7

@@ -1,11 +1,13 @@
 """Who says what an hour costs, and when a run must end."""
 
+from math import inf
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tina_lite.budget import Reading, resolve_rate
-from tina_lite.budget.limits import Limits, StepForecast, StopRules
+from tina_lite.budget.limits import Limits, StepForecast
 from tina_lite.budget.rates import catalogue, offers_for
 from tina_lite.util.errors import BadInput, NoRoom
 
@@ -78,25 +80,26 @@ def reading(usd=0.0, total_s=0.0, rate=3.6, elapsed_s=0.0):
 )
 def test_a_step_starts_only_if_it_fits_with_the_reserve(limits, step_s, expected):
     now = reading(usd=0.0, total_s=0.0)
-    assert StopRules(limits).before_step(7, now, step_s, reserve_s=100) == expected
+    assert limits.left(now, steps=7).reason_to_stop(step_s + 100) == expected
 
 
-def test_a_deadline_leaves_the_reserve():
-    rules = StopRules(Limits(0.05, None, None))
-    assert rules.deadline_s(reading(usd=0.02, elapsed_s=12.0), reserve_s=5) == pytest.approx(12 + 30 - 5)
-    assert StopRules(Limits(None, None, 3)).deadline_s(reading(), 5) is None
+def test_what_is_left_is_the_nearest_limits():
+    left = Limits(0.05, None, None).left(reading(usd=0.02, elapsed_s=12.0))
+    assert (left.seconds, left.limit) == (pytest.approx(30), "max_usd")
+    left = Limits(None, None, 3).left(reading(), steps=1)
+    assert (left.seconds, left.steps, bool(left)) == (inf, 2, False)
 
 
 def test_a_rate_of_zero_never_binds():
-    assert StopRules(Limits(0.01, None, None)).before_step(0, reading(rate=0.0), 1e9, 0) is None
+    assert Limits(0.01, None, None).left(reading(rate=0.0)).reason_to_stop(1e9) is None
 
 
 def test_a_hopeless_budget_says_what_would_do():
     with pytest.raises(NoRoom, match=r"\$0\.0120 or more") as caught:
-        StopRules(Limits(0.01, None, None)).refuse_if_hopeless(reading(usd=0.002, total_s=2), 6, 4)
+        Limits(0.01, None, None).refuse_if_hopeless(reading(usd=0.002, total_s=2), 6 + 4)
     assert caught.value.exit_code == 3
     with pytest.raises(NoRoom, match="max_hours"):
-        StopRules(Limits(None, 0.001, None)).refuse_if_hopeless(reading(), 6, 4)
+        Limits(None, 0.001, None).refuse_if_hopeless(reading(), 6 + 4)
 
 
 @given(st.lists(st.floats(0.01, 1000), min_size=1, max_size=20))

@@ -6,7 +6,7 @@ import pytest
 from fakes import FakeClock
 
 from tina_lite.budget import Meter, Rate
-from tina_lite.budget.limits import EVAL_SHARE, SAVE_RESERVE_S, Limits, StopRules
+from tina_lite.budget.limits import EVAL_SHARE, SAVE_RESERVE_S, Limits
 from tina_lite.eval.evaluator import FORECAST_CAUTION, LEAST_PROBLEMS, Evaluator
 from tina_lite.recipe.schema import EvalSection
 from tina_lite.rollout.sampler import Rollout
@@ -49,7 +49,7 @@ class Exam:
         self.events = []
         stream = EventStream(meter.elapsed_s, meter.usd)
         stream.subscribe(lambda stamped: self.events.append(stamped.event))
-        session = Session.begin(None, meter, StopRules(Limits(max_usd=worth_s)), stream, self.stop, 1)
+        session = Session.begin(None, meter, Limits(max_usd=worth_s), stream, self.stop, 1)
         self.deadlines = session.deadlines
         prompts = [Prompt(Problem(i, f"q{i}", ANSWERS[i], {}), "", (1,)) for i in range(PROBLEMS)]
         self.evaluator = Evaluator(session, self.sampler, dict.fromkeys(names, prompts), EvalSection(samples=2))

@@ -51,12 +51,12 @@ class _Guard:
 
     def tell(self, meter: "Meter", limits: "Limits") -> None:
         now, bill = watchdog.boottime(), meter.bill()
-        left_s, limit = limits.left(meter.read())
-        self.deadline = None if left_s is None else now + left_s
+        left = limits.left(meter.read())
+        self.deadline = now + left.seconds if left else None
         self.say(
             {
                 "deadline": self.deadline,
-                "limit": limit,
+                "limit": left.limit,
                 "phase": meter.phase_now,
                 "since": now,
                 "seconds_by_phase": bill.seconds_by_phase,

@@ -1,18 +1,42 @@
-"""How much is left, and until when each part of a step may run: stop rules, forecasts, deadlines."""
+"""How much is left, and until when each part of a step may run: every limit of a run, asked in one place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from math import ceil, floor
+from math import ceil, floor, inf
 from statistics import fmean, median
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from tina_lite.budget.conditions import Condition
 from tina_lite.budget.meter import Meter, Reading
 from tina_lite.budget.money import format_price, format_usd
 from tina_lite.util.errors import NoRoom
 from tina_lite.util.stateful import Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What the limits leave at one moment; inf where nothing limits."""
+
+    seconds: float = inf
+    """Until the nearest limit of time or money; below 0 where it is passed."""
+    limit: str = ""
+    """The name of that limit; empty where there is none."""
+    steps: float = inf
+    tokens: float = inf
+
+    def __bool__(self) -> bool:
+        """Whether time or money is limited."""
+        return bool(self.limit)
+
+    def reason_to_stop(self, needed_s: float, step_tokens: int = 0) -> str | None:
+        """The limit that forbids another step: one that needs so many seconds, closing included, and tokens."""
+        if self.steps <= 0:
+            return "max_steps"
+        if self.tokens < max(1, step_tokens):
+            return "max_tokens"
+        return self.limit if needed_s > self.seconds else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,81 +50,32 @@ class Limits:
     until_s: float | None = None
     """Of this session, from the start of its process."""
 
-    def left(self, reading: Reading) -> tuple[float | None, str]:
-        """Seconds until the nearest limit of time or money, and its name; (None, "") without such a limit."""
-        left: list[tuple[float, str]] = []
+    def left(self, reading: Reading, steps: int = 0, tokens: int = 0) -> Left:
+        """Say what is left where the bill reads so, and so many steps and tokens are used."""
+        seconds = [(inf, "")]
         if self.max_usd is not None and reading.rate > 0:
-            left.append((reading.affordable_s(self.max_usd), "max_usd"))
+            seconds.append((reading.affordable_s(self.max_usd), "max_usd"))
         if self.max_hours is not None:
-            left.append((reading.seconds_to(self.max_hours), "max_hours"))
+            seconds.append((reading.seconds_to(self.max_hours), "max_hours"))
         if self.until_s is not None:
-            left.append((self.until_s - reading.elapsed_s, "until"))
-        return min(left) if left else (None, "")
+            seconds.append((self.until_s - reading.elapsed_s, "until"))
+        steps_left = inf if self.max_steps is None else max(0, self.max_steps - steps)
+        return Left(*min(seconds), steps_left, inf if self.max_tokens is None else self.max_tokens - tokens)
 
-
-class StopRules:
-    """Says before each step which limit has been reached; None where none has."""
-
-    def __init__(self, limits: Limits, condition: Condition | None = None, patience: int = 1) -> None:
-        """The run also ends once `condition` has held for `patience` steps in a row."""
-        self.limits = limits
-        self.condition = condition
-        self._patience = patience
-
-    def before_step(
-        self,
-        steps_done: int,
-        reading: Reading,
-        step_s: float,
-        reserve_s: float,
-        *,
-        tokens: int = 0,
-        step_tokens: int = 0,
-        condition_streak: int = 0,
-    ) -> str | None:
-        """A step starts only if its forecast, and the reserve for closing, fit what is left.
-
-        `tokens` were used so far, `step_tokens` may be in this step; the condition has held for
-        `condition_streak` steps.
-        """
-        if self.limits.max_steps is not None and steps_done >= self.limits.max_steps:
-            return "max_steps"
-        if self.limits.max_tokens is not None and tokens + max(1, step_tokens) > self.limits.max_tokens:
-            return "max_tokens"
-        if self.condition is not None and condition_streak >= self._patience:
-            return "stop_when"
-        return self.out_of(reading, step_s + reserve_s)
-
-    def out_of(self, reading: Reading, seconds: float) -> str | None:
-        """The limit of time or money that leaves less than so many seconds."""
-        left_s, limit = self.limits.left(reading)
-        return limit if left_s is not None and seconds > left_s else None
-
-    def deadline_s(self, reading: Reading, reserve_s: float) -> float | None:
-        """Seconds of this session at which work must stop, so that closing still fits; None without a limit."""
-        left_s, _ = self.limits.left(reading)
-        return None if left_s is None else reading.elapsed_s + left_s - reserve_s
-
-    def binding_limit(self, reading: Reading) -> str:
-        """The limit that is nearest."""
-        return self.limits.left(reading)[1]
-
-    def refuse_if_hopeless(self, reading: Reading, step_s: float, reserve_s: float) -> None:
-        """NoRoom where not even one step fits, with the smallest limit that is worth trying."""
-        left_s, limit = self.limits.left(reading)
-        if left_s is None or step_s + reserve_s <= left_s:
+    def refuse_if_hopeless(self, reading: Reading, needed_s: float) -> None:
+        """NoRoom where so many seconds do not fit, with the smallest limit that is worth trying."""
+        left = self.left(reading)
+        if needed_s <= left.seconds:
             return
-        needed_s = step_s + reserve_s
-        if limit == "max_hours":
+        if left.limit == "max_hours":
             hours = ceil((reading.billed_s + reading.more_s(needed_s)) / 0.36) / 10_000
             raise NoRoom(
-                f"max_hours {self.limits.max_hours:g} is too small for one step: "
-                f"needs {hours:g} or more; raise --max-hours"
+                f"max_hours {self.max_hours:g} is too small for one step: needs {hours:g} or more; raise --max-hours"
             )
-        if limit == "until":
-            raise NoRoom(f"until leaves {max(0.0, left_s):.0f} s, too few for one step; choose a later --until")
+        if left.limit == "until":
+            raise NoRoom(f"until leaves {max(0.0, left.seconds):.0f} s, too few for one step; choose a later --until")
         raise NoRoom(
-            f"max_usd {self.limits.max_usd:g} is too small for one step at {format_price(reading.rate)}/h: "
+            f"max_usd {self.max_usd:g} is too small for one step at {format_price(reading.rate)}/h: "
             f"needs {format_usd(reading.usd_in(needed_s))} or more; raise --max-usd"
         )
 
@@ -151,19 +126,18 @@ class Eta:
     """The bill of the whole run at its end."""
 
 
-def eta(forecast: StepForecast, limits: Limits, steps_done: int, reading: Reading, reserve_s: float) -> Eta | None:
+def eta(forecast: StepForecast, left: Left, reading: Reading, reserve_s: float) -> Eta | None:
     """Steps until a limit speaks; None before the first step was measured, and where nothing limits the run."""
     typical_s = forecast.typical_s()
-    left_s, _ = limits.left(reading)
-    if typical_s is None or (left_s is None and limits.max_steps is None):
+    if typical_s is None or (not left and left.steps == inf):
         return None
-    bounds = [] if limits.max_steps is None else [max(0, limits.max_steps - steps_done)]
-    if left_s is not None:
-        # The stop rules ask for a cautious step's time before each one, so before the last one too.
-        spare_s = left_s - reserve_s - max(forecast.next_s(), typical_s)
-        bounds.append(1 + floor(spare_s / typical_s) if spare_s >= 0 else 0)
-    seconds = min(bounds) * typical_s + reserve_s
-    return Eta(min(bounds), seconds, reading.usd_in(seconds))
+    steps = left.steps
+    if left:
+        # A cautious step's time is asked for before each one, so before the last one too.
+        spare_s = left.seconds - reserve_s - max(forecast.next_s(), typical_s)
+        steps = min(steps, 1 + floor(spare_s / typical_s) if spare_s >= 0 else 0)
+    seconds = steps * typical_s + reserve_s
+    return Eta(int(steps), seconds, reading.usd_in(seconds))
 
 
 Seconds = Annotated[float, Field(ge=0)]
@@ -194,6 +168,11 @@ class Timings(Fields):
     save: Seconds = 0.0
     eval: Seconds = 0.0
 
+    def took(self, phase: str, seconds: float) -> None:
+        """Take note of a phase that has ended."""
+        if phase in ("reward", "update", "save", "eval"):
+            setattr(self, phase, max(getattr(self, phase), seconds))
+
 
 class OutOfTimeCheck:
     """Asked between two pieces of work: is there no time for one more, as long as the longest so far?"""
@@ -211,15 +190,43 @@ class OutOfTimeCheck:
         return self._over(now + self._longest)
 
 
-class Deadlines:
-    """Seconds and limits of one session; the stop rules say which limits there are."""
+class Stopwatch:
+    """Tells the seconds of a piece of work, as the meter counts them: so far, or in all once it has ended."""
 
-    def __init__(self, meter: Meter, rules: StopRules, stop: Callable[[], bool], iterations: int = 1) -> None:
-        """`stop` says whether someone asked the run to end; an update has so many `iterations`."""
+    def __init__(self, meter: Meter) -> None:
+        self._now = meter.elapsed_s
+        self._from_s = meter.elapsed_s()
+        self._ended_s: float | None = None
+        self.is_typical = True
+        """Whether it tells what another one will take."""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of this session."""
+        return (self._now() if self._ended_s is None else self._ended_s) - self._from_s
+
+    def end(self) -> None:
+        """Stand still."""
+        self._ended_s = self._now()
+
+
+class Deadlines:
+    """Seconds and limits of one session: what is left, and how much of it each part of the run may take."""
+
+    def __init__(
+        self,
+        meter: Meter,
+        limits: Limits,
+        stop: Callable[[], bool],
+        iterations: int = 1,
+        used: Callable[[], tuple[int, int]] = lambda: (0, 0),
+    ) -> None:
+        """`stop`: whether someone asked the run to end; `iterations` of an update; `used`: steps and tokens so far."""
         self._meter = meter
-        self._rules = rules
+        self.limits = limits
         self._stop = stop
         self._iterations = iterations
+        self._used = used
         self.timings = Timings()
         self._forecast = StepForecast(self.timings.steps)
 
@@ -232,8 +239,13 @@ class Deadlines:
         self.timings.load_state(state)
         self._forecast = StepForecast(self.timings.steps)
 
-    def step_took(self, seconds: float) -> None:
-        self._forecast.add(seconds)
+    @contextmanager
+    def step(self) -> Iterator[Stopwatch]:
+        """Time a step; one that fails tells nothing of the next."""
+        watch = Stopwatch(self._meter)
+        yield watch
+        watch.end()
+        self._forecast.add(watch.seconds)
 
     @property
     def step_s(self) -> float:
@@ -250,41 +262,40 @@ class Deadlines:
         """Seconds kept back for closing: the last evaluation, and saving."""
         return EVAL_RESERVE * self.timings.eval + self.save_reserve_s
 
-    def left_s(self) -> float | None:
-        """Seconds until the nearest limit; None without one."""
-        return self._rules.limits.left(self._meter.read())[0]
+    def left(self) -> Left:
+        """What the limits leave now."""
+        return self.limits.left(self._meter.read(), *self._used())
 
-    def limit(self) -> str:
-        """Give the name of the nearest limit."""
-        return self._rules.binding_limit(self._meter.read())
+    def reason_to_stop(self, step_tokens: int = 0) -> str | None:
+        """The limit that forbids another step: it starts only if it is forecast to fit, and the end of the run too."""
+        return self.left().reason_to_stop(self.step_s + self.reserve_s, step_tokens)
 
-    def out_of_time(self, reserve_s: float, at_most_s: float | None = None) -> OutOfTimeCheck:
+    def out_of_time(self, reserve_s: float, at_most_s: float = inf) -> OutOfTimeCheck:
         """Whether work must stop now, so that `reserve_s` are left, or as it took `at_most_s`, or as someone asked."""
-        started, deadline = self._meter.elapsed_s(), self._deadline_s(reserve_s)
-        ends = [end for end in (deadline, None if at_most_s is None else started + at_most_s) if end is not None]
-        return self._check(lambda then: any(then >= end for end in ends))
+        now = self._meter.elapsed_s()
+        end = now + min(self.left().seconds - reserve_s, at_most_s)
+        return self._check(lambda then: then >= end)
 
     def out_of_time_for_rollout(self) -> OutOfTimeCheck:
         """The same of a rollout, which keeps back the scoring and the update that must follow it."""
-        started, deadline = self._meter.elapsed_s(), self._deadline_s(self.reserve_s)
-        return self._check(lambda then: deadline is not None and then + self.rest_s(then - started) >= deadline)
+        started = self._meter.elapsed_s()
+        end = started + self.left().seconds - self.reserve_s
+        return self._check(lambda then: then + self.rest_s(then - started) >= end)
 
     def rest_s(self, rollout_s: float) -> float:
         """Seconds that must follow a rollout: as measured, and before the first step by the rollout itself."""
         reward_s = self.timings.reward if self.timings.update else 0.0
         return reward_s + self._update_s(rollout_s)
 
-    def scoring_may_take_s(self, rollout_s: float) -> float | None:
-        """Seconds until a scoring must end for the update to fit; None without a limit."""
-        left_s = self.left_s()
-        return None if left_s is None else max(0.0, left_s - self.reserve_s - self._update_s(rollout_s))
+    def scoring_may_take_s(self, rollout_s: float) -> float:
+        """Seconds until a scoring must end for the update to fit."""
+        return max(0.0, self.left().seconds - self.reserve_s - self._update_s(rollout_s))
 
-    def eval_share_s(self) -> float | None:
-        """Seconds that the evaluation before training may take; None without a limit."""
-        left_s = self.left_s()
-        return None if left_s is None else EVAL_SHARE * max(0.0, left_s - self.save_reserve_s)
+    def eval_share_s(self) -> float:
+        """Seconds that the evaluation before training may take."""
+        return EVAL_SHARE * max(0.0, self.left().seconds - self.save_reserve_s)
 
-    def lr_progress(self, by_steps: float, started_s: float, tokens: int, step_tokens: int) -> float:
+    def lr_progress(self, by_steps: float, started_s: float, step_tokens: int) -> float:
         """Share of the learning-rate schedule that is done once the step under way has run: 1 in the last.
 
         The limit that is nearest to its end speaks: steps, tokens, or time and money.
@@ -292,29 +303,23 @@ class Deadlines:
         Args:
             by_steps: done by their number.
             started_s: seconds of all sessions, at which the schedule began.
-            tokens: used before this step.
             step_tokens: that a step may take; 0 before the first.
         """
-        shares = [by_steps]
-        reading, limits = self._meter.read(), self._rules.limits
-        left_s, _ = limits.left(reading)
-        if left_s is not None:
-            spent_s = reading.total_s - started_s + (self.timings.update or self.step_s)
-            shares.append(_share(spent_s, left_s - self.reserve_s - self.timings.update, self.step_s))
-        if limits.max_tokens is not None:
-            used = tokens + max(1, step_tokens)
-            shares.append(_share(used, limits.max_tokens - used, step_tokens))
+        shares, left = [by_steps], self.left()
+        if left:
+            spent_s = self._meter.read().total_s - started_s + (self.timings.update or self.step_s)
+            shares.append(_share(spent_s, left.seconds - self.reserve_s - self.timings.update, self.step_s))
+        if self.limits.max_tokens is not None:
+            left_tokens = left.tokens - max(1, step_tokens)
+            shares.append(_share(self.limits.max_tokens - left_tokens, left_tokens, step_tokens))
         return max(shares)
 
-    def eta(self, step: int) -> Eta | None:
+    def eta(self) -> Eta | None:
         """The rest of the run, as it will probably go."""
-        return eta(self._forecast, self._rules.limits, step, self._meter.read(), self.reserve_s)
+        return eta(self._forecast, self.left(), self._meter.read(), self.reserve_s)
 
     def _update_s(self, rollout_s: float) -> float:
         return self.timings.update or (FIRST_UPDATE + MORE_ITERATIONS * (self._iterations - 1)) * rollout_s
-
-    def _deadline_s(self, reserve_s: float) -> float | None:
-        return self._rules.deadline_s(self._meter.read(), reserve_s)
 
     def _check(self, over: Callable[[float], bool]) -> OutOfTimeCheck:
         return OutOfTimeCheck(self._meter.elapsed_s, lambda then: self._stop() or over(then))

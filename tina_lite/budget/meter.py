@@ -129,6 +129,12 @@ class Reading:
     unit_s: float = 0.0
     """What is billed of this session is rounded up to whole units."""
 
+    @classmethod
+    def at_the_start(cls, rate: Rate | None) -> "Reading":
+        """The bill of a run that has not begun; where no rate is known, money limits nothing."""
+        usd_per_hour, unit_s = (rate.usd_per_hour, rate.unit_s) if rate else (0.0, 0.0)
+        return cls(0.0, 0.0, 0.0, 0.0, usd_per_hour, {}, {}, unit_s)
+
     @property
     def gpu_hours(self) -> float:
         """The hours that were used, of which fewer may be billed."""

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
 
-from tina_lite.budget.money import affordable_s, billed_s
+from tina_lite.budget.limits import Limits
+from tina_lite.budget.meter import Reading
+from tina_lite.budget.money import billed_s
 from tina_lite.runs.events import (
     CheckpointSaved,
     Evaluated,
@@ -213,8 +215,14 @@ class ConsoleState:
         started, seconds_per_step = self.started, self.seconds_per_step()
         if started is None or started.max_usd is None or not started.rate or not seconds_per_step:
             return None
-        left_s = affordable_s(started.max_usd - self.usd_at(now), started.rate, self.elapsed_at(now), started.unit_s)
+        left_s = self._left(Limits(max_usd=started.max_usd), started, now)
         return max(0, int((left_s - self._closing_s(now) + self._since_step_s(now)) / seconds_per_step))
+
+    def _left(self, limits: Limits, started: RunStarted, now: float) -> float:
+        """Seconds that a limit of time or money leaves; inf where there is none."""
+        elapsed_s = self.elapsed_at(now)
+        reading = Reading(self.usd_at(now), elapsed_s, elapsed_s, elapsed_s, started.rate, {}, {}, started.unit_s)
+        return limits.left(reading).seconds
 
     def _limits(self, now: float) -> list[tuple[float, Literal["steps", "money", "hours"]]]:
         """Seconds to each limit. Before a pace is known a planned number of steps tells nothing, nor does the rest."""
@@ -224,12 +232,11 @@ class ConsoleState:
         limits: list[tuple[float, Literal["steps", "money", "hours"]]] = []
         if self.steps_planned and seconds_per_step is not None:
             limits.append((self._steps_s(seconds_per_step, now) + self._closing_s(now), "steps"))
-        if started.max_usd is not None and started.rate > 0:
-            usd_left = started.max_usd - self.usd_at(now)
-            left_s = affordable_s(usd_left, started.rate, self.elapsed_at(now), started.unit_s)
-            limits.append((max(0.0, left_s), "money"))
-        if started.ends_at_s is not None:
-            limits.append((max(0.0, started.ends_at_s - self.elapsed_at(now)), "hours"))
+        money, hours = Limits(max_usd=started.max_usd), Limits(until_s=started.ends_at_s)
+        bounds: tuple[tuple[Limits, Literal["money", "hours"]], ...] = ((money, "money"), (hours, "hours"))
+        for limit, name in bounds:
+            if (left_s := self._left(limit, started, now)) < math.inf:
+                limits.append((max(0.0, left_s), name))
         return limits
 
     def _steps_s(self, seconds_per_step: float, now: float) -> float:

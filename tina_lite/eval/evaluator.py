@@ -3,9 +3,11 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from math import inf
 from typing import Any
 
-from tina_lite.budget.limits import OutOfTimeCheck
+from tina_lite.budget.limits import OutOfTimeCheck, Stopwatch
 from tina_lite.data.sources import EVAL_SEED
 from tina_lite.eval.samples import Figures
 from tina_lite.eval.scoring import ProblemResults, ask, judge
@@ -14,8 +16,10 @@ from tina_lite.recipe.schema import EvalSection
 from tina_lite.rollout.sampler import Sampler
 from tina_lite.runs.events import Evaluated
 from tina_lite.runs.session import Session
+from tina_lite.runs.state import Count
+from tina_lite.runs.summary import eval_fields
 from tina_lite.util.records import EvalResult, Prompt
-from tina_lite.util.stateful import adapter
+from tina_lite.util.stateful import Fields, adapter
 from tina_lite.util.wall_clock import OutOfTime
 
 LEAST_PROBLEMS = 8
@@ -26,6 +30,21 @@ FORECAST_CAUTION = 1.1
 
 Results = dict[str, dict[str, EvalResult]]
 """By "before" and "after", results by benchmark."""
+
+
+@dataclass(slots=True)
+class Gains(Fields):
+    """What evaluations have shown so far, on the first benchmark; a checkpoint keeps it."""
+
+    best_pass_at_1: float = -1.0
+    """-1 before there is one."""
+    best_eval_step: Count = 0
+    evaluated_step: Count = 0
+    """After which an evaluation was counted last."""
+    eval_level: float | None = None
+    """Pass@1 that an evaluation has to pass, by more than noise, to count as a gain."""
+    evals_without_gain: Count = 0
+    """In a row."""
 
 
 class Evaluator:
@@ -48,8 +67,9 @@ class Evaluator:
         self._settings = settings
         self._patience = patience
         self._kept = kept or Figures()
-        self._deadlines, self._meter = session.deadlines, session.meter
+        self._deadlines = session.deadlines
         self.results: Results = {}
+        self.gains = Gains()
         self._step = 0
 
     def state(self) -> Any:
@@ -59,21 +79,35 @@ class Evaluator:
     def load_state(self, state: Any) -> None:
         self.results = adapter(Results).validate_python(state)
 
-    def before(self) -> None:
-        """Every benchmark that has no figure yet; one that would take too much of the budget asks fewer problems."""
-        share_s = self._deadlines.eval_share_s()
-        each_s = None if share_s is None else share_s / max(1, len(self._benchmarks))
+    def summary(self) -> dict[str, Any]:
+        """What summary.json says: the figures of before and after, and the best between."""
+        gains, adapter_folder = self.gains, self._session.folder.best_adapter
+        best = {
+            "step": gains.best_eval_step,
+            "pass_at_1": round(gains.best_pass_at_1, 5),
+            "adapter": str(adapter_folder) if adapter_folder.exists() else None,
+        }
+        figures = {when: eval_fields(self.results.get(when, {})) for when in ("before", "after")}
+        return {"eval": figures, "best_eval": best if gains.best_eval_step else None}
+
+    def before(self) -> bool:
+        """Measure every benchmark that has no figure yet; one that would take too much asks fewer problems.
+
+        False: nothing is the best before there is anything to compare it with.
+        """
+        each_s = self._deadlines.eval_share_s() / max(1, len(self._benchmarks))
         self._measure("before", 0, list(self._benchmarks), lambda name: self._first(name, each_s))
+        return False
 
     def is_due(self, step: int) -> bool:
         """Whether a step of the run is followed by an evaluation; the last one is, in any case."""
         every = self._settings.every
-        return every is not None and step % every == 0 and step != self._session.rules.limits.max_steps
+        return every is not None and step % every == 0 and step != self._deadlines.limits.max_steps
 
     def during(self, step: int) -> bool:
         """Where it leaves enough for the last evaluation. Whether the first benchmark was never as good."""
-        expected_s, left_s = FORECAST_CAUTION * self._deadlines.timings.eval, self._deadlines.left_s()
-        if left_s is not None and expected_s + self._deadlines.reserve_s > left_s:
+        expected_s = FORECAST_CAUTION * self._deadlines.timings.eval
+        if expected_s + self._deadlines.reserve_s > self._deadlines.left().seconds:
             self._warn(
                 f"no evaluation after step {step}: it may take {expected_s:.0f} s, which the end of the run needs"
             )
@@ -82,7 +116,7 @@ class Evaluator:
 
     def recount(self, step: int) -> bool:
         """`during` of a step whose figures are kept but in no checkpoint: who measured them was killed behind it."""
-        if self._session.state.evaluated_step == step or not self._kept.of("step", step):
+        if self.gains.evaluated_step == step or not self._kept.of("step", step):
             return False
         return self._count(step, lambda name: None)
 
@@ -91,7 +125,7 @@ class Evaluator:
         found = self._measure("step", step, names, figure)
         if names and names[0] in found:
             self._count_gain(found[names[0]], self.results["before"][names[0]])
-            self._session.state.evaluated_step = step
+            self.gains.evaluated_step = step
         return self._is_best(found, step)
 
     def after(self, step: int) -> bool:
@@ -104,55 +138,55 @@ class Evaluator:
     @property
     def stop_reason(self) -> str | None:
         """Whether it has measured no gain for long enough."""
-        ends = self._patience is not None and self._session.state.evals_without_gain >= self._patience
+        ends = self._patience is not None and self.gains.evals_without_gain >= self._patience
         return "eval_patience" if ends else None
 
     def _is_best(self, found: Mapping[str, EvalResult], step: int) -> bool:
-        state, first = self._session.state, next(iter(self._benchmarks), "")
-        if first not in found or found[first].pass_at_1 <= state.best_pass_at_1:
+        gains, first = self.gains, next(iter(self._benchmarks), "")
+        if first not in found or found[first].pass_at_1 <= gains.best_pass_at_1:
             return False
-        state.best_pass_at_1, state.best_eval_step = found[first].pass_at_1, step
+        gains.best_pass_at_1, gains.best_eval_step = found[first].pass_at_1, step
         return True
 
     def _count_gain(self, now: EvalResult, before: EvalResult) -> None:
         """A gain is more than one standard error above the level, which is that of before or of the last gain."""
-        state = self._session.state
-        level = before.pass_at_1 if state.eval_level is None else state.eval_level
+        gains = self.gains
+        level = before.pass_at_1 if gains.eval_level is None else gains.eval_level
         gained = now.pass_at_1 > level + (now.ci95[1] - now.ci95[0]) / 2 / Z95
-        state.eval_level = now.pass_at_1 if gained else level
-        state.evals_without_gain = 0 if gained else state.evals_without_gain + 1
+        gains.eval_level = now.pass_at_1 if gained else level
+        gains.evals_without_gain = 0 if gained else gains.evals_without_gain + 1
 
     def _measure(
         self, when: str, step: int, names: Sequence[str], figure: Callable[[str], EvalResult | None]
     ) -> dict[str, EvalResult]:
         """Figures of `names`, those included that were there already, until a signal comes."""
-        self._step, started = step, self._meter.elapsed_s()
+        self._step = step
         found = {} if when == "step" else self.results.setdefault(when, {})
-        kept = self._kept.of(when, step)
-        for name in names:
-            if name in found:
-                continue
-            result = kept.get(name) or (None if self._session.stop else figure(name))
-            if result is not None:
-                if name not in kept:
-                    self._kept.keep(when, step, result)
-                found[name] = result
-                fields = {field: getattr(result, field) for field in EvalResult.__slots__}
-                self._session.events.emit(Evaluated(when=when, step=step, **fields))
-        if found:
-            self._deadlines.timings.eval = max(self._deadlines.timings.eval, self._meter.elapsed_s() - started)
+        kept, missing = self._kept.of(when, step), [name for name in names if name not in found]
+        if not missing:
+            return found
+        with self._session.phases("eval", step) as phase:
+            for name in missing:
+                result = kept.get(name) or (None if self._session.stop else figure(name))
+                if result is not None:
+                    if name not in kept:
+                        self._kept.keep(when, step, result)
+                    found[name] = result
+                    fields = {field: getattr(result, field) for field in EvalResult.__slots__}
+                    self._session.events.emit(Evaluated(when=when, step=step, **fields))
+            phase.is_typical = bool(found)
         return found
 
     def _measured(self) -> list[str]:
         """Benchmarks that have a figure to be compared with."""
         return [name for name in self._benchmarks if name in self.results.get("before", {})]
 
-    def _first(self, name: str, share_s: float | None) -> EvalResult | None:
+    def _first(self, name: str, share_s: float) -> EvalResult | None:
         """On as many problems as the share pays for, by a forecast from the first of them."""
         prompts = self._benchmarks[name]
-        if share_s is None:
+        if share_s == inf:
             return self._figure(name, self._ask(prompts, self._deadlines.out_of_time(0.0)))
-        started = self._meter.elapsed_s()
+        watch = Stopwatch(self._session.meter)
         few = min(len(prompts), max(LEAST_PROBLEMS, int(FIRST_SHARE * len(prompts))))
         first = self._ask(
             prompts[:few], self._deadlines.out_of_time(self._deadlines.save_reserve_s, share_s), of=len(prompts)
@@ -162,7 +196,7 @@ class Evaluator:
                 f"no evaluation on {name}: {few} problems take more than {share_s:.0f} s, its share of the budget"
             )
             return None
-        spent_s = self._meter.elapsed_s() - started
+        spent_s = watch.seconds
         count = few + int(max(0.0, share_s - spent_s) / (FORECAST_CAUTION * spent_s / few))
         if count < len(prompts):
             self._warn(
@@ -195,7 +229,7 @@ class Evaluator:
             return ProblemResults()
         in_all, done_before = self._settings.samples * (of or len(prompts)), self._settings.samples * behind
         tell = self._session.phases.progress("eval", self._step, "completions")
-        with self._session.phases("eval", self._step), suppress(OutOfTime):
+        with suppress(OutOfTime):
             groups = ask(
                 self._sampler,
                 prompts,
@@ -208,9 +242,8 @@ class Evaluator:
                     return judge(groups)
         return None
 
-    def _judging_may_take_s(self) -> float | None:
-        left_s = self._deadlines.left_s()
-        return None if left_s is None else max(0.0, left_s - self._deadlines.save_reserve_s)
+    def _judging_may_take_s(self) -> float:
+        return max(0.0, self._deadlines.left().seconds - self._deadlines.save_reserve_s)
 
     def _warn(self, text: str) -> None:
         if not self._session.stop:

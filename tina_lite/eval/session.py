@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tina_lite.budget import Meter, Rate
 from tina_lite.budget.guard import guard
-from tina_lite.budget.limits import Limits, StopRules
+from tina_lite.budget.limits import Limits
 from tina_lite.budget.meter import Clock
 from tina_lite.data.benchmarks import Benchmark
 from tina_lite.data.prompts import prompt_or_reason
@@ -62,7 +62,7 @@ class Evaluation:
         self._benchmarks = benchmarks
         self._sampling_params = sampling_params
         self._meter = meter
-        self._rules = StopRules(limits)
+        self._limits = limits
         self._stop = stop
         self._watch = watch
         self._rescore = rescore
@@ -173,8 +173,8 @@ class Evaluation:
         """Whether a signal came, or the budget does not hold so many seconds more and what closing takes."""
         if self._stop:
             return True
-        deadline = self._rules.deadline_s(self._meter.read(), CLOSING_S + JUDGING_S * self._unjudged)
-        return deadline is not None and self._meter.elapsed_s() + ahead_s >= deadline
+        left = self._limits.left(self._meter.read())
+        return ahead_s + CLOSING_S + JUDGING_S * self._unjudged >= left.seconds
 
 
 class _Model:

@@ -21,14 +21,14 @@ from tina_lite.rollout.vllm import VllmSampler
 from tina_lite.runs.checkpoint_manager import CheckpointManager
 from tina_lite.runs.session import Session
 from tina_lite.runs.state import Machine, SavedRuntime
-from tina_lite.train.callbacks import NonfiniteSteps, Recorder, callbacks_of
+from tina_lite.train.callbacks import UserCallback, callbacks_of
 from tina_lite.train.collect import Collector
 from tina_lite.train.learner import Learner
+from tina_lite.train.recorder import Recorder
 from tina_lite.train.schedule import Schedule
 from tina_lite.train.trainer import Trainer
 from tina_lite.util.device import refuse_other_card
 from tina_lite.util.records import Completion, Group, Problem, Prompt, ScoredGroup
-from tina_lite.util.stateful import Stateful
 
 if TYPE_CHECKING:
     from tina_lite.rollout.sampler import Sampler
@@ -111,7 +111,6 @@ def assemble(
     evaluator = Evaluator(session, asks, prompts, recipe.eval, recipe.stop.eval_patience, kept)
     if earlier is None and recipe.probe and layout.is_tight:
         probe(recipe, sampler, learner, session)
-    callbacks = callbacks_of(session, recipe, p.max_steps)
     machine = Machine(
         choices,
         lambda: {
@@ -120,27 +119,27 @@ def assemble(
             "loss_scale": learner.loss_scale,
         },
     )
-    parts: dict[str, Stateful] = {"evals": evaluator, "choices": machine}
-    parts |= {name: callback for name, callback in callbacks.items() if isinstance(callback, Stateful)}
     checkpoints = CheckpointManager(
-        session, recipe.checkpoint, learner, policy.save_adapter, p.identity, parts, keep_best=recipe.eval.best
+        session,
+        recipe.checkpoint,
+        learner,
+        policy.save_adapter,
+        p.identity,
+        keep_best=recipe.eval.best,
+        best_step=lambda: evaluator.gains.best_eval_step,
     )
     checkpoints.require_room()
     source = prompts_of(recipe, p.train, tokenizer)
     scale = recipe.grpo.scale_rewards
     given = recipe.optim.schedule_steps or recipe.stop.max_steps
     schedule = Schedule(session, recipe.optim, given or p.max_steps, one_epoch=given is None)
-    trainer = Trainer(
-        session,
-        Collector(session, sampler, source, p.rewards, recipe.rollout, scale, p.max_steps),
-        learner,
-        schedule,
-        Recorder(session, recipe.optim, p.max_steps),
-        [*callbacks.values(), NonfiniteSteps(session, checkpoints)],
-        checkpoints,
-        evaluator,
-    )
-    return trainer, policy
+    collector = Collector(session, sampler, source, p.rewards, recipe.rollout, scale, p.max_steps)
+    callbacks = callbacks_of(session, recipe, p.max_steps, p.callbacks, evaluator, checkpoints)
+    checkpoints.parts |= {"evals": evaluator, "choices": machine, "schedule": schedule.kept, "rewards": collector.kept}
+    checkpoints.parts |= {n: one for n, one in callbacks.items() if one.kept or isinstance(one, UserCallback)}
+    checkpoints.snapshot()
+    recorder = Recorder(session, schedule, p.max_steps)
+    return Trainer(session, collector, learner, schedule, recorder, callbacks, checkpoints), policy
 
 
 def _open(p: Prepared, tokenizer: Any, earlier: SavedRuntime | None) -> Policy:

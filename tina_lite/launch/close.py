@@ -1,6 +1,5 @@
 """The end of a run: model card, summary and report, at the bill of the last moment."""
 
-import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -29,8 +28,7 @@ LOGS_A_S = 30e6
 
 def spare_s(session: Session) -> float:
     """Seconds for which the run can still pay."""
-    left_s = session.deadlines.left_s()
-    return math.inf if left_s is None else left_s - LAST_S
+    return session.deadlines.left().seconds - LAST_S
 
 
 def close(p: Prepared, trainer: "Trainer", base_name: str) -> dict[str, Any]:
@@ -57,7 +55,7 @@ def close(p: Prepared, trainer: "Trainer", base_name: str) -> dict[str, Any]:
 def _write_summary(p: Prepared, trainer: "Trainer") -> tuple[dict[str, Any], Mapping[str, Any]]:
     """This session's summary as of now, and the one that the folder keeps as summary.json."""
     folder = trainer.session.folder
-    summary = summary_of(p.recipe, p.rate, trainer.session, trainer.evaluator.results, trainer.stop_reason)
+    summary = summary_of(p.recipe, p.rate, trainer.session, trainer.summary(), trainer.stop_reason)
     summary["per_dollar"] = per_dollar(summary)
     summary["other_cards"] = _other_cards(p, summary)
     earlier = folder.summary()

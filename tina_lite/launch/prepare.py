@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 from tina_lite.budget import Meter, Rate, Reading, read_bills, resolve_rate
 from tina_lite.budget.conditions import Condition, seconds_until
 from tina_lite.budget.guard import guard
-from tina_lite.budget.limits import SAVE_RESERVE_S, Limits, StopRules
+from tina_lite.budget.limits import SAVE_RESERVE_S, Limits
 from tina_lite.budget.meter import ProcessClock, begin_run
 from tina_lite.data import ProblemSet
 from tina_lite.data.sources import HELD_OUT, problems_of
@@ -28,7 +29,8 @@ from tina_lite.runs.identity import Identity, code_digests
 from tina_lite.runs.metrics import metric_names
 from tina_lite.track import refuse_missing
 from tina_lite.util.device import usable_card
-from tina_lite.util.errors import BadInput, nearest
+from tina_lite.util.errors import BadInput, nearest, one_line
+from tina_lite.util.user_code import guest, load_function
 
 SHORTEST = {"prompt_share": 0.05, "completion_share": 0.05}
 """Of the longest allowed: what a run cannot well stay below, where none of its recipe has shown its lengths."""
@@ -60,18 +62,20 @@ def plan_at_once(recipe: Recipe, rate: Rate, max_steps: int, problems: int, meas
 
 
 def refuse_first_step(
-    plan: Plan, recipe: Recipe, rules: StopRules, reading: Reading, measured: Measured | None
+    plan: Plan, recipe: Recipe, limits: Limits, reading: Reading, measured: Measured | None
 ) -> tuple[str, ...]:
     """NoRoom where a limit cannot pay for one step even if all goes well; a warning where it may not."""
     quickest = make_plan(plan.shape, recipe, plan.device, measured=measured, lengths=SHORTEST).span
     step_s = quickest[0].step.total if quickest else 0.0
-    rules.refuse_if_hopeless(reading, START_S + step_s, SAVE_RESERVE_S)
-    left_s, limit = rules.limits.left(reading)
+    limits.refuse_if_hopeless(reading, START_S + step_s + SAVE_RESERVE_S)
+    left = limits.left(reading)
     best = plan.span[0] if plan.span else plan
     needed_s = best.load_s + best.step.total
-    if left_s is None or needed_s + SAVE_RESERVE_S <= left_s:
+    if needed_s + SAVE_RESERVE_S <= left.seconds:
         return ()
-    takes = f"loading and one step take {needed_s:.0f} s at best by the plan, and {limit} leaves {left_s:.0f} s"
+    takes = (
+        f"loading and one step take {needed_s:.0f} s at best by the plan, and {left.limit} leaves {left.seconds:.0f} s"
+    )
     return (f"the first step may not fit: {takes}",)
 
 
@@ -93,8 +97,10 @@ class Prepared:
     card: str | None
     engine: Engine
     rate: Rate
-    rules: StopRules
+    limits: Limits
     rewards: list[WeightedReward]
+    callbacks: list[tuple[str, Any]]
+    """A user's own, by name."""
     train: ProblemSet
     benchmarks: dict[str, ProblemSet]
     warnings: tuple[str, ...]
@@ -127,6 +133,7 @@ def prepare(
     force_restart: bool = False,
     asked: Collection[str] = (),
     without_data: bool = False,
+    callbacks: Sequence[Any] = (),
 ) -> Prepared:
     """Check everything that needs neither the model nor the disk. Raises BadInput, NoRoom or NothingLeft.
 
@@ -142,38 +149,42 @@ def prepare(
     engine = engine_of(recipe)
     card = usable_card()
     hourly = hourly_rate(recipe, rate, card)
-    rules = _rules(recipe)
+    limits = _limits(recipe)
     if resume:
         # A session more may be an hour more on the bill: it is not begun where the budget does not hold it.
         bills = read_bills(path / "ledger.jsonl")
         meter = Meter.in_memory(hourly, earlier=bills)
-        refuse_used_up(path, rules.limits, meter.read(), bills)
+        refuse_used_up(path, limits, meter.read(), bills)
     else:
         refuse_taken(path)
         # A budget that cannot pay for loading is refused in the first second.
         meter = Meter.in_memory(hourly)
-        rules.refuse_if_hopeless(meter.read(), QUICKEST_START_S, 0.0)
-    guard(meter, rules.limits, path, "nothing was trained in this session")
+        limits.refuse_if_hopeless(meter.read(), QUICKEST_START_S)
+    guard(meter, limits, path, "nothing was trained in this session")
     rewards = weighted_rewards(recipe.rewards, recipe.folder)
-    _refuse_unknown_metric(rules.condition, rewards)
+    _refuse_unknown_metric(recipe, rewards)
+    theirs = [_named(one, recipe.folder) for one in (*recipe.callbacks, *callbacks)]
+    if len(dict(theirs)) < len(theirs):
+        raise BadInput(f"callbacks: two of {', '.join(name for name, _ in theirs)} have one name; rename one")
     wanted = wants_answers(one.reward for one in rewards)
     train, benchmarks, warnings, _ = problems_of(recipe, without_data=without_data, golds_wanted=wanted)
     if len(train):
         warnings += tuple(try_rewards(rewards, train[0]))
     warnings += _contradictions(recipe) + _too_few(benchmarks)
     max_steps = recipe.stop.max_steps or ceil(len(train) / recipe.rollout.prompts_per_step)
-    rules.limits = replace(rules.limits, max_steps=max_steps)
+    limits = replace(limits, max_steps=max_steps)
     measured = newest_measured(RUNS, recipe.name)
     plan = plan_at_once(recipe, hourly, max_steps, len(train), measured)
     if plan is not None and not resume:
-        warnings += refuse_first_step(plan, recipe, rules, meter.read(), measured)
+        warnings += refuse_first_step(plan, recipe, limits, meter.read(), measured)
     return Prepared(
         recipe,
         card,
         engine,
         hourly,
-        rules,
+        limits,
         rewards,
+        theirs,
         train,
         benchmarks,
         warnings,
@@ -212,16 +223,30 @@ def hourly_rate(recipe: Recipe, flag: float | str | None, card: str | None, refu
     return resolve_rate(flag, given, os.environ, card, budget_is_set, recipe.budget.billing)
 
 
-def _rules(recipe: Recipe) -> StopRules:
+def _named(callback: Any, folder: Path) -> tuple[str, Any]:
+    """A user's callback with its name, made if it is a class. BadInput where it cannot be found or made."""
+    if isinstance(callback, str):
+        if ":" not in callback:
+            raise BadInput(f"callbacks: {callback}: write it as module:function or path/to/file.py:function")
+        callback = load_function(callback, folder, "callbacks")
+    name = getattr(callback, "__name__", type(callback).__name__)
+    if not isinstance(callback, type):
+        return name, callback
+    try:
+        with guest(name):
+            return name, callback()
+    except Exception as error:
+        raise BadInput(f"callbacks: {name} cannot be made: {type(error).__name__}: {one_line(error)}") from error
+
+
+def _limits(recipe: Recipe) -> Limits:
     """Those that the recipe states; a moment of the calendar becomes one of this session, once and for all."""
     stop = recipe.stop
     until_s = None
     if stop.until is not None:  # a duration counts from the start of the process, a time of day from now
         now = datetime.now().astimezone()
         until_s = seconds_until(stop.until, now) + (ProcessClock().elapsed_s() if ":" in stop.until else 0.0)
-    limits = Limits(recipe.budget.max_usd, stop.max_hours, stop.max_steps, stop.max_tokens, until_s)
-    condition = Condition.parse(stop.when) if stop.when else None
-    return StopRules(limits, condition, condition.steps or stop.patience if condition else stop.patience)
+    return Limits(recipe.budget.max_usd, stop.max_hours, stop.max_steps, stop.max_tokens, until_s)
 
 
 def _too_few(benchmarks: Mapping[str, ProblemSet]) -> tuple[str, ...]:
@@ -244,8 +269,9 @@ def _contradictions(recipe: Recipe) -> tuple[str, ...]:
     )
 
 
-def _refuse_unknown_metric(condition: Condition | None, rewards: Sequence[WeightedReward]) -> None:
+def _refuse_unknown_metric(recipe: Recipe, rewards: Sequence[WeightedReward]) -> None:
     """BadInput where no step of the run can have the metric that it is to stop by."""
+    condition = Condition.parse(recipe.stop.when) if recipe.stop.when else None
     names = metric_names([weighted.reward.name for weighted in rewards])
     if condition is not None and condition.metric not in names:
         hint = nearest(condition.metric, names)

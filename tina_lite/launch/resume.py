@@ -68,7 +68,7 @@ def _bare(name: str) -> str:
     return known if known and revision else f"{known}{equals}{repo}"
 
 
-LIMITS = ("budget", "stop", "checkpoint", "track")
+LIMITS = ("budget", "stop", "checkpoint", "track", "callbacks")
 """Sections that change when a run ends and what is kept of it, and not a number that it computes before."""
 UNFINISHED = ("interrupted", "stop_file", "until", "error", "no_room", "bad_input")
 """Reasons for which a run stops and that a resumed one leaves behind."""
@@ -132,17 +132,17 @@ def refuse_used_up(path: Path, limits: Limits, reading: Reading, bills: Sequence
     """
     if spent := _counted_out(path, limits, bills):
         raise NothingLeft(f"{path}: nothing is left to do: {spent}")
-    left_s, limit = limits.left(reading)
+    left = limits.left(reading)
     loads = [bill.seconds_by_phase.get("load", 0.0) for bill in bills if _got_beyond_loading(bill)]
     needed_s = min(loads, default=0.0) + SAVE_RESERVE_S
-    if left_s is None or left_s >= needed_s:
+    if left.seconds >= needed_s:
         return
-    if limit == "max_usd":
+    if left.limit == "max_usd":
         spent = (
             f"{format_usd(sum(bill.usd for bill in bills))} of max_usd {format_price(limits.max_usd or 0.0)} are spent"
         )
         more = "--max-usd "
-    elif limit == "max_hours":
+    elif left.limit == "max_hours":
         spent, more = (
             f"{reading.billed_s / 3600:.2f} h of max_hours {limits.max_hours:g} are billed",
             "--max-hours ",

@@ -51,6 +51,7 @@ def run(
     resume: bool = False,
     force_recipe: bool = False,
     force_restart: bool = False,
+    callbacks: Sequence[Any] = (),
     listeners: Sequence[Listener] = (),
 ) -> dict[str, Any]:
     """Train as the recipe says; returns the summary that the run folder keeps as summary.json.
@@ -63,6 +64,8 @@ def run(
         resume: go on with the run in `out` from its newest checkpoint; one that has ended for good is left as it is.
         force_recipe: let budget, stop rules and checkpoints of a resumed run be others than it began with.
         force_restart: let a resumed run begin again at step 0 where every checkpoint is damaged.
+        callbacks: beside the recipe's: functions that are handed each StepRecord, classes with some of the methods of
+            `tina_lite.train.callbacks.Callback`, or either as file.py:name.
         listeners: called with every event (`tina_lite.runs.events.Stamped`).
 
     Raises:
@@ -77,7 +80,13 @@ def run(
     if resume and out is not None and (summary := finished(Path(out), recipe)) is not None:
         return summary
     prepared = prepare(
-        recipe, out=out, rate=rate, resume=resume, force_recipe=force_recipe, force_restart=force_restart
+        recipe,
+        out=out,
+        rate=rate,
+        resume=resume,
+        force_recipe=force_recipe,
+        force_restart=force_restart,
+        callbacks=callbacks,
     )
     return train(prepared, listeners)
 
@@ -99,7 +108,7 @@ class _Run:
         with ExitStack() as stack:
             stop = stack.enter_context(StopRequest())
             try:
-                with stop.limited(None):  # nothing is there yet that would have to be saved
+                with stop.limited():  # nothing is there yet that would have to be saved
                     session, trainer, policy = self._begin(stack, stop)
             except OutOfTime:
                 assert stop.signal_number is not None, "there is no other limit"
@@ -160,7 +169,7 @@ class _Run:
             folder.write_recipe(to_yaml(p.recipe))
             checkpoint.set_aside(folder.checkpoints, self._damaged)
         events = EventStream(meter.elapsed_s, meter.usd)
-        session = Session.begin(folder, meter, p.rules, events, stop, p.recipe.grpo.num_iterations)
+        session = Session.begin(folder, meter, p.limits, events, stop, p.recipe.grpo.num_iterations)
         tracking = trackers(p.recipe.track, p.recipe.model_dump(mode="json"), session.warn, lambda: spare_s(session))
         events.subscribe(folder.listener)
         for tracker in tracking:
@@ -241,7 +250,7 @@ class _Run:
         meter = Meter.open(folder.ledger, p.rate)
         stack.callback(end_run)
         stack.callback(meter.close)
-        guard(meter, p.rules.limits, p.path, f"what is saved goes on with --resume --out {p.path} and more of it")
+        guard(meter, p.limits, p.path, f"what is saved goes on with --resume --out {p.path} and more of it")
         return meter
 
     def _leave_nothing(self) -> None:
@@ -263,7 +272,7 @@ class _Run:
 
     def _announce(self, session: Session, from_step: int) -> None:
         p, emit, reading = self._p, session.events.emit, session.meter.read()
-        left_s, _ = replace(session.rules.limits, max_usd=None).left(reading)
+        left = replace(p.limits, max_usd=None).left(reading)
         emit(
             RunStarted(
                 name=p.recipe.name,
@@ -280,7 +289,7 @@ class _Run:
                 max_steps=p.max_steps,
                 resumed_from_step=from_step,
                 unit_s=p.rate.unit_s,
-                ends_at_s=None if left_s is None else reading.elapsed_s + left_s,
+                ends_at_s=reading.elapsed_s + left.seconds if left else None,
                 planned_step_s=p.plan.step.total if p.plan else None,
             )
         )

@@ -6,7 +6,9 @@ from math import floor
 from typing import Any
 
 from tina_lite.budget import Rate
-from tina_lite.budget.money import affordable_s, billed_s
+from tina_lite.budget.limits import Limits
+from tina_lite.budget.meter import Reading
+from tina_lite.budget.money import billed_s
 from tina_lite.plan.device import GIB, Device, card_named, room_on
 from tina_lite.plan.speed import Measured, StepTime, StepWorkload, Value, fitting_change, rollout_s, step_time
 from tina_lite.policy.memory import MemoryLayout, layout_of
@@ -191,18 +193,11 @@ def _steps(
     recipe: Recipe, rate: Rate | None, planned: int | None, step_s: float, other_s: float
 ) -> tuple[int | None, str]:
     """How many steps are taken, and the rule that ends them."""
-    bounds: dict[str, int] = {} if planned is None else {"max_steps": planned}
-    unit_s = rate.unit_s if rate is not None else 0.0
-    if recipe.stop.max_hours is not None:
-        paid_s = affordable_s(recipe.stop.max_hours, 1.0, 0.0, unit_s)
-        bounds["max_hours"] = floor(max(0.0, paid_s - other_s) / step_s)
-    if recipe.budget.max_usd is not None and rate is not None and rate.binds:
-        paid_s = affordable_s(recipe.budget.max_usd, rate.usd_per_hour, 0.0, unit_s)
-        bounds["max_usd"] = floor(max(0.0, paid_s - other_s) / step_s)
-    if not bounds:
-        return None, ""
-    ended_by = min(bounds, key=lambda name: bounds[name])
-    return bounds[ended_by], ended_by
+    left = Limits(recipe.budget.max_usd, recipe.stop.max_hours, planned).left(Reading.at_the_start(rate))
+    if not left:
+        return planned, "" if planned is None else "max_steps"
+    paid_for = floor(max(0.0, left.seconds - other_s) / step_s)
+    return (planned, "max_steps") if planned is not None and planned <= paid_for else (paid_for, left.limit)
 
 
 def _objection(measured: Measured, recipe: Recipe, device: Device) -> str:

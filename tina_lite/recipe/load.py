@@ -140,6 +140,7 @@ def renamed(recipe: Recipe, *, model: Rename, data: Rename, reward: Rename, benc
         "model": recipe.model.model_copy(update={"id": model(recipe.model.id)}),
         "data": recipe.data.model_copy(update={"source": data(recipe.data.source), "mixture": parts}),
         "rewards": tuple(one.model_copy(update={"name": reward(one.name)}) for one in recipe.rewards),
+        "callbacks": tuple(map(reward, recipe.callbacks)),
         "eval": recipe.eval.model_copy(update={"benchmarks": tuple(map(benchmark, recipe.eval.benchmarks))}),
     }
     return recipe.model_copy(update=sections)

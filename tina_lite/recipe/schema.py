@@ -287,6 +287,8 @@ class Recipe(Section):
     """Whether the memory of the longest step is tried before the first one, where it will be tight."""
     track: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], BeforeValidator(as_list)] = ()
     """Who else gets the metrics; each needs its package (the extra `track` has all)."""
+    callbacks: Annotated[tuple[str, ...], BeforeValidator(as_list)] = ()
+    """Functions or classes of one's own that look at every step and may end the run, as file.py:function."""
 
     _folders: tuple[Path, ...] = PrivateAttr(default_factory=lambda: (Path.cwd(),))
 

@@ -46,28 +46,29 @@ class CheckpointManager:
         learner: Learns,
         save_adapter: Callable[[Path], None],
         identity: Identity,
-        parts: Mapping[str, Stateful],
         *,
         keep_best: bool = False,
+        best_step: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`save_adapter` writes the adapter into a folder; `keep_best`: of the best evaluation too."""
+        """`save_adapter` writes the adapter into a folder; `keep_best`: of the best evaluation too, at `best_step`."""
         self._session = session
         self._settings = settings
         self._learner = learner
         self._save_adapter = save_adapter
         self._keep_best = keep_best
         self._identity = asdict(identity)
-        self._parts: dict[str, Stateful] = {"state": session.state, "timings": session.deadlines, **parts}
+        self.parts: dict[str, Stateful] = {"state": session.state, "timings": session.deadlines}
+        """What is kept beside tensors, by name; whoever joins in before the first snapshot is in it."""
+        self._best_step = best_step
         self._at_s = session.meter.elapsed_s()
         self._fell_back = False
         self.newest: int | None = None
         """Step of the newest checkpoint; None before the first."""
         self._whole: Mapping[str, Any] = {}
-        self.snapshot()
 
     def snapshot(self) -> None:
         """All is whole now: this is what is saved, and gone back to."""
-        parts = {name: part.state() for name, part in self._parts.items()}
+        parts = {name: part.state() for name, part in self.parts.items()}
         self._whole = {**parts, "log_sizes": self._session.folder.log_sizes(), "identity": self._identity}
 
     def rollback(self) -> None:
@@ -75,14 +76,14 @@ class CheckpointManager:
         step = int(self._whole["state"]["step"])
         if self._learner.updated_at > step:
             self._learner.undo()
-        for name, part in self._parts.items():
+        for name, part in self.parts.items():
             if name not in FACTS:
                 part.load_state(self._whole[name])
 
     def restore(self, saved: checkpoint.SavedCheckpoint, kept: CheckpointState) -> None:
         """Go on from a checkpoint."""
         self._learner.load_state(saved.tensors)
-        for name, part in self._parts.items():
+        for name, part in self.parts.items():
             kept.hand_to(name, part)
         self.newest = kept.step
         self.snapshot()
@@ -111,30 +112,28 @@ class CheckpointManager:
         self._session.folder.require_room((checkpoints + 1) * self._learner.state_bytes)
 
     def save_when_due(self) -> None:
-        """By steps or minutes; steps whose numbers were bad are not worth it."""
+        """By steps or minutes."""
         state, minutes = self._session.state, self._settings.every_minutes
         late = minutes is not None and self._session.meter.elapsed_s() - self._at_s >= 60 * minutes
-        if (state.step % self._settings.every_steps == 0 or late) and not state.bad_steps:
+        if state.step % self._settings.every_steps == 0 or late:
             self.save()
 
     def save(self, *, adapter: bool = False, announce: bool = True) -> None:
         """A checkpoint of what is whole, unless there is one, and the adapter where wanted; NoRoom on a full disk."""
         session, step = self._session, int(self._whole["state"]["step"])
-        started = session.meter.elapsed_s()
-        with session.phases("save", step):
+        with session.phases("save", step) as phase:
             if self.newest != step or step == 0:
                 with disk_faults(session.folder.checkpoints):
                     session.folder.sync_logs()
                     saved = checkpoint.Checkpoint(step, self._learner.state(), self._whole)
-                    best = {session.state.best_eval_step} - {0}
+                    best = {self._best_step()} - {0}
                     path = checkpoint.save(session.folder.checkpoints, saved, keep=self._settings.keep, keep_steps=best)
                 self.newest, self._at_s = step, session.meter.elapsed_s()
                 if announce:
                     name = str(path.relative_to(session.folder.path))
-                    session.events.emit(CheckpointSaved(step, name, round(self._at_s - started, 3)))
+                    session.events.emit(CheckpointSaved(step, name, round(phase.seconds, 3)))
             if adapter:
                 self.save_adapter()
-        session.deadlines.timings.save = max(session.deadlines.timings.save, session.meter.elapsed_s() - started)
 
     def save_best(self) -> None:
         """What has just been measured as the best: a checkpoint that outlives newer ones, and its adapter if wanted.

@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
 from types import FrameType, TracebackType
 from typing import Any
 
-from tina_lite.budget.limits import Deadlines, StopRules
+from tina_lite.budget.limits import Deadlines, Limits, Stopwatch
 from tina_lite.budget.meter import Meter
 from tina_lite.runs.events import EventStream, LogLine, PhaseChanged, Progress
 from tina_lite.runs.folder import RunFolder
@@ -47,9 +48,9 @@ class StopRequest:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     @contextmanager
-    def limited(self, seconds: float | None) -> Iterator[None]:
+    def limited(self, seconds: float = inf) -> Iterator[None]:
         """A block of work that cannot ask: OutOfTime is raised in it at a signal, and after so many seconds."""
-        with wall_clock_limit(seconds) as limit:
+        with wall_clock_limit(None if seconds == inf else seconds) as limit:
             self._limits.append(limit)
             try:
                 if self:
@@ -74,16 +75,22 @@ class StopRequest:
 class Phases:
     """One for all rooms that a run goes through."""
 
-    def __init__(self, meter: Meter, events: EventStream) -> None:
+    def __init__(self, meter: Meter, events: EventStream, took: Callable[[str, float], None]) -> None:
+        """`took` is told the seconds of each phase that came to its end."""
         self._meter = meter
         self._events = events
+        self._took = took
         self.peaks = PeakMemory.of_this_process()
 
     @contextmanager
-    def __call__(self, phase: PhaseName, step: int) -> Iterator[None]:
+    def __call__(self, phase: PhaseName, step: int) -> Iterator[Stopwatch]:
+        watch = Stopwatch(self._meter)
         self._events.emit(PhaseChanged(phase, step))
         with self._meter.phase(phase), self.peaks.phase(phase):
-            yield
+            yield watch
+        watch.end()
+        if watch.is_typical:
+            self._took(phase, watch.seconds)
 
     def progress(self, phase: PhaseName, step: int, unit: str) -> Callable[[int, int], None]:
         """Give what is told (done, in all)."""
@@ -134,23 +141,24 @@ class Session:
 
     folder: RunFolder
     meter: Meter
-    rules: StopRules
     events: EventStream
     stop: StopRequest
     """True once a signal came."""
     deadlines: Deadlines
     phases: Phases
-    state: RunState = field(default_factory=RunState)
+    state: RunState
     """What the run has come to, all sessions together."""
     _warned: set[str] = field(default_factory=set)
 
     @classmethod
     def begin(
-        cls, folder: RunFolder, meter: Meter, rules: StopRules, events: EventStream, stop: StopRequest, iterations: int
+        cls, folder: RunFolder, meter: Meter, limits: Limits, events: EventStream, stop: StopRequest, iterations: int
     ) -> "Session":
         """Begin a session; `iterations` are optimiser steps on one rollout."""
-        deadlines = Deadlines(meter, rules, lambda: bool(stop), iterations)
-        return cls(folder, meter, rules, events, stop, deadlines, Phases(meter, events))
+        state = RunState()
+        deadlines = Deadlines(meter, limits, lambda: bool(stop), iterations, lambda: (state.step, state.tokens))
+        phases = Phases(meter, events, lambda phase, seconds: deadlines.timings.took(phase, seconds))
+        return cls(folder, meter, events, stop, deadlines, phases, state)
 
     def warn(self, text: str) -> None:
         """Something that a person should know."""
@@ -164,6 +172,5 @@ class Session:
 
     def log_what_did_not_fit(self, why: str) -> None:
         """Why the run ends with money or time left."""
-        kept = f"{self.deadlines.reserve_s:.1f} s are kept for closing"
-        left_s = self.deadlines.left_s() or 0.0
-        self.events.emit(LogLine("info", f"{self.deadlines.limit()} leaves {left_s:.1f} s: {kept}, and {why}"))
+        kept, left = f"{self.deadlines.reserve_s:.1f} s are kept for closing", self.deadlines.left()
+        self.events.emit(LogLine("info", f"{left.limit} leaves {left.seconds:.1f} s: {kept}, and {why}"))

@@ -1,9 +1,8 @@
 """What a run has come to so far: all that changes from step to step, beside the learner's tensors."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
-from statistics import fmean
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -12,8 +11,7 @@ from tina_lite.recipe.schema import DtypeName
 from tina_lite.runs.checkpoint import SavedCheckpoint, other_version
 from tina_lite.runs.identity import Identity
 from tina_lite.util.errors import BadInput
-from tina_lite.util.records import ScoredGroup
-from tina_lite.util.stateful import Fields, ResolvedRuntime, Stateful, adapter, read_as
+from tina_lite.util.stateful import Fields, ResolvedRuntime, Stateful, adapter
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -32,50 +30,32 @@ class RunState(Fields):
     reward_last: float | None = None
     reward_best: float | None = None
     best_step: Count = 0
-    best_pass_at_1: float = -1.0
-    """Of evaluations between the steps, on the first benchmark; -1 before there is one."""
-    best_eval_step: Count = 0
-    evaluated_step: Count = 0
-    """After which an evaluation was counted last."""
-    eval_level: float | None = None
-    """Pass@1 that an evaluation has to pass, by more than noise, to count as a gain."""
-    evals_without_gain: Count = 0
-    """In a row."""
-    bad_steps: Count = 0
-    """Steps in a row that were skipped, as a number was not finite."""
-    skipped_steps: Count = 0
-    """The same, in all."""
-    reward_failures: dict[str, int] = field(default_factory=dict)
-    """By reward name, completions on which it failed."""
     step_tokens: Count = 0
     """Of the largest step so far."""
-    condition_streak: Annotated[Count, read_as("condition_streak", "held")] = 0
-    """Steps in a row on which the stop condition held."""
-    started_s: float | None = None
-    """Seconds of all sessions before the first step."""
-    lr_progress: Annotated[float, read_as("lr_progress", "horizon")] = 0.0
-    """Share of the learning-rate schedule that is done."""
-    schedule_steps: Annotated[int, Field(ge=1)] | None = None
-    """Over which it is laid out, once that is known; it stays so."""
 
-    def count(self, step: int, position: int, rollout_tokens: int, groups: Sequence[ScoredGroup], trained: int) -> None:
-        """A step that is done; `position` is the prompt source's behind it."""
-        reward = fmean(total for scored in groups for total in scored.totals)
+    @property
+    def tokens(self) -> int:
+        """Tokens that the run has used, of prompts and completions."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def count(self, step: int, position: int, tokens: tuple[int, int, int], reward: float) -> None:
+        """Take note of a step that is done.
+
+        Args:
+            position: of the prompt source behind it.
+            tokens: of prompts, of completions, and trained on.
+            reward: the mean over its completions.
+        """
+        prompts, completions, trained = tokens
         self.step, self.position = step, position
-        prompt_tokens = sum(len(scored.group.prompt.ids) for scored in groups)
-        self.prompt_tokens += prompt_tokens
-        self.completion_tokens += rollout_tokens
-        self.step_tokens = max(self.step_tokens, prompt_tokens + rollout_tokens)
+        self.prompt_tokens += prompts
+        self.completion_tokens += completions
+        self.step_tokens = max(self.step_tokens, prompts + completions)
         self.trained_tokens += trained
         self.reward_first = reward if self.reward_first is None else self.reward_first
         self.reward_last = reward
         if isfinite(reward) and (self.reward_best is None or reward > self.reward_best):
             self.reward_best, self.best_step = reward, step
-
-    def count_bad(self, finite: bool) -> None:
-        """Take note of whether a step's numbers were finite."""
-        self.bad_steps = 0 if finite else self.bad_steps + 1
-        self.skipped_steps += not finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +85,12 @@ class Machine:
         """They were read before anything was loaded (`Kept`)."""
 
 
+ONCE_IN_STATE = ("schedule", "nonfinite", "condition", "gains", "rewards")
+"""Parts that stood among the fields of "state" in checkpoints up to 0.2.0 of 2026-11."""
+MAY_BE_NEW = "callback "
+"""Begins the names of parts that a run may have got since its checkpoint."""
+
+
 class CheckpointState:
     """What a checkpoint holds beside tensors: the state of each part by its name."""
 
@@ -124,13 +110,15 @@ class CheckpointState:
         return self._checked(name, lambda state: adapter(kind).validate_python(state))
 
     def hand_to(self, name: str, part: Stateful) -> None:
-        self._checked(name, part.load_state)
+        if name in self._saved.state or not name.startswith(MAY_BE_NEW):
+            self._checked(name, part.load_state)
 
     def _checked(self, name: str, take: Callable[[Any], Any]) -> Any:
-        if name not in self._saved.state:
+        found = self._saved.state
+        if name not in found and not (name in ONCE_IN_STATE and "state" in found):
             raise self._foreign(f"{name}: is missing")
         try:
-            return take(self._saved.state[name])
+            return take(found.get(name, found["state"]))
         except ValidationError as error:
             fault = error.errors()[0]
             where = ".".join(map(str, (name, *fault["loc"])))

@@ -37,10 +37,10 @@ def summary_of(
     recipe: Recipe,
     rate: Rate,
     session: Session,
-    evals: Mapping[str, Mapping[str, EvalResult]],
+    figures: Mapping[str, Any],
     stop_reason: str,
 ) -> dict[str, Any]:
-    """The whole file, now; `evals` has results by benchmark under "before" and "after"."""
+    """The whole file, now; `figures` are what the loop's parts say beside the bill."""
     folder, state, reading = session.folder, session.state, session.meter.read()
     return {
         "name": recipe.name,
@@ -62,29 +62,14 @@ def summary_of(
             "best": state.reward_best,
             "best_step": state.best_step,
         },
-        "reward_failures": state.reward_failures,
-        "skipped_steps": state.skipped_steps,
+        **figures,
         "warnings": folder.warnings(),
-        "eval": {when: eval_fields(evals.get(when, {})) for when in ("before", "after")},
-        "best_eval": _best(session),
         "adapter": str(folder.adapter) if folder.adapter.exists() else None,
         "version": VERSION,
         "packages": package_versions(),
         "seed": recipe.seed,
         "folder": str(folder.path),
         "session": session.meter.session,
-    }
-
-
-def _best(session: Session) -> dict[str, Any] | None:
-    """The best evaluation of training on the first benchmark; None without one."""
-    state, adapter = session.state, session.folder.best_adapter
-    if not state.best_eval_step:
-        return None
-    return {
-        "step": state.best_eval_step,
-        "pass_at_1": round(state.best_pass_at_1, 5),
-        "adapter": str(adapter) if adapter.exists() else None,
     }
 
 

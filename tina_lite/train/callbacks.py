@@ -1,91 +1,136 @@
-"""Who looks at every finished step, and may speak or end the run: collapse, truncation, stop conditions, forecasts."""
+"""Who looks on as a run trains, and may end it: alarms, stop conditions, checkpoints, evaluations, a user's own."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from math import inf
+from typing import Annotated, Any
 
+from tina_lite.budget.conditions import Condition
+from tina_lite.eval.evaluator import Evaluator
 from tina_lite.recipe import Recipe
-from tina_lite.recipe.schema import OptimSection
 from tina_lite.runs.checkpoint_manager import CheckpointManager
-from tina_lite.runs.events import StepDone
-from tina_lite.runs.metrics import step_metrics, step_samples
 from tina_lite.runs.session import Session
-from tina_lite.train.collect import Collected
+from tina_lite.runs.state import Count
+from tina_lite.train.recorder import StepRecord
 from tina_lite.train.schedule import ETA_AFTER
-from tina_lite.util.errors import TinaError
-from tina_lite.util.records import Update
-from tina_lite.util.stateful import Fields
+from tina_lite.util.errors import TinaError, one_line
+from tina_lite.util.stateful import Fields, read_as
+from tina_lite.util.user_code import guest
+from tina_lite.util.wall_clock import OutOfTime, wall_clock_limit
 
 
-@dataclass(frozen=True, slots=True)
-class StepRecord:
-    """Records a finished step, under the names of metrics.jsonl."""
+class Callback:
+    """Looks at one run as it goes; each overrides what it is there for."""
 
-    step: int
-    metrics: dict[str, float]
-    update: Update
+    kept: Fields | None = None
+    """What must outlast a resume; every checkpoint holds it."""
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why no other step should begin; None where one may."""
+        return None
+
+    def on_begin(self) -> None:
+        """Before the first step of this session."""
+
+    def before_step(self, step: int) -> None:
+        """Before anything of a step is sampled."""
+
+    def after_step(self, record: StepRecord) -> None:
+        """After a step that was told to everybody. A TinaError ends the run."""
+
+    def on_end(self) -> None:
+        """After the last step of this session, also where a signal ends it."""
+
+    def summary(self) -> Mapping[str, Any]:
+        """What summary.json says of it."""
+        return {}
+
+    def state(self) -> Any:
+        """Plain JSON."""
+        return None if self.kept is None else self.kept.state()
+
+    def load_state(self, state: Any) -> None:
+        """Go on from `state`."""
+        if self.kept is not None:
+            self.kept.load_state(state)
+
+
+class StopFile(Callback):
+    """Ends the run where somebody asks for it by a file."""
+
+    def __init__(self, session: Session) -> None:
+        self._folder = session.folder
+
+    @property
+    def stop_reason(self) -> str | None:
+        return "stop_file" if self._folder.asked_to_stop() else None
 
 
 @dataclass(slots=True)
-class Recorder:
-    """Tells everybody of each step."""
+class Streak(Fields):
+    """Steps in a row on which a condition held."""
 
-    session: Session
-    optim: OptimSection
-    max_steps: int
+    condition_streak: Annotated[Count, read_as("condition_streak", "held")] = 0
 
-    def record(self, collected: Collected, update: Update, seconds: float) -> StepRecord:
-        """Of the step that the run's state has just counted."""
-        session, state, reading = self.session, self.session.state, self.session.meter.read()
-        metrics = step_metrics(
-            collected.groups,
-            update,
-            usd=reading.usd,
-            usd_per_hour=reading.rate,
-            decoded_tokens=collected.decoded_tokens,
-            step_time_s=seconds,
-        )
-        metrics |= session.phases.peaks.metrics()
-        if collected.resampled is not None:
-            metrics |= collected.resampled.metrics()
-        metrics["num_tokens"] = state.prompt_tokens + state.completion_tokens
-        metrics["epoch"] = collected.epoch
-        if self.optim.lr_horizon == "budget":
-            metrics["lr_horizon"] = state.lr_progress
-        if ahead := session.deadlines.eta(state.step):
-            metrics["steps_left"], metrics["usd_at_end"] = ahead.steps, ahead.usd
-        samples = step_samples(collected.groups)
-        session.folder.keep_samples([{"step": state.step, **sample} for sample in samples.kept])
-        session.events.emit(StepDone(state.step, self.max_steps, metrics, samples.shown, samples.typical))
-        return StepRecord(state.step, metrics, update)
+
+class ConditionWatch(Callback):
+    """Ends the run once `stop.when` has held for `stop.patience` steps in a row."""
+
+    def __init__(self, condition: Condition, patience: int) -> None:
+        self._condition = condition
+        self._patience = condition.steps or patience
+        self.kept: Streak = Streak()
+
+    @property
+    def stop_reason(self) -> str | None:
+        return "stop_when" if self.kept.condition_streak >= self._patience else None
+
+    def after_step(self, record: StepRecord) -> None:
+        self.kept.condition_streak = self.kept.condition_streak + 1 if self._condition.holds(record.metrics) else 0
 
 
 MAX_BAD_STEPS = 3
 
 
 @dataclass(slots=True)
-class NonfiniteSteps:
+class BadSteps(Fields):
+    """Counts steps whose numbers were not finite."""
+
+    bad_steps: Count = 0
+    """In a row."""
+    skipped_steps: Count = 0
+    """In all."""
+
+
+class NonfiniteSteps(Callback):
     """A step whose numbers are not finite changed nothing; three in a row will not mend themselves."""
 
-    session: Session
-    checkpoints: CheckpointManager
-    stop_reason = None
+    def __init__(self, session: Session, checkpoints: CheckpointManager) -> None:
+        self._session = session
+        self._checkpoints = checkpoints
+        self.kept: BadSteps = BadSteps()
 
-    def look(self, record: StepRecord) -> None:
-        state = self.session.state
-        state.count_bad(record.update.finite)
-        if not state.bad_steps:
+    def after_step(self, record: StepRecord) -> None:
+        kept = self.kept
+        if record.update.finite:
+            kept.bad_steps = 0
             return
-        self.session.warn(
+        kept.bad_steps, kept.skipped_steps = kept.bad_steps + 1, kept.skipped_steps + 1
+        self._session.warn(
             f"step {record.step}: a loss, gradient or log-prob is not finite; the step was skipped, "
-            f"{state.skipped_steps} so far"
+            f"{kept.skipped_steps} so far"
         )
-        if state.bad_steps >= MAX_BAD_STEPS:
-            good = self.checkpoints.fall_back()
+        if kept.bad_steps >= MAX_BAD_STEPS:
+            good = self._checkpoints.fall_back()
             raise TinaError(
                 f"{MAX_BAD_STEPS} steps in a row had numbers that are not finite; the adapter is that of the last good "
                 f"checkpoint, step {good}; try a lower optim.learning_rate or model.compute_dtype=float32"
             )
+
+    def summary(self) -> Mapping[str, Any]:
+        return {"skipped_steps": self.kept.skipped_steps}
 
 
 IN_A_ROW = 5
@@ -153,53 +198,32 @@ class CollapseSigns(Fields):
         return found
 
 
-@dataclass(slots=True)
-class CollapseWatch:
+class CollapseWatch(Callback):
     """Says which signs count, and ends the run where the recipe wants that."""
 
-    session: Session
-    ends_run: bool
-    _signs: CollapseSigns = field(default_factory=CollapseSigns)
+    def __init__(self, session: Session, ends_run: bool) -> None:
+        self._session = session
+        self._ends_run = ends_run
+        self.kept: CollapseSigns = CollapseSigns()
 
-    def look(self, record: StepRecord) -> None:
-        for sign in self._signs.after(record.metrics):
-            self.session.warn(f"step {record.step}: {sign}")
+    def after_step(self, record: StepRecord) -> None:
+        for sign in self.kept.after(record.metrics):
+            self._session.warn(f"step {record.step}: {sign}")
 
     @property
     def stop_reason(self) -> str | None:
-        return "collapse" if self.ends_run and self._signs.collapsed else None
-
-    def state(self) -> Any:
-        return self._signs.state()
-
-    def load_state(self, state: Any) -> None:
-        self._signs.load_state(state)
+        return "collapse" if self._ends_run and self.kept.collapsed else None
 
 
-@dataclass(slots=True)
-class ConditionWatch:
-    """Counts for how many steps in a row it has held; the stop rules ask for that."""
-
-    session: Session
-    stop_reason = None
-
-    def look(self, record: StepRecord) -> None:
-        condition, state = self.session.rules.condition, self.session.state
-        if condition is None:
-            return
-        state.condition_streak = state.condition_streak + 1 if condition.holds(record.metrics) else 0
-
-
-@dataclass(slots=True)
-class CutOff:
+class TruncationWatch(Callback):
     """Says so once: nothing that is right can be told from what is not finished."""
 
-    session: Session
-    stop_reason = None
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
-    def look(self, record: StepRecord) -> None:
+    def after_step(self, record: StepRecord) -> None:
         if record.metrics["completions/clipped_ratio"] == 1:
-            self.session.warn_once(
+            self._session.warn_once(
                 f"all completions of step {record.step} were cut off before they ended; rollout.max_completion_length "
                 "may be too short",
                 "cut off",
@@ -210,43 +234,157 @@ MUCH_LESS = 0.9
 """Of the steps that were asked for: fewer are worth a word."""
 
 
-@dataclass(slots=True)
-class EtaWatch:
+class EtaWatch(Callback):
     """Speaks once a session, as soon as its speed is known."""
 
-    session: Session
-    max_steps: int
-    _steps: int = 0
-    stop_reason = None
+    def __init__(self, session: Session, max_steps: int) -> None:
+        self._session = session
+        self._max_steps = max_steps
+        self._steps = 0
 
-    def look(self, record: StepRecord) -> None:
+    def after_step(self, record: StepRecord) -> None:
         self._steps += 1
         left = record.metrics.get("steps_left")
-        if left is not None and self._steps == ETA_AFTER and record.step + left < MUCH_LESS * self.max_steps:
-            self.session.warn(
-                f"at this speed {self.session.deadlines.limit()} pays for about {record.step + int(left)} of "
-                f"{self.max_steps} steps"
+        if left is not None and self._steps == ETA_AFTER and record.step + left < MUCH_LESS * self._max_steps:
+            self._session.warn(
+                f"at this speed {self._session.deadlines.left().limit} pays for about {record.step + int(left)} of "
+                f"{self._max_steps} steps"
             )
 
 
-class Callback(Protocol):
-    """Looks at one run."""
+class UserCallback(Callback):
+    """Somebody's own: a function that is handed each StepRecord, or an object with some of a Callback's methods.
 
-    def look(self, record: StepRecord) -> None:
-        """At a step that was told to everybody. A TinaError ends the run."""
-        ...
+    What `after_step` returns ends the run, by that name. One that raises is a warning, and the run goes on.
+    """
+
+    def __init__(self, session: Session, name: str, theirs: Any) -> None:
+        self._session = session
+        self._name = name
+        self._theirs = theirs
+        self._reason: str | None = None
 
     @property
     def stop_reason(self) -> str | None:
-        """Why no other step should begin; None where one may."""
-        ...
+        return self._reason or getattr(self._theirs, "stop_reason", None)
+
+    def on_begin(self) -> None:
+        self._call("on_begin")
+
+    def before_step(self, step: int) -> None:
+        self._call("before_step", step)
+
+    def after_step(self, record: StepRecord) -> None:
+        found = self._call("after_step", record)
+        self._reason = found if isinstance(found, str) else self._name if found else None
+
+    def on_end(self) -> None:
+        self._call("on_end")
+
+    def state(self) -> Any:
+        """Plain JSON; None where there is none, or it is no JSON."""
+        return self._call("state")
+
+    def load_state(self, state: Any) -> None:
+        if state is not None:
+            self._call("load_state", state)
+
+    def _call(self, method: str, *given: Any) -> Any:
+        function: Callable[..., Any] | None = getattr(self._theirs, method, None)
+        if function is None and method == "after_step" and callable(self._theirs):
+            function = self._theirs
+        if function is None:
+            return None
+        deadlines = self._session.deadlines
+        seconds = max(1.0, deadlines.left().seconds - deadlines.save_reserve_s)
+        try:
+            with guest(self._name), wall_clock_limit(None if seconds == inf else seconds):
+                found = function(*given)
+                return json.loads(json.dumps(found)) if method == "state" else found
+        except OutOfTime:
+            return None  # the limits end the run
+        except Exception as error:
+            self._session.warn_once(
+                f"callback {self._name} failed in {method}, and the run goes on: {type(error).__name__}: "
+                f"{one_line(error)}",
+                f"callback {self._name} {method}",
+            )
+            return None
 
 
-def callbacks_of(session: Session, recipe: Recipe, max_steps: int) -> Mapping[str, Callback]:
-    """All of a run by name, in the order in which they look."""
+class Checkpoints(Callback):
+    """Saves the run: at its begin, as the recipe says, and at its end."""
+
+    def __init__(self, session: Session, manager: CheckpointManager) -> None:
+        self._state = session.state
+        self._manager = manager
+
+    def on_begin(self) -> None:
+        if self._state.step == 0:
+            self._manager.save(adapter=True, announce=False)  # what cannot be saved must not be paid for
+
+    def after_step(self, record: StepRecord) -> None:
+        self._manager.snapshot()
+        if record.update.finite:  # others are not worth it
+            self._manager.save_when_due()
+
+    def on_end(self) -> None:
+        self._manager.save(adapter=True)
+
+
+class Evaluations(Callback):
+    """Measures the run before its first step, as the recipe says, and at its end."""
+
+    def __init__(self, session: Session, evaluator: Evaluator, checkpoints: CheckpointManager) -> None:
+        self._session = session
+        self._evaluator = evaluator
+        self._checkpoints = checkpoints
+        self.kept = evaluator.gains
+
+    @property
+    def stop_reason(self) -> str | None:
+        return self._evaluator.stop_reason
+
+    def on_begin(self) -> None:
+        step = self._session.state.step
+        self._keep(self._evaluator.recount(step) if step else self._evaluator.before())
+
+    def after_step(self, record: StepRecord) -> None:
+        if self._evaluator.is_due(record.step):
+            self._keep(self._evaluator.during(record.step))
+
+    def on_end(self) -> None:
+        if not self._session.stop and self._evaluator.after(self._session.state.step):
+            self._checkpoints.save_best()
+
+    def summary(self) -> Mapping[str, Any]:
+        return self._evaluator.summary()
+
+    def _keep(self, is_best: bool) -> None:
+        self._checkpoints.snapshot()
+        if is_best:
+            self._checkpoints.save_best()
+
+
+def callbacks_of(
+    session: Session,
+    recipe: Recipe,
+    max_steps: int,
+    theirs: Sequence[tuple[str, Any]],
+    evaluator: Evaluator,
+    checkpoints: CheckpointManager,
+) -> dict[str, Callback]:
+    """All of a run by name, in the order in which they look: what they keep is seen by the checkpoint behind them."""
+    stop = recipe.stop
+    condition = Condition.parse(stop.when) if stop.when else None
     return {
-        "condition": ConditionWatch(session),
-        "cut_off": CutOff(session),
-        "collapse": CollapseWatch(session, ends_run=recipe.stop.on_collapse),
-        "outlook": EtaWatch(session, max_steps),
+        "stop_file": StopFile(session),
+        **({"condition": ConditionWatch(condition, stop.patience)} if condition else {}),
+        "truncation": TruncationWatch(session),
+        "collapse": CollapseWatch(session, ends_run=stop.on_collapse),
+        "eta": EtaWatch(session, max_steps),
+        **{f"callback {name}": UserCallback(session, name, one) for name, one in theirs},
+        "nonfinite": NonfiniteSteps(session, checkpoints),
+        "checkpoints": Checkpoints(session, checkpoints),
+        "gains": Evaluations(session, evaluator, checkpoints),
     }

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import inf
 from statistics import fmean
 
 from tina_lite import grpo
@@ -12,9 +11,9 @@ from tina_lite.rewards import BrokenRewards, Scores, StepScores, TrainerState, W
 from tina_lite.rollout.sampler import Sampler
 from tina_lite.runs.metrics import Resampled
 from tina_lite.runs.session import Session
-from tina_lite.runs.state import RunState
 from tina_lite.util.errors import TinaError
 from tina_lite.util.records import Group, Prompt, ScoredGroup
+from tina_lite.util.stateful import Fields
 from tina_lite.util.wall_clock import OutOfTime
 
 Judged = tuple[Group, Scores]
@@ -33,11 +32,23 @@ class Collected:
     """Of the prompt source behind them."""
     epoch: int
 
-    def count(self, state: RunState, step: int, trained_tokens: int) -> None:
-        """Once it is learnt."""
-        state.count(step, self.position, self.decoded_tokens, self.groups, trained_tokens)
-        if self.resampled is not None:
-            state.prompt_tokens += self.resampled.prompt_tokens
+    @property
+    def reward(self) -> float:
+        """The mean over all completions."""
+        return fmean(total for scored in self.groups for total in scored.totals)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Of all prompts that were read, those of replaced groups included."""
+        replaced = 0 if self.resampled is None else self.resampled.prompt_tokens
+        return replaced + sum(len(scored.group.prompt.ids) for scored in self.groups)
+
+
+@dataclass(slots=True)
+class Failures(Fields):
+    """By reward name, completions on which it failed."""
+
+    reward_failures: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -52,6 +63,7 @@ class Collector:
     scale_rewards: str
     max_steps: int
     """Told to rewards that ask how far training is."""
+    kept: Failures = field(init=False, default_factory=Failures)
     _broken: BrokenRewards = field(init=False)
     out_of_tokens: bool = field(init=False, default=False)
     """Whether stop.max_tokens left too few for a single group of the latest rollout."""
@@ -64,12 +76,12 @@ class Collector:
 
     def collect(self, step: int) -> Collected:
         """Collect the groups of one step. OutOfTime where none was finished, or a signal came."""
-        started, self._step_tokens = self.session.meter.elapsed_s(), 0
+        self._step_tokens = 0
         self.source.position = self.session.state.position
-        sampled, tokens = self._sample(self._next_prompts(self.rollout.prompts_per_step), step)
+        sampled, tokens, seconds = self._sample(self._next_prompts(self.rollout.prompts_per_step), step)
         if not sampled:
             raise OutOfTime
-        judged = self._score(sampled, step, self.session.meter.elapsed_s() - started)
+        judged = self._score(sampled, step, seconds)
         resampled = None
         if self.rollout.resample_zero_variance:
             judged, resampled = self._resample(judged, step)
@@ -85,12 +97,13 @@ class Collector:
             self.session.warn_once(said, f"skipped {len(str(len(rows)))} {reason}")
         return prompts
 
-    def _sample(self, prompts: Sequence[Prompt], step: int) -> tuple[Sequence[Group], int]:
-        """Groups that were finished in time and the tokens they took."""
+    def _sample(self, prompts: Sequence[Prompt], step: int) -> tuple[Sequence[Group], int, float]:
+        """Groups that were finished in time, and the tokens and seconds they took."""
         session = self.session
         self._step_tokens += sum(len(prompt.ids) for prompt in prompts)
-        out_of_time, max_tokens = session.deadlines.out_of_time_for_rollout(), self._tokens_left()
-        with session.phases("rollout", step):
+        out_of_time = session.deadlines.out_of_time_for_rollout()
+        max_tokens = session.deadlines.left().tokens - self._step_tokens
+        with session.phases("rollout", step) as phase:
             rollout = self.sampler.rollout(
                 prompts,
                 self.rollout.num_generations,
@@ -103,18 +116,12 @@ class Collector:
             raise OutOfTime
         self.out_of_tokens = not rollout.groups and not out_of_time()
         self._step_tokens += rollout.decoded_tokens
-        return rollout.groups, rollout.decoded_tokens
-
-    def _tokens_left(self) -> float:
-        limit, state = self.session.rules.limits.max_tokens, self.session.state
-        return inf if limit is None else limit - state.prompt_tokens - state.completion_tokens - self._step_tokens
+        return rollout.groups, rollout.decoded_tokens, phase.seconds
 
     def _score(self, groups: Sequence[Group], step: int, rollout_s: float) -> list[Judged]:
-        session, timings = self.session, self.session.deadlines.timings
-        started = session.meter.elapsed_s()
+        session = self.session
         with session.phases("reward", step), session.stop.limited(session.deadlines.scoring_may_take_s(rollout_s)):
             scores = score(groups, self.rewards, self._trainer_state(step))
-        timings.reward = max(timings.reward, session.meter.elapsed_s() - started)
         self._warn_of_failures(scores)
         for name in scores.silent:
             said = f"reward {name} gave None for every completion of step {step}: it counts for nothing there"
@@ -132,7 +139,7 @@ class Collector:
 
     def _warn_of_failures(self, scores: StepScores) -> None:
         """Count, show, and keep the first traceback of the run."""
-        failures = self.session.state.reward_failures
+        failures = self.kept.reward_failures
         for name, count in scores.failures.items():
             failures[name] = failures.get(name, 0) + count
             failed = f"reward {name} failed on {count} completions of {scores.completions}"
@@ -147,8 +154,7 @@ class Collector:
             missing = len(judged) - len(teaching)
             if not missing:
                 break
-            started = self.session.meter.elapsed_s()
-            fresh, tokens = self._sample(self._next_prompts(missing), step)
+            fresh, tokens, seconds = self._sample(self._next_prompts(missing), step)
             resampled.completion_tokens += tokens
             if len(fresh) < missing:  # out of time: the step goes on with what it has
                 break
@@ -156,7 +162,7 @@ class Collector:
             resampled.prompt_tokens += sum(len(group.prompt.ids) for group, _ in judged) - sum(
                 len(group.prompt.ids) for group, _ in teaching
             )
-            judged = teaching + self._score(fresh, step, self.session.meter.elapsed_s() - started)
+            judged = teaching + self._score(fresh, step, seconds)
         return judged, resampled
 
 

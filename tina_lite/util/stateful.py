@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import AliasChoices, BeforeValidator, Field, TypeAdapter
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 
 @runtime_checkable
@@ -35,9 +32,9 @@ class Fields:
     def state(self) -> Any:
         return adapter(type(self)).dump_python(self, mode="json")
 
-    def load_state(self: "DataclassInstance", state: Any) -> None:
+    def load_state(self, state: Any) -> None:
         loaded = adapter(type(self)).validate_python(state)
-        for field in fields(self):
+        for field in fields(self):  # type: ignore[arg-type]
             setattr(self, field.name, getattr(loaded, field.name))
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tina_lite.budget import Meter, Rate
-from tina_lite.budget.limits import Deadlines, Limits, StopRules
+from tina_lite.budget.limits import Deadlines, Limits
 
 RATE = Rate(3.6, "test")
 """A second costs a thousandth of a dollar."""
@@ -16,20 +16,18 @@ RATE = Rate(3.6, "test")
 
 def horizons(limits: Limits, dice: random.Random, step_s: float, jitter: float, by_steps: float = 0.0) -> list[float]:
     """Of each step of a run whose steps take `step_s` and 100 tokens, give or take a share of `jitter`."""
-    clock, rules = FakeClock(4.0), StopRules(limits)
-    meter = Meter.in_memory(RATE, clock)
-    deadlines = Deadlines(meter, rules, lambda: False)
+    clock = FakeClock(4.0)
     found: list[float] = []
     tokens, most = 0, 0
-    while not rules.before_step(
-        len(found), meter.read(), deadlines.step_s, deadlines.reserve_s, tokens=tokens, step_tokens=most
-    ):
+    deadlines = Deadlines(Meter.in_memory(RATE, clock), limits, lambda: False, used=lambda: (len(found), tokens))
+    while not deadlines.reason_to_stop(most):
         factor = dice.uniform(1 - jitter, 1 + jitter)
-        clock.now += 0.6 * step_s * factor
-        found.append(max(0.0, *found[-1:], deadlines.lr_progress(by_steps * (len(found) + 1), 4.0, tokens, most)))
-        clock.now += 0.4 * step_s * factor
-        deadlines.timings.update = max(deadlines.timings.update, 0.4 * step_s * factor)
-        deadlines.step_took(step_s * factor)
+        with deadlines.step():
+            clock.now += 0.6 * step_s * factor
+            progress = deadlines.lr_progress(by_steps * (len(found) + 1), 4.0, most)
+            clock.now += 0.4 * step_s * factor
+        deadlines.timings.took("update", 0.4 * step_s * factor)
+        found.append(max(0.0, *found[-1:], progress))
         used = round(100 * factor)
         tokens, most = tokens + used, max(most, used)
     return found

@@ -1,5 +1,7 @@
 """Until when the parts of a step may run, and what is kept back for what must follow."""
 
+from math import inf
+
 import pytest
 from fakes import FakeClock
 
@@ -11,7 +13,6 @@ from tina_lite.budget.limits import (
     SLOWER_SAVE,
     Deadlines,
     Limits,
-    StopRules,
     Timings,
 )
 
@@ -25,8 +26,8 @@ class Session:
         self.clock = FakeClock()
         self.asked = False
         meter = Meter.in_memory(Rate(3600.0, "test"), self.clock)
-        rules = StopRules(Limits(max_usd=WORTH_S) if limits is None else limits)
-        self.deadlines = Deadlines(meter, rules, lambda: self.asked, iterations)
+        limits = Limits(max_usd=WORTH_S) if limits is None else limits
+        self.deadlines = Deadlines(meter, limits, lambda: self.asked, iterations)
 
     def stops_at(self, check, piece_s: float) -> float:
         """Seconds after which pieces of work of this length are stopped."""
@@ -74,7 +75,7 @@ def test_an_evaluation_gets_a_share_and_a_slow_disk_more_reserve():
     assert session.deadlines.eval_share_s() == pytest.approx(EVAL_SHARE * (WORTH_S - SAVE_RESERVE_S))
     session.deadlines.timings.save = 8.0
     assert session.deadlines.save_reserve_s == SLOWER_SAVE * 8.0
-    assert Session(Limits()).deadlines.eval_share_s() is None
+    assert Session(Limits()).deadlines.eval_share_s() == inf
 
 
 def test_scoring_leaves_time_for_the_update():
