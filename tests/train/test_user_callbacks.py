@@ -92,3 +92,20 @@ def test_one_that_cannot_be_found_is_refused_before_anything_is_paid_for(
     with pytest.raises(BadInput, match=r"^callbacks: "):
         run(load_recipe(recipe_file, {"callbacks": name.split(", ")}), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_reason_to_stop_that_raises_is_a_warning_too(recipe_file: Path, tmp_path: Path) -> None:
+    class Unreasonable:
+        @property
+        def stop_reason(self) -> str:
+            raise OSError("no reason")
+
+    class Convinced:
+        stop_reason = True
+
+    summary = run(load_recipe(recipe_file), out=tmp_path / "out", callbacks=[Unreasonable])
+    assert (summary["steps"], summary["stop_reason"]) == (3, "max_steps")
+    failed = "callback Unreasonable failed in stop_reason, and the run goes on: OSError: no reason"
+    assert said(tmp_path / "out").count(failed) == 1
+    summary = run(load_recipe(recipe_file), out=tmp_path / "other", callbacks=[Convinced])
+    assert (summary["steps"], summary["stop_reason"]) == (0, "Convinced")

@@ -90,14 +90,10 @@ class Evaluator:
         figures = {when: eval_fields(self.results.get(when, {})) for when in ("before", "after")}
         return {"eval": figures, "best_eval": best if gains.best_eval_step else None}
 
-    def before(self) -> bool:
-        """Measure every benchmark that has no figure yet; one that would take too much asks fewer problems.
-
-        False: nothing is the best before there is anything to compare it with.
-        """
+    def before(self) -> None:
+        """Measure every benchmark that has no figure yet; one that would take too much asks fewer problems."""
         each_s = self._deadlines.eval_share_s() / max(1, len(self._benchmarks))
         self._measure("before", 0, list(self._benchmarks), lambda name: self._first(name, each_s))
-        return False
 
     def is_due(self, step: int) -> bool:
         """Whether a step of the run is followed by an evaluation; the last one is, in any case."""

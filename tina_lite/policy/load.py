@@ -1,6 +1,6 @@
 """A model by the name that a person gives it: a run folder, an adapter folder, or a model.
 
-`resolve` says what it is from a few small files; `open_target` loads it as a policy, and imports torch.
+`resolve` says what it is from a few small files; `load_model` loads it as a policy, and imports torch.
 """
 
 import json

@@ -19,6 +19,11 @@ HEALTHY: Mapping[str, tuple[float, float]] = {
     "completions/clipped_ratio": (0.0, 0.3),
 }
 """Lowest and highest healthy value; a figure outside is marked wherever people look."""
+COLLAPSED_ENTROPY = 0.01
+"""Nats a token: here and below nothing is left to explore, and the run may end."""
+COLLAPSED_TRUNCATION = 0.5
+COLLAPSED_REWARD = 0.5
+"""Of the best smoothed reward."""
 
 CLIPPED_MOST = 0.8
 """Up to here cut-off completions are a thing to know, beyond it a fault."""

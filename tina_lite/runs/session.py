@@ -50,7 +50,7 @@ class StopRequest:
     @contextmanager
     def limited(self, seconds: float = inf) -> Iterator[None]:
         """A block of work that cannot ask: OutOfTime is raised in it at a signal, and after so many seconds."""
-        with wall_clock_limit(None if seconds == inf else seconds) as limit:
+        with wall_clock_limit(seconds) as limit:
             self._limits.append(limit)
             try:
                 if self:
@@ -157,8 +157,7 @@ class Session:
         """Begin a session; `iterations` are optimiser steps on one rollout."""
         state = RunState()
         deadlines = Deadlines(meter, limits, lambda: bool(stop), iterations, lambda: (state.step, state.tokens))
-        phases = Phases(meter, events, lambda phase, seconds: deadlines.timings.took(phase, seconds))
-        return cls(folder, meter, events, stop, deadlines, phases, state)
+        return cls(folder, meter, events, stop, deadlines, Phases(meter, events, deadlines.timings.took), state)
 
     def warn(self, text: str) -> None:
         """Something that a person should know."""

@@ -82,7 +82,7 @@ class Machine:
         return asdict(replace(self._first, **self._changed()))
 
     def load_state(self, state: Any) -> None:
-        """They were read before anything was loaded (`Kept`)."""
+        """They were read before anything was loaded (`CheckpointState`)."""
 
 
 ONCE_IN_STATE = ("schedule", "nonfinite", "condition", "gains", "rewards")

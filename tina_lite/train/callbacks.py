@@ -3,13 +3,13 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
 from typing import Annotated, Any
 
 from tina_lite.budget.conditions import Condition
 from tina_lite.eval.evaluator import Evaluator
 from tina_lite.recipe import Recipe
 from tina_lite.runs.checkpoint_manager import CheckpointManager
+from tina_lite.runs.health import COLLAPSED_ENTROPY, COLLAPSED_REWARD, COLLAPSED_TRUNCATION
 from tina_lite.runs.session import Session
 from tina_lite.runs.state import Count
 from tina_lite.train.recorder import StepRecord
@@ -134,11 +134,6 @@ class NonfiniteSteps(Callback):
 
 
 IN_A_ROW = 5
-LEAST_ENTROPY = 0.01
-"""Nats a token."""
-MOST_TRUNCATED = 0.5
-FALLEN = 0.5
-"""Of the best smoothed reward."""
 SMOOTHING = 0.1
 """Weight of the newest step in the smoothed reward."""
 SETTLED = 10
@@ -187,13 +182,13 @@ class CollapseSigns(Fields):
     def _signs(self, metrics: Mapping[str, float]) -> dict[str, str]:
         """By sign, what a person is told; rewards that never were above 0 have no half."""
         found = {}
-        if (entropy := metrics.get("entropy", 1.0)) < LEAST_ENTROPY:
+        if (entropy := metrics.get("entropy", 1.0)) < COLLAPSED_ENTROPY:
             found["entropy"] = f"entropy is {entropy:.4f} nats a token: the policy explores no more"
         if metrics["frac_completions_equal"] == 1.0:
             found["equal"] = "in every group all completions are the same text: nothing can be learnt from them"
-        if (truncated := metrics["completions/clipped_ratio"]) > MOST_TRUNCATED:
+        if (truncated := metrics["completions/clipped_ratio"]) > COLLAPSED_TRUNCATION:
             found["length"] = f"{truncated:.0%} of the completions run into rollout.max_completion_length"
-        if self.steps >= SETTLED and self.reward < FALLEN * self.best:
+        if self.steps >= SETTLED and self.reward < COLLAPSED_REWARD * self.best:
             found["reward"] = f"the reward has fallen to {self.reward:.3g} from {self.best:.3g}, both smoothed"
         return found
 
@@ -266,7 +261,9 @@ class UserCallback(Callback):
 
     @property
     def stop_reason(self) -> str | None:
-        return self._reason or getattr(self._theirs, "stop_reason", None)
+        return self._reason or self._named(
+            self._guarded("stop_reason", lambda: getattr(self._theirs, "stop_reason", None))
+        )
 
     def on_begin(self) -> None:
         self._call("on_begin")
@@ -275,15 +272,15 @@ class UserCallback(Callback):
         self._call("before_step", step)
 
     def after_step(self, record: StepRecord) -> None:
-        found = self._call("after_step", record)
-        self._reason = found if isinstance(found, str) else self._name if found else None
+        self._reason = self._named(self._call("after_step", record))
 
     def on_end(self) -> None:
         self._call("on_end")
 
     def state(self) -> Any:
         """Plain JSON; None where there is none, or it is no JSON."""
-        return self._call("state")
+        found = self._call("state")
+        return self._guarded("state", lambda: json.loads(json.dumps(found)))
 
     def load_state(self, state: Any) -> None:
         if state is not None:
@@ -293,14 +290,18 @@ class UserCallback(Callback):
         function: Callable[..., Any] | None = getattr(self._theirs, method, None)
         if function is None and method == "after_step" and callable(self._theirs):
             function = self._theirs
-        if function is None:
-            return None
+        return None if function is None else self._guarded(method, lambda: function(*given))
+
+    def _named(self, found: Any) -> str | None:
+        """What a callback gives as its reason to stop; anything true but a text stands for the callback's name."""
+        return found if isinstance(found, str) else self._name if found else None
+
+    def _guarded(self, method: str, work: Callable[[], Any]) -> Any:
+        """What somebody else's code gives; None where it raises, which is a warning, or takes the time for saving."""
         deadlines = self._session.deadlines
-        seconds = max(1.0, deadlines.left().seconds - deadlines.save_reserve_s)
         try:
-            with guest(self._name), wall_clock_limit(None if seconds == inf else seconds):
-                found = function(*given)
-                return json.loads(json.dumps(found)) if method == "state" else found
+            with guest(self._name), wall_clock_limit(max(1.0, deadlines.left().seconds - deadlines.save_reserve_s)):
+                return work()
         except OutOfTime:
             return None  # the limits end the run
         except Exception as error:
@@ -347,7 +348,11 @@ class Evaluations(Callback):
 
     def on_begin(self) -> None:
         step = self._session.state.step
-        self._keep(self._evaluator.recount(step) if step else self._evaluator.before())
+        if step:
+            self._keep(self._evaluator.recount(step))
+        else:
+            self._evaluator.before()
+            self._checkpoints.snapshot()
 
     def after_step(self, record: StepRecord) -> None:
         if self._evaluator.is_due(record.step):
