@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tina_lite.report.curves import MOST_POINTS, curve, smoothed, student_975
+from tina_lite.eval.statistics import student_t
+from tina_lite.report.curves import MOST_POINTS, curve, smoothed
 from tina_lite.report.figures import Figure, figures
 from tina_lite.report.read import read_run
 
@@ -87,7 +88,7 @@ def test_student_quantiles_are_those_of_the_tables() -> None:
     """Fisher and Yates, two-sided 5%."""
     table = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 8: 2.306, 10: 2.228, 30: 2.042, 120: 1.980}
     for freedom, quantile in table.items():
-        assert student_975(freedom) == pytest.approx(quantile, rel=4e-3)
+        assert student_t(freedom) == pytest.approx(quantile, rel=4e-3)
 
 
 def test_a_long_run_is_drawn_with_few_points_the_last_among_them() -> None:
@@ -108,7 +109,7 @@ def test_a_moving_mean_stays_within_its_values_and_its_interval(values: list[flo
         assert low - slack <= mean <= high + slack
         assert mean == pytest.approx(fmean(near), abs=slack)
         if len(near) > 1:
-            reach = student_975(len(near) - 1) * stdev(near) / sqrt(len(near))
+            reach = student_t(len(near) - 1) * stdev(near) / sqrt(len(near))
             assert high - mean == pytest.approx(reach, abs=1e-2)
 
 

@@ -190,14 +190,14 @@ def _names(card: str, offer: Offer) -> bool:
 
     A word more is another card: Ti, SUPER, D, Laptop, NVL.
     """
-    words, offered = _words(card), _words(offer.gpu)
+    words, offered = card_words(card), card_words(offer.gpu)
     return offered <= words and words - offered <= {f"{offer.vram_gib:g}gb"}
 
 
-def _words(name: str) -> set[str]:
+def card_words(name: str) -> set[str]:
     """What tells one card from another in a name; sockets and marketing words do not.
 
-    >>> sorted(_words("NVIDIA H100 80GB HBM3")), sorted(_words("Tesla V100-SXM2-16GB"))
+    >>> sorted(card_words("NVIDIA H100 80GB HBM3")), sorted(card_words("Tesla V100-SXM2-16GB"))
     (['80gb', 'h100'], ['16gb', 'v100'])
     """
     return {word for word in re.findall(r"[a-z0-9]+", name.lower()) if not _NOISE.fullmatch(word)}
@@ -254,7 +254,7 @@ def _offer(row: dict[str, str], listed_in: str) -> Offer:
     vram_gib, usd_per_hour = _number(row, "vram_gib"), _number(row, "usd_per_hour")
     if vram_gib == 0:
         raise ValueError("vram_gib: got 0; needs GiB, more than 0")
-    if not _words(row["gpu"]):
+    if not card_words(row["gpu"]):
         raise ValueError(f"gpu: {row['gpu']!r} names no card; needs a name such as RTX 4090")
     return Offer(row["gpu"], vram_gib, row["provider"], usd_per_hour, row.get("source", ""), listed_in)
 

@@ -55,6 +55,11 @@ def paper_results() -> list[PaperResult]:
         ]
 
 
+def paper_models() -> list[PaperResult]:
+    """Those to compare with: the ablations are left out."""
+    return [one for one in paper_results() if one.kind != "ablation"]
+
+
 SIGNIFICANT = 0.05
 FEW = 10
 """Where fewer problems tell two models apart, the interval of their difference covers more or less than 95%."""
@@ -125,8 +130,7 @@ def counted(one: Result) -> str:
 def paper_rows(report: Report) -> list[tuple[str, ...]]:
     """A heading, and Pass@1 of the paper's models on those of its benchmarks that were measured; empty without any."""
     measured = [name for name in PAPER_BENCHMARKS if any(one.benchmark == name for one in report.results)]
-    models = (one for one in paper_results() if one.kind != "ablation")
-    rows = [(one.model, *(format_share(one.pass_at_1[name]) for name in measured)) for one in models]
+    rows = [(one.model, *(format_share(one.pass_at_1[name]) for name in measured)) for one in paper_models()]
     return [("model", *measured), *rows] if measured else []
 
 

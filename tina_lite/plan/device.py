@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from tina_lite.budget.rates import card_words
 from tina_lite.policy.engine import refuse_float16
 from tina_lite.policy.memory_request import MemoryBudget
 from tina_lite.policy.shape import ModelShape
@@ -207,12 +208,9 @@ def slowest_with(vram_gib: float) -> Card | None:
 
 def _words(name: str) -> tuple[set[str], set[str]]:
     """What tells one model from another in a name, and its memory where that is part of the name."""
-    words = {word for word in re.findall(r"[a-z0-9]+", name.lower()) if not _NOISE.fullmatch(word)}
+    words = card_words(name)
     gigabytes = {word for word in words if re.fullmatch(r"\d+gb", word)}
     return words - gigabytes, gigabytes
-
-
-_NOISE = re.compile(r"nvidia|geforce|tesla|rtx|gpu|generation|blackwell|edition|pcie|sxm\d?|hbm\d?e?")
 
 
 GIB = 1024**3

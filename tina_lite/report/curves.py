@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import accumulate
 from math import sqrt
-from statistics import NormalDist, fmean
+from statistics import fmean
 from typing import Any
+
+from tina_lite.eval.statistics import student_t
 
 LEAST_WINDOW = 5
 STRETCHES = 12
@@ -42,32 +43,11 @@ def smoothed(values: Sequence[float]) -> Smooth:
         start, end = max(0, index - window // 2), min(count, index + window // 2 + 1)
         near, total = end - start, sums[end] - sums[start]
         spread = max(0.0, squares[end] - squares[start] - total * total / near)
-        reach = student_975(near - 1) * sqrt(spread / (near - 1) / near) if near > 1 else 0.0
+        reach = student_t(near - 1) * sqrt(spread / (near - 1) / near) if near > 1 else 0.0
         mean.append(centre + total / near)
         low.append(mean[-1] - reach)
         high.append(mean[-1] + reach)
     return Smooth(tuple(mean), tuple(low), tuple(high), window)
-
-
-@cache
-def student_975(freedom: int) -> float:
-    """Give the 97.5% quantile of Student's t: exact for 1 and 2 degrees of freedom, else Cornish and Fisher's series.
-
-    >>> [round(student_975(n), 2) for n in (1, 2, 4, 10, 100)]
-    [12.71, 4.3, 2.78, 2.23, 1.98]
-    """
-    if freedom == 1:
-        return 12.7062
-    if freedom == 2:
-        return 4.3027
-    z = NormalDist().inv_cdf(0.975)
-    terms: tuple[float, ...] = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / float(freedom) ** power for power, term in enumerate(terms, start=1))
 
 
 SERIES = 7

@@ -1,8 +1,6 @@
 """One HTML file that holds everything: numbers, pictures, plotly.js. It asks the network for nothing, and may not."""
 
-import csv
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -11,32 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from tina_lite.console.text import clean
+from tina_lite.eval.tables import PAPER_BENCHMARKS, paper_models
 from tina_lite.report.figures import Table, figures
 from tina_lite.report.read import Run
 from tina_lite.report.words import bought, comparison, facts, labels, other_cards, outcome, repeat, versions
 from tina_lite.runs.health import alarms
 from tina_lite.util.errors import BadInput
+from tina_lite.util.records import without_nan
 from tina_lite.version import VERSION
 
-# The paper's own table, to stand beside a run's evaluation.
-#
-# The file is read here, as the room that it belongs to imports torch, which a page of figures can do without.
 
-RESULTS = Path(__file__).parents[1] / "eval" / "paper_results.csv"
-KINDS = ("base", "main")
-"""Of its models; the ablations are left out."""
-
-
-def beside_the_paper(labelled: Sequence[tuple[str, Run]]) -> Table | None:
-    """The paper's models and these runs, by benchmark, in percent; None where the table does not ship."""
-    try:
-        with RESULTS.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError:
-        return None
-    names = [name for name in rows[0] if name not in ("model", "kind", "average", "source")]
+def beside_the_paper(labelled: Sequence[tuple[str, Run]]) -> Table:
+    """The paper's models and these runs, by benchmark, in percent."""
+    names = PAPER_BENCHMARKS
     ours = [(f"this: {label}", *(_measured(run, name) for name in names)) for label, run in labelled]
-    theirs = [(row["model"], *(row[name] for name in names)) for row in rows if row["kind"] in KINDS]
+    theirs = [(one.model, *(f"{100 * one.pass_at_1[name]:.2f}" for name in names)) for one in paper_models()]
     return Table(("model", *names), (*ours, *theirs))
 
 
@@ -166,13 +153,5 @@ def _plotly_js() -> str:
 
 def _as_json(specs: Mapping[str, Any]) -> str:
     """For a script element: nothing in it can end that element, and NaN, which JSON lacks, becomes null."""
-    text = json.dumps(_without_nan(specs), ensure_ascii=True)
+    text = json.dumps(without_nan(specs), ensure_ascii=True)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from tina_lite.util.errors import BadInput
-from tina_lite.util.records import PhaseName
+from tina_lite.util.records import PhaseName, without_nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +164,8 @@ class Stamped:
             "at": round(self.at, 3),
             "elapsed_s": round(self.elapsed_s, 3),
             "usd": round(self.usd, 8),
-            **_without_nan(asdict(self.event)),
+            **without_nan(asdict(self.event)),
         }
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 KINDS: Mapping[str, type[Event]] = {kind.event: kind for kind in get_args(Event)}

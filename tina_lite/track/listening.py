@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tina_lite.runs.events import Evaluated, RunFinished, RunStarted, Stamped, StepDone
+from tina_lite.util.errors import one_line
 
 CLOSE_S = 2.0
 
@@ -102,7 +103,7 @@ class Listening:
             if tracker is not None:
                 tracker.close()
         except BaseException as error:  # a tracker may even call sys.exit: none of it is the run's business
-            self._fault = f"failed, and the run goes on without it: {_one_line(error)}"
+            self._fault = f"failed, and the run goes on without it: {type(error).__name__}: {one_line(error, 200)}"
 
 
 def scalars(stamped: Stamped) -> dict[str, float]:
@@ -133,7 +134,3 @@ def _beginning(started: RunStarted, config: Mapping[str, Any]) -> Beginning:
     folder = Path(started.folder)
     machine = {"device": started.device, "rate": started.rate, "tina_lite": started.version}
     return Beginning(folder.resolve().name, folder, started.resumed_from_step, {**config, **machine})
-
-
-def _one_line(error: BaseException, most: int = 200) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:most]}"

@@ -136,3 +136,12 @@ class EvalResult:
     """Samples a problem."""
     mean_length: float
     """Completion tokens."""
+
+
+def without_nan(value: Any) -> Any:
+    """Give plain values as JSON can hold them: NaN and infinity, which it lacks, become null."""
+    if isinstance(value, Mapping):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
