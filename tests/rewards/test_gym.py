@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sections import load
 
-from tina_lite.answers.answer_types import GymGold, gym_gold, kept_of
+from tina_lite.answers.answer_types import verifier_of
 from tina_lite.rewards.accuracy import readings, reasoning_gym_reward, verdicts
 from tina_lite.rewards.call import chat
 from tina_lite.util.records import Problem
@@ -89,21 +89,23 @@ def test_what_the_own_verifier_says(task: str) -> None:
     rows = [(problem, answer) for problem in problems_of(task) for answer in wrong_answers(problem, draws)]
     rows += [(problem, problem.answer) for problem in problems_of(task)]
     texts = [f"so\n</think>\n{answer}" for _, answer in rows]
-    golds = [problem.gold for problem, _ in rows]
+    golds, verifiers = [problem.gold for problem, _ in rows], [problem.verifier for problem, _ in rows]
     expected = [own_score(problem, text) for (problem, _), text in zip(rows, texts, strict=True)]
-    assert reasoning_gym_reward(chat(*texts), golds) == expected
-    assert verdicts(texts, golds) == [score >= 1 for score in expected]
+    assert reasoning_gym_reward(chat(*texts), verifiers) == expected
+    assert verdicts(texts, golds, verifiers) == [score >= 1 for score in expected]
     if task not in WITHOUT_ANSWER:
         assert expected[-PROBLEMS:] == [1.0] * PROBLEMS
-        boxes = [rf"so \boxed{{{gold}}}" for gold in golds[-PROBLEMS:] if gold.count("{") == gold.count("}")]
-        assert verdicts(boxes, golds[-PROBLEMS:][: len(boxes)]) == [True] * len(boxes)
+        whole = [one for one in problems_of(task) if one.answer.count("{") == one.answer.count("}")]
+        boxes = [rf"so \boxed{{{one.answer}}}" for one in whole]
+        asked = [one.answer for one in whole], [one.verifier for one in whole]
+        assert verdicts(boxes, *asked) == [True] * len(boxes)
 
 
 def test_tasks_without_an_answer_are_judged_too() -> None:
     (problem,) = load("reasoning_gym:propositional_logic", params={"size": 1}, seed=1)
     assert problem.answer == ""
     right = problem.columns["metadata"]["example_answer"]
-    assert verdicts([rf"\boxed{{{right}}}", r"\boxed{no}"], [problem.gold] * 2) == [True, False]
+    assert verdicts([rf"\boxed{{{right}}}", r"\boxed{no}"], [problem.gold] * 2, [problem.verifier] * 2) == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,8 @@ def test_the_cheats_that_were_seen_earn_nothing(task: str, cheat) -> None:
     problems = list(load(f"reasoning_gym:{task}", params={"size": 20}, seed=1))
     cheated = [(problem, cheat(problem)) for problem in problems if cheat(problem) != problem.answer]
     assert len(cheated) > 15
-    found = verdicts([rf"\boxed{{{answer}}}" for _, answer in cheated], [problem.gold for problem, _ in cheated])
+    golds, verifiers = [problem.gold for problem, _ in cheated], [problem.verifier for problem, _ in cheated]
+    found = verdicts([rf"\boxed{{{answer}}}" for _, answer in cheated], golds, verifiers)
     assert found == [False] * len(cheated)
 
 
@@ -133,7 +136,8 @@ def test_what_a_model_writes_is_not_run(task: str, tmp_path: Path) -> None:
         f"().__class__.__base__.__subclasses__() or '{mark}'",
         f"S(\"open('{mark}', 'w')\")",
     ]
-    found = verdicts([f"</think>\n{attack}" for attack in attacks], [problem.gold] * len(attacks))
+    count = len(attacks)
+    found = verdicts([f"</think>\n{one}" for one in attacks], [problem.gold] * count, [problem.verifier] * count)
     assert found == [False] * len(attacks)
     assert not mark.exists()
 
@@ -142,24 +146,25 @@ def test_what_a_model_writes_is_not_run(task: str, tmp_path: Path) -> None:
 def test_hostile_answers_earn_nothing_and_hang_nothing(task: str) -> None:
     (problem,) = load(f"reasoning_gym:{task}", params={"size": 1}, seed=1)
     texts = [f"</think>\n{answer}" for answer in HOSTILE]
-    assert verdicts(texts, [problem.gold] * len(texts)) == [False] * len(texts)
+    count = len(texts)
+    assert verdicts(texts, [problem.gold] * count, [problem.verifier] * count) == [False] * count
 
 
 def test_entries_that_stand_in_a_file() -> None:
     entry = create_dataset("countdown", seed=4, size=1)[0]
     row = json.loads(json.dumps(entry))
-    gold = gym_gold(row)
-    assert isinstance(gold, GymGold)
+    verifier = verifier_of(row)
+    assert verifier is not None
     texts = [rf"\boxed{{{entry['answer']}}}", rf"\boxed{{{entry['metadata']['target']}}}"]
-    assert verdicts(texts, [gold, gold]) == [True, False]
+    assert verdicts(texts, [entry["answer"]] * 2, [verifier] * 2) == [True, False]
 
 
 def test_a_kept_sample_is_judged_again() -> None:
     (problem,) = load("reasoning_gym:countdown", params={"size": 1}, seed=1)
-    kept = json.loads(json.dumps({"question": "?", "answer": problem.answer, **kept_of(problem.answer)}))
-    gold = gym_gold(kept)
+    kept = json.loads(json.dumps({"question": "?", "answer": problem.answer, "verifier": problem.verifier}))
+    verifier = verifier_of(kept)
     texts = [rf"\boxed{{{problem.answer}}}", rf"\boxed{{{problem.columns['metadata']['target']}}}"]
-    assert (gold, verdicts(texts, [gold, gold])) == (problem.answer, [True, False])
+    assert verdicts(texts, [problem.answer] * 2, [verifier] * 2) == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -173,4 +178,4 @@ def test_a_kept_sample_is_judged_again() -> None:
     ],
 )
 def test_other_rows_are_as_they_were(row: dict[str, object]) -> None:
-    assert gym_gold(row) is None
+    assert verifier_of(row) is None

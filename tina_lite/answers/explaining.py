@@ -1,6 +1,5 @@
 """Why an answer counts as right or wrong, in words: what was taken as the answer, how both sides were read."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -9,7 +8,6 @@ from tina_lite.answers.answer_types import (
     Choice,
     Date,
     Formula,
-    GymGold,
     InBase,
     Kind,
     Number,
@@ -17,6 +15,7 @@ from tina_lite.answers.answer_types import (
     Several,
     Span,
     TimeOfDay,
+    Verifier,
     Words,
 )
 from tina_lite.answers.equivalence import is_ordered, same
@@ -40,8 +39,8 @@ class Explanation:
     """Why it is right or wrong."""
 
 
-def explain(text: str, gold: str, right: bool | None) -> Explanation:
-    r"""Explain one completion against one gold; `right` is the verdict of the accuracy reward.
+def explain(text: str, gold: str, right: bool | None, verifier: Verifier | None = None) -> Explanation:
+    r"""Explain one completion against one gold, or a verifier; `right` is the verdict of the accuracy reward.
 
     >>> explain(r"so \boxed{5 m}", "5 cm", False).why, explain("hm", "3", False).why
     ('the units differ: m for cm', 'no answer was found in the text')
@@ -49,8 +48,8 @@ def explain(text: str, gold: str, right: bool | None) -> Explanation:
     '2 items for 3'
     """
     answer, taken_from = _taken(text)
-    if isinstance(gold, GymGold):
-        task = f"the verifier of {gold.verifier['task']}"
+    if verifier is not None:
+        task = f"the verifier of {verifier['task']}"
         example = f"an example of a right answer; {task} judges"
         return Explanation(answer, taken_from, "it stands", gold, example, _verdict_of(task, right))
     expected, given = kind_of(final_answer(gold)), kind_of(answer)
@@ -79,12 +78,6 @@ def _verdict_of(judge: str, right: bool | None) -> str:
     if right is None:
         return f"{judge} is not at hand, so there is no opinion"
     return f"{judge} accepts it" if right else f"{judge} does not give it a full score"
-
-
-def explain_best(text: str, golds: Sequence[str], rights: Sequence[bool | None]) -> Explanation:
-    """The same of several golds, any of which is right: of the first that fits, else of the first."""
-    place = rights.index(True) if True in rights else 0
-    return explain(text, golds[place], rights[place])
 
 
 def _why(gold: Kind, answer: Kind, text: str, right: bool | None) -> str:

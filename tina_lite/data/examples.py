@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tina_lite.answers import comparable
-from tina_lite.answers.answer_types import gym_gold
+from tina_lite.answers.answer_types import verifier_of
 from tina_lite.data.problem_set import question_key
 from tina_lite.data.values import (
     ANSWERS,
@@ -161,7 +161,7 @@ def problem_of(row: Row, index: int, columns: Columns, gold_parses: Callable[[st
     whole = row.get("answer")
     if isinstance(whole, str) and marks_answer(whole):
         others.setdefault(WORKED, whole)
-    return Problem(index, asked.text, first, others, asked.turns, tuple(also))
+    return Problem(index, asked.text, first, others, asked.turns, tuple(also), verifier_of(row))
 
 
 def _asked(row: Row, columns: Columns) -> tuple[str, object, Question]:
@@ -177,9 +177,8 @@ def _asked(row: Row, columns: Columns) -> tuple[str, object, Question]:
 
 def golds_of(row: Row, columns: Columns, gold_parses: Callable[[str], bool]) -> tuple[str, ...]:
     """Of the first column that holds any, the golds that can be compared with; reasoning-gym's are verified."""
-    gold = gym_gold(row)
-    if gold is not None:
-        return (gold,)
+    if verifier_of(row) is not None:
+        return (str(row.get("answer") or ""),)
     if columns.options is not None and columns.options.of(row):
         return columns.options.golds(row)
     for name in columns.answers:

@@ -12,7 +12,6 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tina_lite.answers.answer_types import GymGold
 from tina_lite.data.examples import Selection
 from tina_lite.data.files import load_rows
 from tina_lite.data.problem_set import ProblemSet
@@ -132,8 +131,8 @@ def load_gym(data: DataSection, seed: int) -> ProblemSet:
             entry = tasks[task].dataset[index]
         entry = {name: entry[name] for name in ("question", "answer", "metadata")}
         columns = {"task": task, **_json_like(entry["metadata"])}
-        gold = GymGold(entry["answer"], {"task": task, "params": tasks[task].params, "entry": entry})
-        return Problem(index, clean(entry["question"]), gold if "metadata" in columns else str(gold), columns)
+        verifier = {"task": task, "params": tasks[task].params, "entry": entry} if "metadata" in columns else None
+        return Problem(index, clean(entry["question"]), str(entry["answer"] or ""), columns, verifier=verifier)
 
     return ProblemSet("+".join(weights), fetch, range(size)[: data.limit], {})
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tina_lite.answers.answer_types import GymGold, kept_of
 from tina_lite.runs.look import records
 from tina_lite.util.disk import JsonLines, disk_faults, sync_folder
 from tina_lite.util.errors import BadInput
@@ -37,12 +36,7 @@ class KeptSample:
     usd: float
     """What was spent from the end of the completion before it to its own."""
     verifier: Mapping[str, Any] | None = None
-    """Of a problem that has one: what it needs (GymGold)."""
-
-    @property
-    def gold(self) -> str | list[str]:
-        """The gold as `Problem.gold` gives it."""
-        return self.answer if self.verifier is None else GymGold(self.answer, self.verifier)
+    """Of a problem that has one."""
 
 
 class SampleFile:
@@ -112,7 +106,7 @@ class SampleFile:
             tokens=len(completion.ids),
             finish_reason=completion.finish_reason,
             usd=round(usd, 9),
-            **kept_of(problem.answer),
+            verifier=problem.verifier,
         )
         self._append({name: value for name, value in asdict(one).items() if value is not None})
         self._kept.setdefault(problem.index, {})[sample] = one

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tina_lite.answers.answer_types import GymGold, gym_gold
-from tina_lite.answers.explaining import Explanation, explain_best
+from tina_lite.answers.answer_types import Verifier, verifier_of
+from tina_lite.answers.explaining import Explanation, explain
 from tina_lite.data.examples import QUESTION_NAMES
 from tina_lite.data.values import answers_of, read_question
 from tina_lite.rewards import StepScores, TrainerState, WeightedReward, score_rows
@@ -52,6 +52,8 @@ class ScoredRow:
     """The weighted sum."""
     gold: str | list[str]
     """What the completion is compared with; empty where the row has no answer."""
+    verifier: Verifier | None = None
+    """What judges it instead, where there is one."""
 
 
 def words_and_marks(text: str) -> list[int]:
@@ -84,16 +86,18 @@ def score_file(
 def explanations(rows: Sequence[ScoredRow]) -> list[Explanation | None]:
     """For each row why the accuracy reward takes its answer for right or wrong; None where there is no gold."""
     golds_of = [row.gold if isinstance(row.gold, list) else [row.gold] for row in rows]
-    pairs = [(row.completion, gold) for row, golds in zip(rows, golds_of, strict=True) for gold in golds]
-    rights = iter(decided([text for text, _ in pairs], [gold for _, gold in pairs]))
-    return [
-        explain_best(row.completion, golds, [next(rights) for _ in golds]) if _has_gold(golds) else None
-        for row, golds in zip(rows, golds_of, strict=True)
-    ]
+    pairs = [(row, gold) for row, golds in zip(rows, golds_of, strict=True) for gold in golds]
+    texts, verifiers = [row.completion for row, _ in pairs], [row.verifier for row, _ in pairs]
+    rights = iter(decided(texts, [gold for _, gold in pairs], verifiers))
+    return [_explained(row, golds, [next(rights) for _ in golds]) for row, golds in zip(rows, golds_of, strict=True)]
 
 
-def _has_gold(golds: Sequence[str]) -> bool:
-    return any(gold or isinstance(gold, GymGold) for gold in golds)
+def _explained(row: ScoredRow, golds: Sequence[str], rights: Sequence[bool | None]) -> Explanation | None:
+    """Of several golds the first that fits, else the first."""
+    if row.verifier is None and not any(golds):
+        return None
+    place = rights.index(True) if True in rights else 0
+    return explain(row.completion, golds[place], rights[place], row.verifier)
 
 
 def _score(
@@ -111,6 +115,7 @@ def _score(
             {name: of_all[place] for name, of_all in values.rewards.items()},
             values.totals[place],
             columns["answer"][place],
+            columns["verifier"][place],
         )
         for place, row in enumerate(order)
     ]
@@ -126,6 +131,7 @@ def _columns(rows: Sequence[Row], group_ids: Sequence[int], encode: Encode) -> d
         "completions": chat(*texts),
         "completion_ids": [_ids(row, text, encode) for row, text in zip(rows, texts, strict=True)],
         "answer": [_gold(row) for row in rows],
+        "verifier": [verifier_of(row) for row in rows],
         "group_ids": list(group_ids),
         "trainer_state": [TrainerState()] * len(rows),
     }
@@ -140,9 +146,8 @@ def _ids(row: Row, text: str, encode: Encode) -> Sequence[int]:
 
 def _gold(row: Row) -> str | list[str]:
     """As `Problem.gold`."""
-    verified = gym_gold(row)
-    if verified is not None:
-        return verified
+    if verifier_of(row) is not None:
+        return str(row.get("answer") or "")
     golds = answers_of(row.get("answer"))
     return list(golds) if len(golds) > 1 else "".join(golds)
 

@@ -108,7 +108,8 @@ def judge(groups: Sequence[Group]) -> ProblemResults:
 def judge_group(group: Group) -> list[Verdict]:
     """Judge each completion."""
     texts = [completion.text for completion in group.completions]
-    return verdicts(texts, [group.prompt.problem.gold] * len(texts))
+    problem, count = group.prompt.problem, len(texts)
+    return verdicts(texts, [problem.gold] * count, [problem.verifier] * count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +184,8 @@ def judged(groups: Mapping[int, Sequence[KeptSample]], samples: int, form: Answe
     """Judge the problems with all their completions, in order, by the accuracy reward, or by letter."""
     whole = {problem: kept for problem, kept in sorted(groups.items()) if len(kept) == samples}
     rows = [one for kept in whole.values() for one in kept]
-    texts, golds = [one.completion for one in rows], [one.gold for one in rows]
-    found = choice(chat(*texts), golds) if form == "choice" else decided(texts, golds)
+    texts, golds = [one.completion for one in rows], [one.answer for one in rows]
+    found = choice(chat(*texts), golds) if form == "choice" else decided(texts, golds, [one.verifier for one in rows])
     right = [bool(verdict) for verdict in found]
     results = []
     for number, problem in enumerate(whole):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tina_lite.answers import ANSWER_FOLLOWS, bare, comparable, final_answer, framed_answer, is_sane
-from tina_lite.answers.answer_types import GymGold
+from tina_lite.answers.answer_types import Verifier
 from tina_lite.answers.equivalence import same
 from tina_lite.answers.in_text import announced_answer, number_stated, right_in_text
 from tina_lite.answers.numbers import unmarked
@@ -89,13 +89,16 @@ def _judge(module: str) -> Judge:
     return Judge(pool)
 
 
+Verifiers = Sequence[Verifier | None] | None
+"""Of each completion's problem; None where no problem has one."""
+
 LONGEST_GRID = 20_000
 """Characters of an answer; the largest puzzles take some thousands."""
 GYM_UNDECIDED = undecided("reasoning-gym's verifier")
 
 
 @reward("reasoning_gym", own_limit=True)
-def reasoning_gym_reward(completions: Completions, answer: Sequence[object]) -> list[float | Failure | None]:
+def reasoning_gym_reward(completions: Completions, verifier: Verifiers = None) -> list[float | Failure | None]:
     r"""The score that the task's own verifier gives: 1 for a right answer, often a part for a partly right one.
 
     None where the problem is not reasoning-gym's. Range: 0 to 1. Source: reasoning-gym (arXiv 2505.24760), whose tasks
@@ -103,21 +106,25 @@ def reasoning_gym_reward(completions: Completions, answer: Sequence[object]) -> 
 
     >>> from tina_lite.rewards.call import chat
     >>> entry = {"question": "Spell abc backward", "answer": "cba", "metadata": {"word": "abc"}}
-    >>> gold = GymGold("cba", {"task": "spell_backward", "params": {}, "entry": entry})
-    >>> reasoning_gym_reward(chat(r"\boxed{cba}", r"\boxed{abc}", r"\boxed{cba}"), [gold, gold, "cba"])
+    >>> asked = {"task": "spell_backward", "params": {}, "entry": entry}
+    >>> reasoning_gym_reward(chat(r"\boxed{cba}", r"\boxed{abc}", r"\boxed{cba}"), [asked, asked, None])
     [1.0, 0.3333333333333333, None]
     """
-    scores = gym_scores(list(zip(contents(completions), answer, strict=True)))
+    scores = gym_scores(contents(completions), verifier)
     return [GYM_UNDECIDED if isinstance(score, Lost) else score for score in scores]
 
 
-def gym_scores(pairs: Sequence[tuple[str, object]]) -> list[float | Lost | None]:
-    """For each text and gold what the gold's verifier gives; None where it has none, LOST where no time sufficed."""
-    rows = [(row, text, gold) for row, (text, gold) in enumerate(pairs) if isinstance(gold, GymGold)]
-    requests = [{"problem": gold.verifier, "answers": readings(text)} for _, text, gold in rows]
-    found: list[float | Lost | None] = [None] * len(pairs)
-    for (row, _, _), score in zip(rows, reasoning_gym().ask(requests) if requests else [], strict=True):
-        found[row] = LOST if score is LOST else score
+def gym_scores(texts: Sequence[str], verifiers: Verifiers) -> list[float | Lost | None]:
+    """For each text what its verifier gives; None where it has none, LOST where no time sufficed."""
+    found: list[float | Lost | None] = [None] * len(texts)
+    requests = {
+        place: {"problem": verifier, "answers": readings(texts[place])}
+        for place, verifier in enumerate(verifiers or ())
+        if verifier is not None
+    }
+    scores = reasoning_gym().ask(list(requests.values())) if requests else []
+    for place, score in zip(requests, scores, strict=True):
+        found[place] = LOST if score is LOST else score
     return found
 
 
@@ -154,7 +161,9 @@ class VerifyTask(NamedTuple):
 
 
 @reward("accuracy", own_limit=True)
-def accuracy(completions: Completions, answer: Sequence[object]) -> list[float | Failure | None]:
+def accuracy(
+    completions: Completions, answer: Sequence[object], verifier: Verifiers = None
+) -> list[float | Failure | None]:
     r"""1 if the completion's answer equals the gold, else 0; None where the gold cannot be parsed.
 
     The answer is that of the last `\boxed{}` whose braces balance, or of all boxes of one last statement; without one,
@@ -166,26 +175,27 @@ def accuracy(completions: Completions, answer: Sequence[object]) -> list[float |
     >>> accuracy(texts, ["34", "34", "34", "34", "34", ""])
     [1.0, 0.0, 1.0, 1.0, 0.0, None]
     """
-    found = verdicts(contents(completions), answer)
+    found = verdicts(contents(completions), answer, verifier)
     return [UNDECIDED if right is LOST else None if right is None else float(right is True) for right in found]
 
 
-def verdicts(texts: Sequence[str], golds: Sequence[object]) -> list[Verdict]:
+def verdicts(texts: Sequence[str], golds: Sequence[object], verifiers: Verifiers = None) -> list[Verdict]:
     """For each text whether it is right; None where the gold cannot be parsed, LOST where no time sufficed.
 
-    Of a list of golds any is right.
+    Of a list of golds any is right; where there is a verifier, it judges.
     """
-    pairs = [(text, one) for text, gold in zip(texts, golds, strict=True) for one in each_gold(gold)]
-    single = iter(_of_pairs(pairs))
-    return [best_of([next(single) for _ in each_gold(gold)]) for gold in golds]
+    asked = verifiers or [None] * len(texts)
+    rows = list(zip(texts, golds, asked, gym_scores(texts, asked), strict=True))
+    single = iter(_of_pairs([(text, one) for text, gold, by, _ in rows if by is None for one in each_gold(gold)]))
+    return [
+        best_of([next(single) for _ in each_gold(gold)]) if by is None else _of_score(score)
+        for _, gold, by, score in rows
+    ]
 
 
 def _of_pairs(pairs: Sequence[tuple[str, object]]) -> list[Verdict]:
     """Of texts with one gold each."""
-    found = [
-        _of_score(score) if isinstance(gold, GymGold) else _quick_verdict(text, gold)
-        for (text, gold), score in zip(pairs, gym_scores(pairs), strict=True)
-    ]
+    found = [_quick_verdict(text, gold) for text, gold in pairs]
     unsure = [verdict for verdict in found if isinstance(verdict, VerifyTask)]
     replies = iter(math_verify().ask([question._asdict() for question in unsure]) if unsure else ())
     return [next(replies) if isinstance(verdict, VerifyTask) else verdict for verdict in found]
@@ -196,9 +206,9 @@ def _of_score(score: float | Lost | None) -> Verdict:
     return score if score is None or isinstance(score, Lost) else score >= 1
 
 
-def decided(texts: Sequence[str], golds: Sequence[object]) -> list[bool | None]:
+def decided(texts: Sequence[str], golds: Sequence[object], verifiers: Verifiers = None) -> list[bool | None]:
     """The same, with None for what was not decided either."""
-    return [None if isinstance(right, Lost) else right for right in verdicts(texts, golds)]
+    return [None if isinstance(right, Lost) else right for right in verdicts(texts, golds, verifiers)]
 
 
 def _quick_verdict(text: str, raw_gold: object) -> bool | VerifyTask | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 from tina_lite.answers import last_boxed
-from tina_lite.rewards.accuracy import decided
+from tina_lite.rewards.accuracy import Verifiers, decided
 from tina_lite.rewards.call import Completions, contents
 from tina_lite.rewards.registry import reward
 from tina_lite.util.errors import BadInput
@@ -151,7 +151,11 @@ def kimi(lengths: Sequence[int], right: Sequence[bool | None]) -> list[float | N
 
 @reward("length", own_limit=True)
 def length(
-    completions: Completions, completion_ids: TokenIds, answer: Sequence[object], group_ids: Sequence[int]
+    completions: Completions,
+    completion_ids: TokenIds,
+    answer: Sequence[object],
+    group_ids: Sequence[int],
+    verifier: Verifiers = None,
 ) -> list[float | None]:
     r"""Inside a group: l = 0.5 - (len - min) / (max - min); right: l, wrong: min(0, l); all 0 where lengths are equal.
 
@@ -162,7 +166,7 @@ def length(
     >>> length(texts, [[0] * 4, [0] * 8, [0] * 8, [0] * 4], ["2"] * 4, [0, 0, 0, 0])
     [0.5, -0.5, -0.5, 0.0]
     """
-    rows = zip(group_ids, map(len, completion_ids), decided(contents(completions), answer), strict=True)
+    rows = zip(group_ids, map(len, completion_ids), decided(contents(completions), answer, verifier), strict=True)
     values: list[float | None] = []
     for _, group in groupby(rows, key=lambda row: row[0]):
         _, lengths, right = zip(*group, strict=True)
@@ -175,6 +179,7 @@ def cosine(
     completions: Completions,
     completion_ids: TokenIds,
     answer: Sequence[object],
+    verifier: Verifiers = None,
     *,
     max_length: int = 3584,
     correct_short: float = 1.0,
@@ -201,7 +206,7 @@ def cosine(
         short, long = (correct_short, correct_long) if right else (wrong_short, wrong_long)
         return long + 0.5 * (short - long) * (1 + math.cos(math.pi * min(tokens, max_length) / max_length))
 
-    right = decided(contents(completions), answer)
+    right = decided(contents(completions), answer, verifier)
     return [None if ok is None else value(ok, len(ids)) for ok, ids in zip(right, completion_ids, strict=True)]
 
 
@@ -224,7 +229,11 @@ def soft_overlong(completion_ids: TokenIds, *, max_length: int = 3584, soft_puni
 
 @reward("length_l1_exact", own_limit=True)
 def length_l1_exact(
-    completions: Completions, completion_ids: TokenIds, answer: Sequence[object], target_length: Sequence[int | None]
+    completions: Completions,
+    completion_ids: TokenIds,
+    answer: Sequence[object],
+    target_length: Sequence[int | None],
+    verifier: Verifiers = None,
 ) -> list[float | None]:
     r"""Give right completions 1 - 0.0003 |len - target|, wrong ones -0.0003 |len - target|.
 
@@ -237,13 +246,17 @@ def length_l1_exact(
     """
     return [
         None if tokens_off is None else float(right) - L1_SLOPE * abs(tokens_off)
-        for right, tokens_off in _past_target(completions, completion_ids, answer, target_length)
+        for right, tokens_off in _past_target(completions, completion_ids, answer, target_length, verifier)
     ]
 
 
 @reward("length_l1_max", own_limit=True)
 def length_l1_max(
-    completions: Completions, completion_ids: TokenIds, answer: Sequence[object], target_length: Sequence[int | None]
+    completions: Completions,
+    completion_ids: TokenIds,
+    answer: Sequence[object],
+    target_length: Sequence[int | None],
+    verifier: Verifiers = None,
 ) -> list[float | None]:
     r"""Give right completions clip(0.0003 (target - len) + 0.5, 0, 1), wrong ones 0.
 
@@ -255,15 +268,21 @@ def length_l1_max(
     """
     return [
         None if tokens_off is None else min(1.0, max(0.0, L1_MAX_OFFSET - L1_SLOPE * tokens_off)) if right else 0.0
-        for right, tokens_off in _past_target(completions, completion_ids, answer, target_length)
+        for right, tokens_off in _past_target(completions, completion_ids, answer, target_length, verifier)
     ]
 
 
 def _past_target(
-    completions: Completions, completion_ids: TokenIds, answer: Sequence[object], target_length: Sequence[int | None]
+    completions: Completions,
+    completion_ids: TokenIds,
+    answer: Sequence[object],
+    target_length: Sequence[int | None],
+    verifier: Verifiers = None,
 ) -> Iterable[tuple[bool, int | None]]:
     """Whether each completion is right, and its tokens past the target; None where either is unknown."""
-    for right, ids, target in zip(decided(contents(completions), answer), completion_ids, target_length, strict=True):
+    for right, ids, target in zip(
+        decided(contents(completions), answer, verifier), completion_ids, target_length, strict=True
+    ):
         yield bool(right), None if right is None or target is None else len(ids) - target
 
 

@@ -66,7 +66,7 @@ def best(found: Sequence[float | None]) -> float | None:
 F = TypeVar("F", bound=RewardFunction)
 
 NO_ROWS: Columns = dict.fromkeys(
-    ("prompts", "completions", "completion_ids", "answer", "group_ids", "target_length"), ()
+    ("prompts", "completions", "completion_ids", "answer", "group_ids", "target_length", "verifier"), ()
 )
 
 _registered: dict[str, RewardFunction] = {}
@@ -148,7 +148,7 @@ class Reward:
 
 def wants_answers(rewards: Iterable[Reward]) -> bool:
     """Whether one of them asks for the gold by name."""
-    return any(one.takes("answer") or is_verl(one.function) for one in rewards)
+    return any(one.takes("answer") or one.takes("verifier") or is_verl(one.function) for one in rewards)
 
 
 def sections_of(given: Iterable[RewardFunction | str | Mapping[str, Any]]) -> tuple[RewardSection, ...]:

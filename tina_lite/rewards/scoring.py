@@ -148,6 +148,7 @@ def columns_of(groups: Sequence[Group]) -> Columns:
         "completions": chat(*(completion.text for _, _, completion in rows)),
         "completion_ids": [list(completion.ids) for _, _, completion in rows],
         "answer": [problem.gold for problem in problems],
+        **({"verifier": [problem.verifier for problem in problems]} if any(p.verifier for p in problems) else {}),
         "group_ids": [index for index, _, _ in rows],
     }
 

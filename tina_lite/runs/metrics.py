@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from tina_lite.answers.answer_types import kept_of
 from tina_lite.runs.events import Sample
 from tina_lite.util.records import ScoredGroup, Update
 
@@ -134,13 +133,13 @@ def step_samples(groups: Sequence[ScoredGroup]) -> StepSamples:
     samples = [_sample(scored, index) for index in range(len(scored.totals))]
     best = max(range(len(samples)), key=lambda index: scored.totals[index])
     problem = scored.group.prompt.problem.index
-    also = kept_of(scored.group.prompt.problem.answer)
+    verifier = scored.group.prompt.problem.verifier
     kept = [
         {
             "problem": problem,
             **{name: getattr(sample, name) for name in Sample.__slots__},
             "completion_tokens": len(completion.ids),
-            **also,
+            **({} if verifier is None else {"verifier": verifier}),
         }
         for sample, completion in zip(samples, scored.group.completions, strict=True)
     ]

@@ -31,6 +31,8 @@ class Problem:
     """What was said before the question where the data holds chats: role and content, a system message included."""
     also: tuple[str, ...] = ()
     """Other answers that are right too, where the data names several."""
+    verifier: Mapping[str, Any] | None = None
+    """What judges an answer in place of the gold, which is then an example: see `answers.answer_types.Verifier`."""
 
     @property
     def gold(self) -> str | list[str]:
