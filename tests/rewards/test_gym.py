@@ -72,7 +72,7 @@ def made(task: str, params: str):
 
 
 def own_score(problem: Problem, text: str) -> float:
-    named = problem.answer.verifier
+    named = problem.verifier
     dataset, entry = made(named["task"], json.dumps(named["params"])), named["entry"]
     scores = []
     for answer in readings(text):
