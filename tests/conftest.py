@@ -144,12 +144,12 @@ def make_prompts() -> Callable[..., list[Any]]:
 @pytest.fixture
 def known_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """No card, and a CPU whose speed need not be measured, which takes seconds."""
-    from tina_lite.launch import prepare
+    from tina_lite.launch import check, planning
     from tina_lite.plan import device
     from tina_lite.plan.device import CpuSpeed
 
     speed = CpuSpeed(float32=1e11, bfloat16=1e11, bandwidth=1e10, call_s=1e-5, dtype="float32")
-    for module in (prepare, device):
+    for module in (check, planning, device):
         monkeypatch.setattr(module, "usable_card", lambda: None)
-    monkeypatch.setattr(prepare, "known_cpu_speed", lambda hidden, intermediate: speed)
+    monkeypatch.setattr(planning, "known_cpu_speed", lambda hidden, intermediate: speed)
     monkeypatch.setattr(device, "cpu_speed", lambda hidden, intermediate: speed)

@@ -39,9 +39,9 @@ def slow_tokenizer() -> None:
 
 
 def slow_loading() -> None:
-    from tina_lite.launch import assemble
+    from tina_lite.launch import load
 
-    assemble.assemble = wait
+    load.load = wait
 
 
 def slow_base() -> None:

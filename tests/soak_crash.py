@@ -192,7 +192,7 @@ def newest_step(out: Path) -> int:
 
 
 def main() -> None:
-    import tina_lite.launch.assemble  # noqa: F401 (what every session would import)
+    import tina_lite.launch.load  # noqa: F401 (what every session would import)
 
     runs, first = (int(value) for value in (*sys.argv[1:], *("50", "1")[len(sys.argv) - 1 :]))
     with tempfile.TemporaryDirectory() as name:

@@ -121,7 +121,7 @@ def test_a_night_in_which_the_clocks_change_is_as_long_as_it_is(text, now, secon
 
 def test_a_time_of_day_that_passes_while_data_load_is_not_tomorrows(quick_recipe, tmp_path, monkeypatch):
     from tina_lite import load_recipe
-    from tina_lite.launch import prepare
+    from tina_lite.launch import check
 
     moments = iter([datetime(2026, 3, 1, 1, 53, 6), *[datetime(2026, 3, 1, 1, 55)] * 9])
 
@@ -130,7 +130,7 @@ def test_a_time_of_day_that_passes_while_data_load_is_not_tomorrows(quick_recipe
         def now(cls, tz=None):
             return next(moments)
 
-    monkeypatch.setattr(prepare, "datetime", Now)
+    monkeypatch.setattr(check, "datetime", Now)
     recipe = load_recipe(quick_recipe, {"stop.until": "01:54"})
-    prepared = prepare.prepare(recipe, out=tmp_path / "out")
-    assert 54 <= prepared.limits.until_s < 54 + 600
+    checked = check.check(recipe, out=tmp_path / "out")
+    assert 54 <= checked.limits.until_s < 54 + 600

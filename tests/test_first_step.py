@@ -9,8 +9,8 @@ from fakes import FakeClock
 from tina_lite import Recipe, load_recipe
 from tina_lite.budget import Meter, Rate
 from tina_lite.budget.limits import Limits
-from tina_lite.launch import prepare
-from tina_lite.launch.prepare import plan_at_once, refuse_first_step
+from tina_lite.launch import planning
+from tina_lite.launch.planning import plan_at_once, refuse_first_step
 from tina_lite.plan import Plan, device, newest_measured
 from tina_lite.recipe import to_yaml
 from tina_lite.util.errors import NoRoom
@@ -78,5 +78,5 @@ def test_a_cpu_that_nobody_measured_and_a_model_without_config_refuse_nothing(
 ) -> None:
     elsewhere = recipe.model_copy(update={"model": recipe.model.model_copy(update={"id": str(tmp_path)})})
     assert plan_at_once(elsewhere, RATE, 3, 100, None) is None
-    monkeypatch.setattr(prepare, "known_cpu_speed", lambda hidden, intermediate: None)
+    monkeypatch.setattr(planning, "known_cpu_speed", lambda hidden, intermediate: None)
     assert plan_at_once(recipe, RATE, 3, 100, None) is None

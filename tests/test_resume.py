@@ -163,12 +163,12 @@ def test_two_runs_of_a_name_that_start_together_get_a_folder_each(quick_recipe, 
     """Both find runs/quick free while they check their input; one makes it first."""
     monkeypatch.chdir(tmp_path)
     from tina_lite import launch
-    from tina_lite.launch.prepare import prepare
+    from tina_lite.launch.check import check
 
     recipe = load_recipe(quick_recipe, {"stop.max_steps": 1})
-    one, other = prepare(recipe), prepare(recipe)
+    one, other = check(recipe), check(recipe)
     assert one.path == other.path
-    folders = [launch.train(prepared)["folder"] for prepared in (one, other)]
+    folders = [launch.train(checked)["folder"] for checked in (one, other)]
     assert folders == ["runs/quick", "runs/quick-2"]
     with pytest.raises(BadInput, match="holds another run"):
         run(recipe, out="runs/quick")

@@ -22,7 +22,7 @@ def trains(policy: Any, sizes: Sizes, engine: str, completion: int, phases: Phas
     """Whether rows of this length are decoded, and an update of a group of them ends."""
     import torch
 
-    from tina_lite.launch.assemble import longest_group
+    from tina_lite.launch.load import longest_group
     from tina_lite.rollout.sampler import Sampler
     from tina_lite.train.learner import Learner
     from tina_lite.util.errors import NoRoom

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tina_lite.launch import prepare
+from tina_lite.launch import check
 
 CARD = "NVIDIA GeForce RTX 4090"
 BAD = ["-1", "-0.01", "nan", "inf", "abc"]
@@ -18,7 +18,7 @@ def refused(quick_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     quick_recipe.write_text(quick_recipe.read_text().replace("rate: 0.20", "rate: auto"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.setattr(prepare, "usable_card", lambda: CARD)
+    monkeypatch.setattr(check, "usable_card", lambda: CARD)
 
     def run(*arguments: str) -> str:
         before = sorted(tmp_path.rglob("*"))
@@ -63,7 +63,7 @@ def test_a_bad_rate_in_the_price_file(refused, tmp_path: Path, value: str) -> No
 
 @pytest.mark.parametrize("card", ["Voodoo 2", "NVIDIA GeForce RTX 4090 Laptop GPU"])
 def test_a_budget_on_a_card_without_a_price(refused, monkeypatch: pytest.MonkeyPatch, card: str) -> None:
-    monkeypatch.setattr(prepare, "usable_card", lambda: card)
+    monkeypatch.setattr(check, "usable_card", lambda: card)
     line = refused("--max-usd", "1")
     assert f"the card {card!r} is not in the price catalogue; say --rate" in line
     assert "tina-lite/prices.csv" in line

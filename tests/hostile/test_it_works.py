@@ -274,7 +274,7 @@ def test_what_nobody_foresaw_is_one_line_and_a_file(
     def explode(*arguments: object, **named: object) -> None:
         raise RuntimeError("a wire\nis loose")
 
-    for where in ("tina_lite.launch.prepare.problems_of", "tina_lite.launch.assemble.open_policy"):
+    for where in ("tina_lite.launch.check.problems_of", "tina_lite.launch.load.open_policy"):
         with monkeypatch.context() as patch:
             patch.setattr(where, explode)
             said = tina("run", "case.yaml", "--plain", "--out", "r")

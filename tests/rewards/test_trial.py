@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tina_lite import load_recipe
-from tina_lite.launch.prepare import prepare
+from tina_lite.launch.check import check as check_run
 from tina_lite.launch.preview import dry_run
 from tina_lite.rewards import WeightedReward, known_rewards, resolve, try_rewards
 from tina_lite.rewards import scoring as trial_module
@@ -90,7 +90,7 @@ def test_ours_pass_with_their_defaults(name):
         (["a.py:broken"], "ZeroDivisionError"),
     ],
 )
-@pytest.mark.parametrize("check", [prepare, dry_run])
+@pytest.mark.parametrize("check", [check_run, dry_run])
 def test_a_recipe_is_refused_before_a_folder_is_made(check, rewards, said, quick_recipe: Path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = "def mine(completions, **columns):\n    return [1.0 for _ in completions]\n"

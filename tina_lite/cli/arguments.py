@@ -25,7 +25,7 @@ def named(word: str) -> str:
 
 def run_folder(word: Path) -> Path:
     """The same, where nothing but a run is meant. BadInput where there is none."""
-    from tina_lite.launch.prepare import RUNS
+    from tina_lite.runs.folder import RUNS
 
     run = Path(named(str(word)))
     if not _holds_a_run(run) and (run == Path(run.name) or not run.exists()):
@@ -38,8 +38,7 @@ def run_folder(word: Path) -> Path:
 
 
 def _newest(name: str) -> str:
-    from tina_lite.launch.prepare import RUNS
-    from tina_lite.runs.folder import folders_named
+    from tina_lite.runs.folder import RUNS, folders_named
 
     return str(next(iter(folders_named(RUNS, name)), ""))
 

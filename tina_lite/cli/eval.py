@@ -1,7 +1,6 @@
 """tina-lite eval (RUN | ADAPTER | MODEL) --benchmark NAME..."""
 
 import json
-import os
 import re
 import sys
 import time
@@ -19,7 +18,6 @@ from tina_lite.util.errors import BadInput, Interrupted
 from tina_lite.version import VERSION
 
 if TYPE_CHECKING:
-    from tina_lite.budget import Rate
     from tina_lite.data.benchmarks import Benchmark
     from tina_lite.eval.manifest import EvalArgs
     from tina_lite.eval.session import Watch
@@ -171,13 +169,16 @@ def _measure(
     from tina_lite.budget.limits import Limits
     from tina_lite.eval.manifest import SamplingParams, holds_one
     from tina_lite.eval.session import run_evaluation
-    from tina_lite.recipe.schema import RolloutSection
+    from tina_lite.launch.planning import hourly_rate
+    from tina_lite.recipe.schema import BudgetSection, RolloutSection
+    from tina_lite.util.device import usable_card
 
     target, *others = _targets(asked)
     folder = folder or (target.run / "eval" if target.run else EVALS / target.name)
     if resume and not holds_one(folder):
         raise BadInput(f"--resume: {folder} holds no evaluation to go on with; leave it out")
-    hourly = _rate(target, rate, max_usd is not None)
+    budget = target.recipe.budget if target.recipe else BudgetSection()
+    hourly = hourly_rate(budget, rate, usable_card(), needs_price=max_usd is not None)
     guard(Meter.in_memory(hourly), Limits(max_usd=max_usd), folder, "nothing was asked")
     benchmarks = [_benchmark(name, target, asked) for name in asked.benchmarks]
     _refuse_twice([one.name for one in benchmarks], "--benchmark")
@@ -272,18 +273,6 @@ def _benchmark(name: str, target: "ModelRef", asked: "EvalArgs") -> "Benchmark":
         raise BadInput("--benchmark held_out: only a run holds problems out; name a run folder")
     _refuse_other_rule(target.run)
     return Benchmark(HELD_OUT, held_out_of(target.recipe)[: asked.limit or target.recipe.eval.problems], "math")
-
-
-def _rate(target: "ModelRef", flag: str | None, budget_is_set: bool) -> "Rate":
-    """As for a run: the flag, else the run's own rate, else what is known of the card."""
-    from tina_lite.budget import resolve_rate
-    from tina_lite.recipe.schema import Electricity
-    from tina_lite.util.device import usable_card
-
-    wanted = target.recipe.budget.rate if target.recipe else "auto"
-    given = wanted.model_dump() if isinstance(wanted, Electricity) else None if wanted == "auto" else wanted
-    billing = target.recipe.budget.billing if target.recipe else "second"
-    return resolve_rate(flag, given, os.environ, usable_card(), budget_is_set, billing)
 
 
 def _refuse_twice(names: list[str], option: str) -> None:

@@ -45,9 +45,9 @@ def plan(
     The forecast is corrected by what a run has shown: the one that --run names, else the newest of the recipe's name
     in runs/.
     """
-    from tina_lite.launch.prepare import RUNS
-    from tina_lite.launch.preview import plan_run
+    from tina_lite.launch.planning import plan_run
     from tina_lite.plan import newest_measured, plan_lines, plan_record, read_measured
+    from tina_lite.runs.folder import RUNS
 
     loaded = recipe_from_options(recipe, settings, {"model.id": model, **limits_in(bounds)})
     measured = read_measured(Path(named(str(folder)))) if folder else newest_measured(RUNS, loaded.name)

@@ -76,8 +76,7 @@ def run(
 
 def _begun(recipe: "Recipe", out: Path | None, resume: bool, resume_auto: bool) -> Path | None:
     """The run to go on with; None where one is to be started."""
-    from tina_lite.launch.prepare import RUNS
-    from tina_lite.runs.folder import failed_at_once, folders_named, newest_folder
+    from tina_lite.runs.folder import RUNS, failed_at_once, folders_named, newest_folder
 
     if resume:
         return out or newest_folder(RUNS, recipe.name)
@@ -108,13 +107,13 @@ def _train(recipe: "Recipe", out: Path | None, rate: str | None, plain: bool, as
     from tina_lite.cli.process import leave, tell
     from tina_lite.console import choose
     from tina_lite.launch import train
-    from tina_lite.launch.prepare import prepare
+    from tina_lite.launch.check import check
 
     # Refused here, the screen stays as it was.
-    prepared = prepare(recipe, out=out, rate=rate, **resuming)
+    checked = check(recipe, out=out, rate=rate, **resuming)
     try:
         with choose(plain=plain, json=as_json) as console:
-            summary = train(prepared, [console])
+            summary = train(checked, [console])
     except TinaError as error:
         print(error, file=sys.stderr)
         leave(error.exit_code)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def runs(folder: Path | None, as_json: bool) -> None:
     """Runs in FOLDER, default runs/: state, steps, dollars, best result; the newest first."""
-    from tina_lite.launch.prepare import RUNS
+    from tina_lite.runs.folder import RUNS
     from tina_lite.runs.listing import runs_in
     from tina_lite.util.errors import BadInput
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from tina_lite.launch.prepare import Prepared
+from tina_lite.launch.check import Checked
 from tina_lite.launch.resume import UNFINISHED
 from tina_lite.plan import on_other_gpus
 from tina_lite.runs.events import LogLine, RunFinished
@@ -31,7 +31,7 @@ def spare_s(session: Session) -> float:
     return session.deadlines.left().seconds - LAST_S
 
 
-def close(p: Prepared, trainer: "Trainer", base_name: str) -> dict[str, Any]:
+def close(p: Checked, trainer: "Trainer") -> dict[str, Any]:
     """The summary; card and summary.json are written, the last event is told."""
     session, recipe = trainer.session, p.recipe
     summary, _ = _write_summary(p, trainer)
@@ -40,7 +40,7 @@ def close(p: Prepared, trainer: "Trainer", base_name: str) -> dict[str, Any]:
     if session.folder.adapter.exists():
         card = model_card(
             kept,
-            base=base_name,
+            base=trainer.learner.policy.base_name,
             data=recipe.data.named,
             quantization=recipe.model.quantization,
             rewards=[f"{section.weight:g} x {section.name}" for section in recipe.rewards],
@@ -52,7 +52,7 @@ def close(p: Prepared, trainer: "Trainer", base_name: str) -> dict[str, Any]:
     return summary
 
 
-def _write_summary(p: Prepared, trainer: "Trainer") -> tuple[dict[str, Any], Mapping[str, Any]]:
+def _write_summary(p: Checked, trainer: "Trainer") -> tuple[dict[str, Any], Mapping[str, Any]]:
     """This session's summary as of now, and the one that the folder keeps as summary.json."""
     folder = trainer.session.folder
     summary = summary_of(p.recipe, p.rate, trainer.session, trainer.summary(), trainer.stop_reason)
@@ -85,7 +85,7 @@ def _write_report(summary: Mapping[str, Any], session: Session) -> None:
         session.warn(f"no report.html ({type(error).__name__}: {error}); {later}")
 
 
-def _other_cards(p: Prepared, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _other_cards(p: Checked, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the same run would have cost; nothing that is amiss with the tables may spoil the end of a run."""
     with suppress(BadInput):
         return [asdict(other) for other in on_other_gpus(p.recipe, summary["steps"], summary["tokens"], p.card)]

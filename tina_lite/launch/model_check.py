@@ -26,11 +26,11 @@ class Fitting:
     """What is known of a model that fits its run."""
 
     tokenizer: Any
-    stops: frozenset[int]
-    architecture: str
+    notes: tuple[str, ...]
+    """What a person should know before the run."""
 
 
-def check_model(recipe: Recipe, train: ProblemSet) -> Fitting:
+def check_model(recipe: Recipe, train: ProblemSet, *, notes_wanted: bool = True) -> Fitting:
     """BadInput where model, tokenizer and recipe do not fit; an empty `train` is not looked at."""
     model_id = recipe.model.id
     tokenizer = load_tokenizer(model_id, recipe.data.chat_template_kwargs)
@@ -55,19 +55,17 @@ def check_model(recipe: Recipe, train: ProblemSet) -> Fitting:
                 f"model.id: the chat template of {model_id} ends the prompt with the end-of-text token, behind which "
                 "there is nothing to say; let it open the assistant's turn where add_generation_prompt is set"
             )
-    return Fitting(tokenizer, stops, model.config.model_type)
+    return Fitting(tokenizer, _notes(recipe, train, tokenizer, model, stops) if notes_wanted else ())
 
 
-def notes_on_model(recipe: Recipe, train: ProblemSet, fitting: Fitting) -> tuple[str, ...]:
-    """What a person should know before a run of how the model takes the training set, and of how it ends a turn."""
+def _notes(recipe: Recipe, train: ProblemSet, tokenizer: Any, model: Any, stops: frozenset[int]) -> tuple[str, ...]:
+    """How the model takes the training set, and how it ends a turn."""
     longest, system_prompt = recipe.rollout.max_prompt_length, recipe.data.system_prompt
-    notes = [*prompt_notes(train, fitting.tokenizer, max_prompt_length=longest, system_prompt=system_prompt)]
-    if fitting.architecture not in architectures():
-        notes.append(
-            f"{fitting.architecture} is an architecture that nobody tried here; loading compares its log-probs"
-        )
-    end = turn_end(fitting.tokenizer)
-    if end is not None and fitting.tokenizer.convert_tokens_to_ids(end) not in fitting.stops:
+    notes = [*prompt_notes(train, tokenizer, max_prompt_length=longest, system_prompt=system_prompt)]
+    if (architecture := model.config.model_type) not in architectures():
+        notes.append(f"{architecture} is an architecture that nobody tried here; loading compares its log-probs")
+    end = turn_end(tokenizer)
+    if end is not None and tokenizer.convert_tokens_to_ids(end) not in stops:
         notes.append(
             f"the chat template ends a turn with {end}, which does not end a completion of this model; write "
             f'rollout.stop: ["{end}"]'

@@ -80,9 +80,9 @@ class CheckpointManager:
             if name not in FACTS:
                 part.load_state(self._whole[name])
 
-    def restore(self, saved: checkpoint.SavedCheckpoint, kept: CheckpointState) -> None:
+    def restore(self, kept: CheckpointState) -> None:
         """Go on from a checkpoint."""
-        self._learner.load_state(saved.tensors)
+        self._learner.load_state(kept.saved.tensors)
         for name, part in self.parts.items():
             kept.hand_to(name, part)
         self.newest = kept.step

@@ -27,6 +27,7 @@ from tina_lite.util.disk import (
 )
 from tina_lite.util.errors import BadInput, NoRoom
 
+RUNS = Path("runs")
 LOGS = ("events.jsonl", "metrics.jsonl", "samples.jsonl")
 LEDGER = "ledger.jsonl"
 MIB = 1024**2

@@ -96,7 +96,7 @@ class CheckpointState:
 
     def __init__(self, saved: SavedCheckpoint) -> None:
         """BadInput where these are not what a CheckpointManager writes: another version wrote them, or someone did."""
-        self._saved = saved
+        self.saved = saved
         self.step = saved.step
         self.choices: SavedRuntime = self.read("choices", SavedRuntime)
         self.identity: Identity = self.read("identity", Identity) if "identity" in saved.state else Identity()
@@ -110,11 +110,11 @@ class CheckpointState:
         return self._checked(name, lambda state: adapter(kind).validate_python(state))
 
     def hand_to(self, name: str, part: Stateful) -> None:
-        if name in self._saved.state or not name.startswith(MAY_BE_NEW):
+        if name in self.saved.state or not name.startswith(MAY_BE_NEW):
             self._checked(name, part.load_state)
 
     def _checked(self, name: str, take: Callable[[Any], Any]) -> Any:
-        found = self._saved.state
+        found = self.saved.state
         if name not in found and not (name in ONCE_IN_STATE and "state" in found):
             raise self._foreign(f"{name}: is missing")
         try:
@@ -125,4 +125,4 @@ class CheckpointState:
             raise self._foreign(f"{where}: {fault['msg']}") from None
 
     def _foreign(self, what: str) -> BadInput:
-        return other_version(self._saved.path, self._saved.version, what)
+        return other_version(self.saved.path, self.saved.version, what)

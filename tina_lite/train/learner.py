@@ -74,7 +74,7 @@ class Learner:
 
         `loss_scale`: to go on with; where not given, the policy's dtype decides.
         """
-        self._policy = policy
+        self.policy = policy
         self._grpo = grpo
         self._optim = optim
         self._rollout = rollout
@@ -190,7 +190,7 @@ class Learner:
 
     def _micro_batches(self, groups: Sequence[Sequence[TrainExample]]) -> list[list[TrainExample]]:
         """Consecutive examples whose tokens fit the budget; an example that alone is larger goes alone."""
-        packer = Packer(self.micro_batch_tokens, self._policy.shares_prompts)
+        packer = Packer(self.micro_batch_tokens, self.policy.shares_prompts)
         for examples in groups:
             packer.add(examples)
         return packer.batches
@@ -219,7 +219,7 @@ class Learner:
                 old.old_logprobs_no_dropout = self._without_dropout(batches)
             # Dropout: the same masks in every iteration, or ratios would measure the noise between two of them.
             torch.manual_seed(update_batch.seed % 2**63)
-            with self._policy.training():
+            with self.policy.training():
                 at = 0
                 for index, batch in enumerate(batches[:1] if first_alone else batches):
                     if self._check_time():
@@ -257,16 +257,16 @@ class Learner:
         for examples in batches:
             if self._check_time():
                 raise OutOfTime
-            logprobs, _ = self._policy.logprobs(token_batch(examples), self._rollout.scoring_temperature)
+            logprobs, _ = self.policy.logprobs(token_batch(examples), self._rollout.scoring_temperature)
             found.extend(example[: len(own.completion.ids)] for example, own in zip(logprobs, examples, strict=True))
         return found
 
     def _backward(self, examples: Sequence[TrainExample], at: int, update_batch: UpdateBatch) -> Sums:
         """Forward and backward of one micro-batch, the examples from number `at`; gradients add up in the adapter."""
-        old, device, temperature = update_batch.old, self._policy.device, self._rollout.scoring_temperature
+        old, device, temperature = update_batch.old, self.policy.device, self._rollout.scoring_temperature
         batch = token_batch(examples)
         mask = batch.completion_mask().to(device)  # (n, T)
-        logprobs, entropies = self._policy.logprobs(batch, temperature)
+        logprobs, entropies = self.policy.logprobs(batch, temperature)
         if at == len(old.logprobs):  # first iteration: the policy is the one that sampled, the ratio is 1
             own_examples = zip(logprobs.detach(), examples, strict=True)
             old.logprobs.extend(example[: len(own.completion.ids)] for example, own in own_examples)
@@ -277,7 +277,7 @@ class Learner:
         reference, kl = None, torch.zeros(())
         if self._grpo.beta:
             with torch.no_grad():
-                reference, _ = self._policy.logprobs(batch, temperature, adapter=False)
+                reference, _ = self.policy.logprobs(batch, temperature, adapter=False)
                 kl = (k3(logprobs, reference) * mask).sum()
         behaviour = padded([example.completion.logprobs for example in examples], mask.shape[1], device)
         losses, clipped = token_losses(
@@ -314,4 +314,4 @@ class Learner:
         with torch.no_grad():
             for name, tensor in self._adapter.items():
                 tensor.copy_(self._master_weights[name])
-        insisting(self._policy.sync)
+        insisting(self.policy.sync)

@@ -1,7 +1,7 @@
-"""A run put together: policy, sampler, learner, rewards, callbacks; the longest step tried where memory is tight."""
+"""A run loaded: policy, sampler, learner, rewards, callbacks, each with its part of the recipe; it imports torch."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -9,8 +9,8 @@ from tina_lite.data import first_prompts
 from tina_lite.data.sources import EVAL_SEED, prompts_of
 from tina_lite.eval.evaluator import Evaluator
 from tina_lite.eval.samples import Figures
+from tina_lite.launch.check import Checked
 from tina_lite.launch.model_check import refuse_endless
-from tina_lite.launch.prepare import Prepared
 from tina_lite.policy import Policy
 from tina_lite.policy.load import open_policy
 from tina_lite.policy.memory_request import MemoryRequest
@@ -20,7 +20,7 @@ from tina_lite.rollout.sampler import Sampler
 from tina_lite.rollout.vllm import VllmSampler
 from tina_lite.runs.checkpoint_manager import CheckpointManager
 from tina_lite.runs.session import Session
-from tina_lite.runs.state import Machine, SavedRuntime
+from tina_lite.runs.state import CheckpointState, Machine, SavedRuntime
 from tina_lite.train.callbacks import UserCallback, callbacks_of
 from tina_lite.train.collect import Collector
 from tina_lite.train.learner import Learner
@@ -30,57 +30,15 @@ from tina_lite.train.trainer import Trainer
 from tina_lite.util.device import refuse_other_card
 from tina_lite.util.records import Completion, Group, Problem, Prompt, ScoredGroup
 
-if TYPE_CHECKING:
-    from tina_lite.rollout.sampler import Sampler
-    from tina_lite.runs.session import Session
-    from tina_lite.train.learner import Learner
-
 ANY_TOKEN = 1
 
 
-def probe(recipe: Recipe, sampler: "Sampler", learner: "Learner", session: "Session") -> None:
-    """Decode full rows of the longest prompts and completions once, and differentiate a full micro-batch of them.
-
-    Where memory does not suffice, sampler and learner go on with less, and say so; NoRoom where none is left to give.
-    """
-    rollout, started = recipe.rollout, session.meter.elapsed_s()
-    if rollout.engine == "native":
-        sampler.rehearse(_tokens(rollout.max_prompt_length), rollout.prompts_per_step, rollout.num_generations)
-    learner.rehearse([longest_group(recipe) for _ in range(rollout.prompts_per_step)])
-    seconds = session.meter.elapsed_s() - started
-    session.warn(
-        f"memory will be tight, so the longest rollout and update were tried: {seconds:.1f} s; "
-        "--set probe=false leaves it out"
-    )
-
-
-def _tokens(count: int) -> tuple[int, ...]:
-    return (ANY_TOKEN,) * count
-
-
-def longest_group(recipe: Recipe) -> ScoredGroup:
-    """A made-up group, as long as is allowed, and teaching."""
-    rollout = recipe.rollout
-    length, count = rollout.max_completion_length, rollout.num_generations
-    completion = Completion(_tokens(length), (0.0,) * length, "", "stop")
-    prompt = Prompt(Problem(0, "", "", {}), "", _tokens(rollout.max_prompt_length))
-    advantages = tuple(float((-1) ** number) for number in range(count))
-    return ScoredGroup(Group(prompt, (completion,) * count), {}, (0.0,) * count, advantages)
-
-
-# From a prepared run to a trainer: the recipe's numbers, each handed to the one room that needs it.
-#
-# Importing this imports torch.
-
-
-def assemble(
-    p: Prepared, tokenizer: Any, session: Session, earlier: SavedRuntime | None = None
-) -> tuple[Trainer, Policy]:
+def load(p: Checked, session: Session, tokenizer: Any, kept: CheckpointState | None) -> Trainer:
     """Load the model and put the loop together; BadInput where the recipe does not fit the model.
 
-    `earlier`: what the machine decided when the run that is resumed began.
+    `kept`: the checkpoint that a resumed run goes on from.
     """
-    recipe = p.recipe
+    recipe, earlier = p.recipe, kept.choices if kept else None
     policy = _open(p, tokenizer, earlier)
     refuse_endless(policy.stop_ids, recipe)
     layout = policy.layout
@@ -107,8 +65,8 @@ def assemble(
     prompts = _benchmark_prompts(p, tokenizer, session.warn)
     if earlier is None:
         session.folder.figures.unlink(missing_ok=True)  # of a course of training that is not gone on with
-    kept = Figures(lambda: session.folder.figures)
-    evaluator = Evaluator(session, asks, prompts, recipe.eval, recipe.stop.eval_patience, kept)
+    figures = Figures(lambda: session.folder.figures)
+    evaluator = Evaluator(session, asks, prompts, recipe.eval, recipe.stop.eval_patience, figures)
     if earlier is None and recipe.probe and layout.is_tight:
         probe(recipe, sampler, learner, session)
     machine = Machine(
@@ -138,11 +96,14 @@ def assemble(
     checkpoints.parts |= {"evals": evaluator, "choices": machine, "schedule": schedule.kept, "rewards": collector.kept}
     checkpoints.parts |= {n: one for n, one in callbacks.items() if one.kept or isinstance(one, UserCallback)}
     checkpoints.snapshot()
+    if kept is not None:
+        checkpoints.restore(kept)
+        schedule.warn_if_changed()
     recorder = Recorder(session, schedule, p.max_steps)
-    return Trainer(session, collector, learner, schedule, recorder, callbacks, checkpoints), policy
+    return Trainer(session, collector, learner, schedule, recorder, callbacks, checkpoints)
 
 
-def _open(p: Prepared, tokenizer: Any, earlier: SavedRuntime | None) -> Policy:
+def _open(p: Checked, tokenizer: Any, earlier: SavedRuntime | None) -> Policy:
     recipe, lora = p.recipe, p.recipe.lora
     refuse_other_card(p.card, torch.cuda)
     return open_policy(
@@ -172,7 +133,7 @@ def _evaluations(recipe: Recipe) -> RolloutSection:
     return recipe.rollout.model_copy(update={"temperature": temperature, "top_p": 1.0, "top_k": 0, "min_p": 0.0})
 
 
-def _benchmark_prompts(p: Prepared, tokenizer: Any, warn: Callable[[str], None]) -> dict[str, list[Prompt]]:
+def _benchmark_prompts(p: Checked, tokenizer: Any, warn: Callable[[str], None]) -> dict[str, list[Prompt]]:
     recipe, found = p.recipe, {}
     for name, problems in p.benchmarks.items():
         prompts, reasons = first_prompts(
@@ -189,3 +150,33 @@ def _benchmark_prompts(p: Prepared, tokenizer: Any, warn: Callable[[str], None])
         if prompts:
             found[name] = prompts
     return found
+
+
+def probe(recipe: Recipe, sampler: Sampler, learner: Learner, session: Session) -> None:
+    """Decode full rows of the longest prompts and completions once, and differentiate a full micro-batch of them.
+
+    Where memory does not suffice, sampler and learner go on with less, and say so; NoRoom where none is left to give.
+    """
+    rollout, started = recipe.rollout, session.meter.elapsed_s()
+    if rollout.engine == "native":
+        sampler.rehearse(_tokens(rollout.max_prompt_length), rollout.prompts_per_step, rollout.num_generations)
+    learner.rehearse([longest_group(recipe) for _ in range(rollout.prompts_per_step)])
+    seconds = session.meter.elapsed_s() - started
+    session.warn(
+        f"memory will be tight, so the longest rollout and update were tried: {seconds:.1f} s; "
+        "--set probe=false leaves it out"
+    )
+
+
+def _tokens(count: int) -> tuple[int, ...]:
+    return (ANY_TOKEN,) * count
+
+
+def longest_group(recipe: Recipe) -> ScoredGroup:
+    """A made-up group, as long as is allowed, and teaching."""
+    rollout = recipe.rollout
+    length, count = rollout.max_completion_length, rollout.num_generations
+    completion = Completion(_tokens(length), (0.0,) * length, "", "stop")
+    prompt = Prompt(Problem(0, "", "", {}), "", _tokens(rollout.max_prompt_length))
+    advantages = tuple(float((-1) ** number) for number in range(count))
+    return ScoredGroup(Group(prompt, (completion,) * count), {}, (0.0,) * count, advantages)

@@ -1,4 +1,4 @@
-"""From a recipe to a run that may start: every check that needs no model; the commits of what comes from the hub."""
+"""Every check of a run that can be made before money is spent: nothing heavy is loaded, and nothing is written."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -8,23 +8,21 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from tina_lite.budget import Meter, Rate, Reading, read_bills, resolve_rate
+from tina_lite.budget import Meter, Rate, read_bills
 from tina_lite.budget.conditions import Condition, seconds_until
 from tina_lite.budget.guard import guard
-from tina_lite.budget.limits import SAVE_RESERVE_S, Limits
+from tina_lite.budget.limits import Limits
 from tina_lite.budget.meter import ProcessClock, begin_run
 from tina_lite.data import ProblemSet
 from tina_lite.data.sources import HELD_OUT, problems_of
+from tina_lite.launch.planning import engine_of, hourly_rate, plan_at_once, refuse_first_step
 from tina_lite.launch.resume import fixed_part, pinned, refuse_used_up, same_run
-from tina_lite.plan import Measured, Plan, find_device, make_plan, newest_measured, read_shape
-from tina_lite.plan.device import known_cpu_speed
-from tina_lite.plan.planner import START_S
-from tina_lite.policy.engine import Engine, choose_engine, find_facts, refuse_vllm
-from tina_lite.policy.model_folder import digests, read_model_type
+from tina_lite.plan import Plan, newest_measured
+from tina_lite.policy.engine import Engine
+from tina_lite.policy.model_folder import digests
 from tina_lite.recipe import Recipe, with_local_paths
-from tina_lite.recipe.schema import Electricity
 from tina_lite.rewards import WeightedReward, try_rewards, wants_answers, weighted_rewards
-from tina_lite.runs.folder import free_folder, refuse_taken
+from tina_lite.runs.folder import RUNS, free_folder, refuse_taken
 from tina_lite.runs.identity import Identity, code_digests
 from tina_lite.runs.metrics import metric_names
 from tina_lite.track import refuse_missing
@@ -32,66 +30,15 @@ from tina_lite.util.device import usable_card
 from tina_lite.util.errors import BadInput, nearest, one_line
 from tina_lite.util.user_code import guest, load_function
 
-SHORTEST = {"prompt_share": 0.05, "completion_share": 0.05}
-"""Of the longest allowed: what a run cannot well stay below, where none of its recipe has shown its lengths."""
-
-
-def plan_here(recipe: Recipe, rate: Rate, max_steps: int, problems: int, measured: Measured | None) -> Plan:
-    """On this machine, corrected by an earlier run. BadInput where there is none for its model."""
-    shape = read_shape(recipe.model.id)
-    return make_plan(
-        shape,
-        recipe,
-        find_device(shape, recipe.model.compute_dtype),
-        rate=rate,
-        max_steps=max_steps or None,
-        measured=measured,
-        problems=problems or None,
-    )
-
-
-def plan_at_once(recipe: Recipe, rate: Rate, max_steps: int, problems: int, measured: Measured | None) -> Plan | None:
-    """The same; None where there is none, or where it would first have to measure the CPU."""
-    try:
-        shape = read_shape(recipe.model.id)
-        if usable_card() is None and known_cpu_speed(shape.hidden, shape.intermediate) is None:
-            return None
-        return plan_here(recipe, rate, max_steps, problems, measured)
-    except BadInput:
-        return None
-
-
-def refuse_first_step(
-    plan: Plan, recipe: Recipe, limits: Limits, reading: Reading, measured: Measured | None
-) -> tuple[str, ...]:
-    """NoRoom where a limit cannot pay for one step even if all goes well; a warning where it may not."""
-    quickest = make_plan(plan.shape, recipe, plan.device, measured=measured, lengths=SHORTEST).span
-    step_s = quickest[0].step.total if quickest else 0.0
-    limits.refuse_if_hopeless(reading, START_S + step_s + SAVE_RESERVE_S)
-    left = limits.left(reading)
-    best = plan.span[0] if plan.span else plan
-    needed_s = best.load_s + best.step.total
-    if needed_s + SAVE_RESERVE_S <= left.seconds:
-        return ()
-    takes = (
-        f"loading and one step take {needed_s:.0f} s at best by the plan, and {left.limit} leaves {left.seconds:.0f} s"
-    )
-    return (f"the first step may not fit: {takes}",)
-
-
-# Everything that can be checked before money is spent: budget, rate, folder, rewards, problems.
-#
-# Nothing heavy is loaded and nothing is written here; what comes out is a run whose every input is known to hold.
-
-RUNS = Path("runs")
+FREE = "the rate is $0/h, so the budget cannot bind; other stop rules still do"
 FEW = 20
 QUICKEST_START_S = 6.0
 """No run was ever seen to import, load and take a step in less."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A run whose every input has been checked; nothing is written or loaded yet."""
+class Checked:
+    """A run whose every input is known to hold."""
 
     recipe: Recipe
     card: str | None
@@ -123,7 +70,7 @@ class Prepared:
         return self.card or f"cpu ({os.cpu_count()} threads)"
 
 
-def prepare(
+def check(
     recipe: Recipe,
     *,
     out: str | Path | None = None,
@@ -134,7 +81,7 @@ def prepare(
     asked: Collection[str] = (),
     without_data: bool = False,
     callbacks: Sequence[Any] = (),
-) -> Prepared:
+) -> Checked:
     """Check everything that needs neither the model nor the disk. Raises BadInput, NoRoom or NothingLeft.
 
     `force_recipe` lets the limits of a resumed run be others than it began with; `force_restart` lets it begin again
@@ -148,7 +95,7 @@ def prepare(
     refuse_missing(recipe.track)
     engine = engine_of(recipe)
     card = usable_card()
-    hourly = hourly_rate(recipe, rate, card)
+    hourly = hourly_rate(recipe.budget, rate, card, needs_price=recipe.budget.max_usd is not None)
     limits = _limits(recipe)
     if resume:
         # A session more may be an hour more on the bill: it is not begun where the budget does not hold it.
@@ -177,7 +124,7 @@ def prepare(
     plan = plan_at_once(recipe, hourly, max_steps, len(train), measured)
     if plan is not None and not resume:
         warnings += refuse_first_step(plan, recipe, limits, meter.read(), measured)
-    return Prepared(
+    return Checked(
         recipe,
         card,
         engine,
@@ -204,23 +151,6 @@ def prepare(
         resume,
         force_restart,
     )
-
-
-def engine_of(recipe: Recipe) -> Engine:
-    """The engine that the run would use in this process. BadInput where it cannot be had."""
-    model, facts = recipe.model, find_facts()
-    vllm = recipe.rollout.engine == "vllm"
-    engine = choose_engine(model.engine, facts, lambda: read_model_type(model.id), model.compute_dtype, vllm=vllm)
-    if vllm:
-        refuse_vllm(engine, facts)
-    return engine
-
-
-def hourly_rate(recipe: Recipe, flag: float | str | None, card: str | None, refuse_unknown: bool = True) -> Rate:
-    wanted = recipe.budget.rate
-    given = wanted.model_dump() if isinstance(wanted, Electricity) else None if wanted == "auto" else wanted
-    budget_is_set = refuse_unknown and recipe.budget.max_usd is not None
-    return resolve_rate(flag, given, os.environ, card, budget_is_set, recipe.budget.billing)
 
 
 def _named(callback: Any, folder: Path) -> tuple[str, Any]:
