@@ -16,6 +16,7 @@ from whole_runs import Killed, adapter, after_step, assert_alike, die, lines, me
 
 from tina_lite import load_recipe, reward, run
 from tina_lite.cli.runs import stop
+from tina_lite.eval.samples import SampleFile
 from tina_lite.recipe import with_local_paths
 from tina_lite.runs.events import CheckpointSaved, Evaluated, LogLine, RunFinished
 from tina_lite.runs.metrics import metric_names
@@ -110,6 +111,40 @@ def test_a_figure_that_was_measured_is_measured_once(quick_recipe, tmp_path, mon
         assert kept == figures, "one was measured twice, or never"
         assert_alike(killed, tmp_path / "whole")
         assert summary["best_eval"]["step"] == whole["best_eval"]["step"]
+
+
+@pytest.mark.parametrize("number", [2, 5])
+def test_a_completion_of_an_evaluation_is_sampled_once(quick_recipe, tmp_path, baseline, monkeypatch, number):
+    """Killed amid its first evaluation, a run asks for the rest, and ends the same."""
+    out, killed, keep, calls = tmp_path / "out", tmp_path / "killed", SampleFile.keep, iter(range(1, 100))
+
+    def dies(self, *arguments):
+        keep(self, *arguments)
+        if next(calls) == number:
+            shutil.copytree(out, killed)
+            die()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SampleFile, "keep", dies)
+        with pytest.raises(Killed):
+            run(stateful(quick_recipe), out=out)
+    [file] = killed.glob("evals/before-000000/*.jsonl")
+    first = file.read_text()
+    assert first.count("\n") == number
+    run(stateful(quick_recipe), out=killed, resume=True)
+    assert file.read_text().startswith(first)
+    assert completions_of(killed) == completions_of(baseline)
+    assert_alike(killed, baseline)
+
+
+def completions_of(folder):
+    """Of its evaluations, whatever the order in which they ended."""
+    files = sorted(folder.glob("evals/*/*.jsonl"))
+    rows = [
+        (file.parent.name, row["problem"], row["sample"], row["completion"]) for file in files for row in lines(file)
+    ]
+    assert rows
+    return sorted(rows)
 
 
 def test_resume_passes_over_a_damaged_checkpoint(quick_recipe, tmp_path, baseline):

@@ -23,14 +23,14 @@ OBEYED_S = 5.0
 PLACES = {
     "load": ("tina_lite.policy.native", "load_base", 1, 0),
     "before": ("tina_lite.rollout.sampling", "sample_tokens", 5, 0),
-    "judging before": ("tina_lite.eval.scoring", "judge_group", 3, 0),
+    "judging before": ("tina_lite.eval.scoring", "majority_share", 3, 0),
     "rollout": ("tina_lite.rollout.sampling", "sample_tokens", 60, 1),
     "reward": ("tina_lite.train.collect", "score", 1, 0),
     "resampling": ("tina_lite.data.PromptSource", "next", 3, 0),
     "update": ("tina_lite.train.learner.Learner", "_backward", 2, 0),
     "save": ("tina_lite.runs.checkpoint", "write_file", 5, STEPS),
     "after": ("tina_lite.eval.evaluator.Evaluator", "after", 1, STEPS),
-    "judging after": ("tina_lite.eval.scoring", "judge_group", 7, STEPS),
+    "judging after": ("tina_lite.eval.scoring", "majority_share", 7, STEPS),
 }
 """At which call of what a signal comes, and the steps that are whole then."""
 

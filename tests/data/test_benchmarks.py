@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tina_lite.data.benchmarks import BOXED, KNOWN, LETTERS, load_benchmark
+from tina_lite.data.benchmarks import BOXED, KNOWN, LETTERS, form_of, load_benchmark
 from tina_lite.util.errors import BadInput
 
 
@@ -16,7 +16,7 @@ def write(path, *rows):
 def test_a_file_of_a_benchmarks_name_is_that_benchmark(tmp_path):
     row = {"problem": "How many?", "answer": 27.0, "solution": "long"}
     known = load_benchmark(write(tmp_path / "amc23.jsonl", row))
-    assert (known.name, known.form) == ("amc23", "math")
+    assert (known.name, form_of(known.name)) == ("amc23", "math")
     assert (known.problems[0].question, known.problems[0].answer) == (f"How many?\n\n{BOXED}", "27")
 
 
@@ -56,7 +56,7 @@ def gpqa(tmp_path, count=40):
 def test_gpqas_answers_become_four_options_in_an_order_that_stays(tmp_path):
     path = gpqa(tmp_path)
     first, again = load_benchmark(path), load_benchmark(path)
-    assert first.form == "choice"
+    assert form_of(first.name) == "choice"
     for number, problem in enumerate(first.problems):
         assert f"\n{problem.answer}) right {number}\n" in problem.question
         assert all(f") wrong {number}.{wrong}\n" in problem.question for wrong in (1, 2, 3))

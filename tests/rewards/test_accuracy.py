@@ -120,7 +120,8 @@ def test_a_time_out_is_asked_once_more_and_never_remembered_as_wrong(times, firs
 
 
 def test_a_time_out_is_a_failure_that_is_counted_and_shown(monkeypatch):
-    from tina_lite.eval.scoring import judge
+    from tina_lite.eval.samples import KeptSample
+    from tina_lite.eval.scoring import judged
     from tina_lite.rewards import WeightedReward, resolve, score
     from tina_lite.util.records import Completion, Group, Problem, Prompt
 
@@ -132,4 +133,6 @@ def test_a_time_out_is_a_failure_that_is_counted_and_shown(monkeypatch):
     assert scores.groups[0].rewards["accuracy"] == (0.0, 1.0)
     assert scores.failures == {"accuracy": 1}
     assert scores.reason("accuracy") == "TimeoutError: math-verify was asked twice and did not decide within 5 s"
-    assert (judge([group]).shares, judge([group]).undecided) == ((0.5,), 1)
+    kept = [KeptSample(0, number, "", problem.answer, text, 1, "stop", 0.0) for number, text in enumerate(texts)]
+    [found] = judged({0: kept}, 2, "math")
+    assert (found.right, found.undecided) == ((False, True), 1)

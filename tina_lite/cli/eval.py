@@ -272,7 +272,7 @@ def _benchmark(name: str, target: "ModelRef", asked: "EvalArgs") -> "Benchmark":
     if target.recipe is None or target.run is None:
         raise BadInput("--benchmark held_out: only a run holds problems out; name a run folder")
     _refuse_other_rule(target.run)
-    return Benchmark(HELD_OUT, held_out_of(target.recipe)[: asked.limit or target.recipe.eval.problems], "math")
+    return Benchmark(HELD_OUT, held_out_of(target.recipe)[: asked.limit or target.recipe.eval.problems])
 
 
 def _refuse_twice(names: list[str], option: str) -> None:

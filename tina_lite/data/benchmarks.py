@@ -50,13 +50,17 @@ KNOWN = {
 }
 
 
+def form_of(name: str) -> AnswerForm:
+    """How answers on a benchmark are judged."""
+    return KNOWN[name].form if name in KNOWN else "math"
+
+
 @dataclass(frozen=True, slots=True)
 class Benchmark:
     """Problems with a name, asked as they will be asked."""
 
     name: str
     problems: ProblemSet
-    form: AnswerForm
 
 
 def known_name(word: str) -> tuple[str | None, str]:
@@ -97,7 +101,7 @@ def load_benchmark(
             data = data.model_copy(update={**columns, **given})
         usual = not {"prompt", "answer"} & set(given)
         problems = load_problems(data, base_folder=base_folder, or_usual=usual, is_benchmark=True)
-        return Benchmark(problems.name, problems, "math")
+        return Benchmark(problems.name, problems)
     known = KNOWN[name]
     if not is_local(source, base_folder):
         if source != name and "@" not in source:
@@ -120,7 +124,7 @@ def load_benchmark(
             raise
         said = f"{name}: {what.removeprefix(PLACE)}; to use a copy of it: {name}=FILE.jsonl"
         raise type(error)(said) from None
-    return Benchmark(name, _asked(problems, known.form), known.form)
+    return Benchmark(name, _asked(problems, known.form))
 
 
 def _asked(problems: ProblemSet, form: AnswerForm) -> ProblemSet:

@@ -178,7 +178,7 @@ def _read(recipe: Recipe, golds_wanted: bool, progress: Progress | None) -> Reci
 def _benchmark(word: str, recipe: Recipe) -> Benchmark:
     """Of held_out the name alone: its problems are known once the training set is."""
     if word == HELD_OUT:
-        return Benchmark(HELD_OUT, no_problems(HELD_OUT), "math")
+        return Benchmark(HELD_OUT, no_problems(HELD_OUT))
     return load_benchmark(word, base_folder=recipe.folder, limit=recipe.eval.problems, like=recipe.data)
 
 

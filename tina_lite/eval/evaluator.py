@@ -8,9 +8,10 @@ from math import inf
 from typing import Any
 
 from tina_lite.budget.limits import OutOfTimeCheck, Stopwatch
+from tina_lite.data.benchmarks import form_of
 from tina_lite.data.sources import EVAL_SEED
-from tina_lite.eval.samples import Figures
-from tina_lite.eval.scoring import ProblemResults, ask, judge
+from tina_lite.eval.samples import Figures, SampleFile, sample_missing
+from tina_lite.eval.scoring import Result, judged, result_of
 from tina_lite.eval.statistics import Z95
 from tina_lite.recipe.schema import EvalSection
 from tina_lite.rollout.sampler import Sampler
@@ -18,6 +19,7 @@ from tina_lite.runs.events import Evaluated
 from tina_lite.runs.session import Session
 from tina_lite.runs.state import Count
 from tina_lite.runs.summary import eval_fields
+from tina_lite.util.errors import BadInput
 from tina_lite.util.records import EvalResult, Prompt
 from tina_lite.util.stateful import Fields, adapter
 from tina_lite.util.wall_clock import OutOfTime
@@ -57,19 +59,19 @@ class Evaluator:
         benchmarks: Mapping[str, Sequence[Prompt]],
         settings: EvalSection,
         patience: int | None = None,
-        kept: Figures | None = None,
     ) -> None:
-        """`patience`: evaluations in a row without a gain, after which the run is to end; `kept`: what was measured."""
+        """`patience`: evaluations in a row without a gain, after which the run is to end."""
         # A cut takes the first ones, so they are in no order that means something.
         self._benchmarks = {name: _shuffled(prompts) for name, prompts in benchmarks.items()}
         self._session = session
         self._sampler = sampler
         self._settings = settings
         self._patience = patience
-        self._kept = kept or Figures()
+        self._kept = Figures(lambda: session.folder.figures)
         self._deadlines = session.deadlines
         self.results: Results = {}
         self.gains = Gains()
+        self._when = "before"
         self._step = 0
 
     def state(self) -> Any:
@@ -156,7 +158,7 @@ class Evaluator:
         self, when: str, step: int, names: Sequence[str], figure: Callable[[str], EvalResult | None]
     ) -> dict[str, EvalResult]:
         """Figures of `names`, those included that were there already, until a signal comes."""
-        self._step = step
+        self._when, self._step = when, step
         found = {} if when == "step" else self.results.setdefault(when, {})
         kept, missing = self._kept.of(when, step), [name for name in names if name not in found]
         if not missing:
@@ -178,64 +180,79 @@ class Evaluator:
         return [name for name in self._benchmarks if name in self.results.get("before", {})]
 
     def _first(self, name: str, share_s: float) -> EvalResult | None:
-        """On as many problems as the share pays for, by a forecast from the first of them."""
-        prompts = self._benchmarks[name]
-        if share_s == inf:
-            return self._figure(name, self._ask(prompts, self._deadlines.out_of_time(0.0)))
-        watch = Stopwatch(self._session.meter)
-        few = min(len(prompts), max(LEAST_PROBLEMS, int(FIRST_SHARE * len(prompts))))
-        first = self._ask(
-            prompts[:few], self._deadlines.out_of_time(self._deadlines.save_reserve_s, share_s), of=len(prompts)
-        )
+        """On as many problems as the share pays for, by a forecast from the first that are not asked yet."""
+        prompts, deadlines = self._benchmarks[name], self._deadlines
+        watch, kept = Stopwatch(self._session.meter), self._file(name)
+        ready = next((place for place, one in enumerate(prompts) if self._missing(kept, [one])), len(prompts))
+        if share_s == inf or ready == len(prompts):
+            return self._figure(name, self._ask(name, prompts, deadlines.out_of_time(0.0)))
+        few = min(len(prompts), ready + max(LEAST_PROBLEMS, int(FIRST_SHARE * len(prompts))))
+        out_of_time = deadlines.out_of_time(deadlines.save_reserve_s, share_s)
+        first = self._ask(name, prompts[:few], out_of_time, of=len(prompts))
         if first is None:
-            self._warn(
-                f"no evaluation on {name}: {few} problems take more than {share_s:.0f} s, its share of the budget"
-            )
+            share = f"{share_s:.0f} s, its share of the budget"
+            self._warn(f"no evaluation on {name}: {few - ready} problems take more than {share}")
             return None
         spent_s = watch.seconds
-        count = few + int(max(0.0, share_s - spent_s) / (FORECAST_CAUTION * spent_s / few))
+        count = few + int(max(0.0, share_s - spent_s) / (FORECAST_CAUTION * spent_s / (few - ready)))
         if count < len(prompts):
             self._warn(
                 f"evaluation on {name} asks {count} of its {len(prompts)} problems: more would take longer than "
                 f"{share_s:.0f} s, its share of the budget"
             )
-        out_of_time = self._deadlines.out_of_time(self._deadlines.save_reserve_s, 2 * share_s)
-        rest = self._ask(prompts[few:count], out_of_time, behind=few, of=min(count, len(prompts)))
-        return self._figure(name, None if rest is None else first + rest)
+        out_of_time = deadlines.out_of_time(deadlines.save_reserve_s, 2 * share_s)
+        return self._figure(name, self._ask(name, prompts[:count], out_of_time))
 
     def _again(self, name: str, reserve_s: float) -> EvalResult | None:
-        asked = self._benchmarks[name][: self.results["before"][name].problems]
-        return self._figure(name, self._ask(asked, self._deadlines.out_of_time(reserve_s)))
+        prompts = self._benchmarks[name][: self.results["before"][name].problems]
+        return self._figure(name, self._ask(name, prompts, self._deadlines.out_of_time(reserve_s)))
 
-    def _figure(self, name: str, asked: ProblemResults | None) -> EvalResult | None:
-        if asked is None:
+    def _figure(self, name: str, found: Result | None) -> EvalResult | None:
+        if found is None:
             self._warn(f"no figure on {name}: its problems were not finished in time")
             return None
-        if asked.undecided:
+        if found.undecided:
             self._warn(
-                f"evaluation on {name}: {asked.undecided} completions could not be judged in time, and count as wrong"
+                f"evaluation on {name}: {found.undecided} completions could not be judged in time, and count as wrong"
             )
-        return asked.result(name, self._settings.samples)
+        return found.figure()
+
+    def _file(self, name: str) -> SampleFile:
+        """What was sampled on a benchmark in this evaluation; a broken file is begun anew."""
+        path = self._session.folder.evals / f"{self._when}-{self._step:06d}" / f"{name}.jsonl"
+        try:
+            return SampleFile(path)
+        except BadInput:
+            path.unlink()
+            return SampleFile(path)
+
+    def _missing(self, file: SampleFile, prompts: Sequence[Prompt]) -> bool:
+        return bool(file.missing([prompt.problem for prompt in prompts], self._settings.samples))
 
     def _ask(
-        self, prompts: Sequence[Prompt], out_of_time: OutOfTimeCheck, behind: int = 0, of: int | None = None
-    ) -> ProblemResults | None:
-        """Sampled and judged, or None where a limit or a signal came first; `behind` were asked before, `of` in all."""
-        if not prompts:
-            return ProblemResults()
-        in_all, done_before = self._settings.samples * (of or len(prompts)), self._settings.samples * behind
-        tell = self._session.phases.progress("eval", self._step, "completions")
-        with suppress(OutOfTime):
-            groups = ask(
+        self, name: str, prompts: Sequence[Prompt], out_of_time: OutOfTimeCheck, of: int | None = None
+    ) -> Result | None:
+        """Sampled and judged; None where a limit or a signal came first. `of`: problems that may be asked in all."""
+        session, samples, file = self._session, self._settings.samples, self._file(name)
+        ready, in_all = file.count, samples * (of or len(prompts))
+        tell = session.phases.progress("eval", self._step, "completions")
+        if self._missing(file, prompts):
+            sample_missing(
+                file,
                 self._sampler,
                 prompts,
-                self._settings.samples,
+                samples,
+                usd=session.meter.usd,
                 out_of_time=out_of_time,
-                progress=lambda done, total: tell(done_before + done, in_all),
+                progress=lambda done, _: tell(ready + done, in_all),
             )
-            if groups is not None:
-                with self._session.stop.limited(self._judging_may_take_s()):
-                    return judge(groups)
+        if self._missing(file, prompts):
+            return None
+        asked = {prompt.problem.index for prompt in prompts}
+        groups = {problem: kept for problem, kept in file.groups.items() if problem in asked}
+        with suppress(OutOfTime), session.stop.limited(self._judging_may_take_s()):
+            found = judged(groups, samples, form_of(name))
+            return result_of("", name, groups, found, len(asked), 0)
         return None
 
     def _judging_may_take_s(self) -> float:

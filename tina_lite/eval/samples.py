@@ -1,21 +1,25 @@
-"""What an evaluation has sampled, on disk: a line for each completion, so that a re-score needs no model."""
+"""What an evaluation samples, on disk: a line for each completion, so that none is asked again, nor for a re-score."""
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from tina_lite.rollout.sampler import Place, Sampler
 from tina_lite.runs.look import records
 from tina_lite.util.disk import JsonLines, disk_faults, sync_folder
 from tina_lite.util.errors import BadInput
-from tina_lite.util.records import Completion, EvalResult, Problem
+from tina_lite.util.records import Completion, EvalResult, Problem, Prompt
 from tina_lite.util.stateful import adapter
 
 TOO_LONG = "prompt too long"
+EVAL_STEP = 0
+"""The sampler's step number for evaluation; training counts from 1. The same draws each time: results are paired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,7 @@ class SampleFile:
     def _append(self, row: Mapping[str, Any]) -> None:
         if self._log is None:
             with disk_faults(self._path):
+                self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._log = JsonLines(self._path)
         self._log.append(row)
 
@@ -139,6 +144,34 @@ def _gold(problem: Problem) -> str | list[str]:
 def _plain(text: str) -> str:
     """Without the halves of surrogate pairs that a model may emit, which no file takes."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def sample_missing(
+    file: SampleFile,
+    sampler: Sampler,
+    prompts: Sequence[Prompt],
+    samples: int,
+    *,
+    usd: Callable[[], float],
+    out_of_time: Callable[[], bool],
+    progress: Callable[[int, int], None],
+) -> int:
+    """Sample the completions that a file lacks, each kept in it as it ends. Returns how many tokens were drawn.
+
+    `usd` is what was spent so far; `progress` is told (completions done here, to be done here).
+    """
+    known = {(place, number) for place, one in enumerate(prompts) for number in file.samples_of(one.problem)}
+    spent = usd()
+
+    def keep(place: Place, completion: Completion) -> None:
+        nonlocal spent
+        before, spent = spent, usd()
+        file.keep(prompts[place[0]].problem, place[1], completion, spent - before)
+
+    with closing(file):
+        return sampler.complete(
+            prompts, samples, EVAL_STEP, known=known, finished=keep, out_of_time=out_of_time, progress=progress
+        )
 
 
 class Figures:

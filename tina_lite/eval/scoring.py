@@ -1,7 +1,7 @@
 """From completions to results: judged, counted, Pass@k and the vote of a problem's completions."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -12,13 +12,11 @@ from tina_lite.answers.parsing import kind_of
 from tina_lite.data.benchmarks import AnswerForm
 from tina_lite.eval.samples import KeptSample
 from tina_lite.eval.statistics import Interval, difference_interval, interval95, pass_at_k, sign_flip_p
-from tina_lite.rewards.accuracy import decided, verdicts
+from tina_lite.rewards.accuracy import verdicts
 from tina_lite.rewards.call import chat
-from tina_lite.rewards.registry import Verdict
 from tina_lite.rewards.stated import choice
-from tina_lite.rewards.workers import LOST
-from tina_lite.rollout.sampler import Sampler
-from tina_lite.util.records import EvalResult, Group, Prompt
+from tina_lite.rewards.workers import Lost
+from tina_lite.util.records import EvalResult
 
 RIGHT = "right"
 """The one vote of all completions that were judged right, in whatever way they write the answer."""
@@ -52,66 +50,6 @@ def _vote(text: str, is_right: bool) -> Kind | str | None:
     return Formula("".join(kind.text.split())) if isinstance(kind, Formula) and kind.text else kind
 
 
-EVAL_STEP = 0
-"""The sampler's step number for evaluation; training counts from 1. The same draws each time: results are paired."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProblemResults:
-    """What problems came to, in their order."""
-
-    shares: tuple[float, ...] = ()
-    """Of right samples, by problem."""
-    lengths: tuple[int, ...] = ()
-    """Tokens, by completion."""
-    undecided: int = 0
-    """Completions that could not be judged in time; they count as wrong."""
-
-    def __add__(self, more: "ProblemResults") -> "ProblemResults":
-        return ProblemResults(self.shares + more.shares, self.lengths + more.lengths, self.undecided + more.undecided)
-
-    def result(self, benchmark: str, samples: int) -> EvalResult:
-        """Give the result of one problem or more."""
-        return EvalResult(
-            benchmark=benchmark,
-            pass_at_1=sum(self.shares) / len(self.shares),
-            ci95=interval95(self.shares),
-            problems=len(self.shares),
-            samples=samples,
-            mean_length=sum(self.lengths) / len(self.lengths),
-        )
-
-
-def ask(
-    sampler: Sampler,
-    prompts: Sequence[Prompt],
-    samples: int,
-    *,
-    out_of_time: Callable[[], bool] = lambda: False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[Group, ...] | None:
-    """Completions of every problem; None where some were not finished in time: the quick ones alone are no sample."""
-    rollout = sampler.rollout(prompts, samples, EVAL_STEP, out_of_time=out_of_time, progress=progress)
-    return None if rollout.unfinished_groups else rollout.groups
-
-
-def judge(groups: Sequence[Group]) -> ProblemResults:
-    """What the accuracy reward makes of them."""
-    judged = [judge_group(group) for group in groups]
-    return ProblemResults(
-        tuple(sum(verdict is True for verdict in group) / len(group) for group in judged),
-        tuple(len(completion.ids) for group in groups for completion in group.completions),
-        sum(verdict is LOST for group in judged for verdict in group),
-    )
-
-
-def judge_group(group: Group) -> list[Verdict]:
-    """Judge each completion."""
-    texts = [completion.text for completion in group.completions]
-    problem, count = group.prompt.problem, len(texts)
-    return verdicts(texts, [problem.gold] * count, [problem.verifier] * count)
-
-
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """Is a share with its 95% interval."""
@@ -133,6 +71,8 @@ class Judged:
     right: tuple[bool, ...]
     majority: float
     """What the majority vote is worth."""
+    undecided: int
+    """Completions that could not be judged in time; they count as wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +100,13 @@ class Result:
     """Share of the completions that ended by their length."""
     usd: float
     """That sampling took."""
+    undecided: int
+    """Completions that could not be judged in time; they count as wrong."""
+
+    def figure(self) -> EvalResult:
+        """Give what an evaluation within a run says of it."""
+        of, ci95 = self.pass_at_1.value, self.pass_at_1.ci95
+        return EvalResult(self.benchmark, of, ci95, self.problems, self.samples, self.mean_length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +132,13 @@ def judged(groups: Mapping[int, Sequence[KeptSample]], samples: int, form: Answe
     whole = {problem: kept for problem, kept in sorted(groups.items()) if len(kept) == samples}
     rows = [one for kept in whole.values() for one in kept]
     texts, golds = [one.completion for one in rows], [one.answer for one in rows]
-    found = choice(chat(*texts), golds) if form == "choice" else decided(texts, golds, [one.verifier for one in rows])
-    right = [bool(verdict) for verdict in found]
+    found = choice(chat(*texts), golds) if form == "choice" else verdicts(texts, golds, [one.verifier for one in rows])
+    lost = [isinstance(verdict, Lost) for verdict in found]
+    right = [bool(verdict) and not undecided for verdict, undecided in zip(found, lost, strict=True)]
     results = []
     for number, problem in enumerate(whole):
         own = slice(number * samples, (number + 1) * samples)
-        results.append(Judged(problem, tuple(right[own]), majority_share(texts[own], right[own])))
+        results.append(Judged(problem, tuple(right[own]), majority_share(texts[own], right[own]), sum(lost[own])))
     return results
 
 
@@ -222,6 +170,7 @@ def result_of(
         mean_length=fmean(row.tokens for row in rows),
         cut_off=fmean(row.finish_reason != "stop" for row in rows),
         usd=sum(row.usd for kept in groups.values() for row in kept),
+        undecided=sum(one.undecided for one in found),
     )
 
 

@@ -10,27 +10,27 @@ completions are missing.
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from tina_lite.budget import Meter, Rate
 from tina_lite.budget.guard import guard
 from tina_lite.budget.limits import Limits
 from tina_lite.budget.meter import Clock
-from tina_lite.data.benchmarks import Benchmark
+from tina_lite.data.benchmarks import Benchmark, form_of
 from tina_lite.data.prompts import prompt_or_reason
 from tina_lite.data.sources import EVAL_SEED
 from tina_lite.eval.manifest import MOST_SEQUENCES, PROMPT_TOKENS, EvalArgs, Manifest, SamplingParams
-from tina_lite.eval.samples import SampleFile
-from tina_lite.eval.scoring import EVAL_STEP, Comparison, Judged, Result, compared, judged, result_of
+from tina_lite.eval.samples import SampleFile, sample_missing
+from tina_lite.eval.scoring import Comparison, Judged, Result, compared, judged, result_of
 from tina_lite.eval.tables import Report, markdown
 from tina_lite.policy.load import ModelRef, load_model
-from tina_lite.rollout.sampler import Place, Sampler
+from tina_lite.rollout.sampler import Sampler
 from tina_lite.runs.look import lock_folder, unlock
 from tina_lite.runs.session import StopRequest
 from tina_lite.util.disk import write_atomically
 from tina_lite.util.errors import BadInput, NoRoom
-from tina_lite.util.records import Completion, Problem, Prompt
+from tina_lite.util.records import Problem, Prompt
 
 LOADING_S = 6.0
 """No model is loaded and asked in less."""
@@ -124,8 +124,7 @@ class Evaluation:
                     file.skip(problem)
                 else:
                     prompts.append(prompt)
-            known = {(place, number) for place, one in enumerate(prompts) for number in file.samples_of(one.problem)}
-            self._unjudged += samples * len(prompts) - len(known)
+            self._unjudged += sum(samples - len(file.samples_of(prompt.problem)) for prompt in prompts)
             if self._out_of_time():
                 return
             if not prompts:
@@ -135,34 +134,22 @@ class Evaluation:
             def tell(finished: int, _: int, done: int = done, speed: float | None = speed) -> None:
                 self._watch(name, benchmark.name, done + finished, total, self._meter.usd(), speed)
 
-            with closing(file):
-                tokens = model.sampler(settings.kv_tokens).complete(
-                    prompts,
-                    samples,
-                    EVAL_STEP,
-                    known=known,
-                    finished=self._checkpoints(file, prompts),
-                    out_of_time=self._out_of_time,
-                    progress=tell,
-                )
+            tokens = sample_missing(
+                file,
+                model.sampler(settings.kv_tokens),
+                prompts,
+                samples,
+                usd=self._meter.usd,
+                out_of_time=self._out_of_time,
+                progress=tell,
+            )
             seconds = self._meter.elapsed_s() - started
             speed = tokens / seconds if seconds else None
-
-    def _checkpoints(self, file: SampleFile, prompts: Sequence[Prompt]) -> Callable[[Place, Completion], None]:
-        """Keeps completions as they end."""
-        spent = self._meter.usd()
-
-        def keep(place: Place, completion: Completion) -> None:
-            nonlocal spent
-            before, spent = spent, self._meter.usd()
-            file.keep(prompts[place[0]].problem, place[1], completion, spent - before)
-
-        return keep
 
     def _judge(self, name: str, benchmark: Benchmark, file: SampleFile) -> Result | None:
         wanted = {problem.index for problem in benchmark.problems}
         groups = {problem: kept for problem, kept in file.groups.items() if problem in wanted}
-        found = judged(groups, self._sampling_params.samples, benchmark.form)
+        found = judged(groups, self._sampling_params.samples, form_of(benchmark.name))
         self._judged[name, benchmark.name] = found
         if found:
             _keep_verdicts(self._folder / name / f"{benchmark.name}.verdicts.jsonl", found)

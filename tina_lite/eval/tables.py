@@ -189,6 +189,8 @@ def _notes(report: Report) -> Iterable[str]:
     for one in report.results:
         if one.too_long:
             yield f"{one.benchmark}, {one.model}: {one.too_long} problems left out, their prompts do not fit the model"
+        if one.undecided:
+            yield f"{one.benchmark}, {one.model}: {one.undecided} completions were not judged in time, and are wrong"
         if one.problems < one.asked:
             yield (
                 f"{one.benchmark}, {one.model}: partial ({report.stop_reason}), {one.problems} of {one.asked} "

@@ -1,5 +1,6 @@
 """A run loaded: policy, sampler, learner, rewards, callbacks, each with its part of the recipe; it imports torch."""
 
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,6 @@ import torch
 from tina_lite.data import first_prompts
 from tina_lite.data.sources import EVAL_SEED, prompts_of
 from tina_lite.eval.evaluator import Evaluator
-from tina_lite.eval.samples import Figures
 from tina_lite.launch.check import Checked
 from tina_lite.launch.model_check import refuse_endless
 from tina_lite.policy import Policy
@@ -65,8 +65,8 @@ def load(p: Checked, session: Session, tokenizer: Any, kept: CheckpointState | N
     prompts = _benchmark_prompts(p, tokenizer, session.warn)
     if earlier is None:
         session.folder.figures.unlink(missing_ok=True)  # of a course of training that is not gone on with
-    figures = Figures(lambda: session.folder.figures)
-    evaluator = Evaluator(session, asks, prompts, recipe.eval, recipe.stop.eval_patience, figures)
+        shutil.rmtree(session.folder.evals, ignore_errors=True)
+    evaluator = Evaluator(session, asks, prompts, recipe.eval, recipe.stop.eval_patience)
     if earlier is None and recipe.probe and layout.is_tight:
         probe(recipe, sampler, learner, session)
     machine = Machine(

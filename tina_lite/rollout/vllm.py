@@ -4,14 +4,14 @@ vLLM schedules and draws; only seeds come from here, one for each (seed, step, p
 learner's by more than rounding, which `grpo.tis_cap` corrects.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import blake2b
 from math import inf
 from typing import TYPE_CHECKING
 
 from tina_lite.policy.vllm import Vllm
-from tina_lite.rollout.sampler import Rollout, Sampler
-from tina_lite.util.records import Group, Prompt
+from tina_lite.rollout.sampler import Place, Rollout, Sampler
+from tina_lite.util.records import Completion, Group, Prompt
 
 if TYPE_CHECKING:
     from tina_lite.policy.interface import Policy
@@ -35,6 +35,41 @@ class VllmSampler(Sampler):
         max_tokens: float = inf,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Rollout:
+        sampled = self._sampled(prompts, num_generations, step, out_of_time, max_tokens, progress)
+        groups = tuple(Group(prompts[number], completions) for number, completions in sampled.items())
+        return Rollout(groups, _tokens_of(sampled), len(prompts) - len(groups))
+
+    def complete(
+        self,
+        prompts: Sequence[Prompt],
+        num_generations: int,
+        step: int,
+        *,
+        known: Collection[Place],
+        finished: Callable[[Place, Completion], None],
+        out_of_time: Callable[[], bool] = lambda: False,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> int:
+        places = [(group, number) for group in range(len(prompts)) for number in range(num_generations)]
+        lacking = list(dict.fromkeys(group for group, number in places if (group, number) not in known))
+        asked = [prompts[group] for group in lacking]
+        sampled = self._sampled(asked, num_generations, step, out_of_time, inf, progress)
+        for place, completions in sampled.items():
+            for number, completion in enumerate(completions):
+                if (lacking[place], number) not in known:
+                    finished((lacking[place], number), completion)
+        return _tokens_of(sampled)
+
+    def _sampled(
+        self,
+        prompts: Sequence[Prompt],
+        num_generations: int,
+        step: int,
+        out_of_time: Callable[[], bool],
+        max_tokens: float,
+        progress: Callable[[int, int], None],
+    ) -> dict[int, tuple[Completion, ...]]:
+        """All completions of a prompt, by its position; a prompt that was not finished in time is left out."""
         total = len(prompts) * num_generations
         sampled = self._vllm.sample(
             [prompt.ids for prompt in prompts],
@@ -46,13 +81,15 @@ class VllmSampler(Sampler):
             max_tokens=max_tokens,
             finished=lambda done: progress(done, total),
         )
-        groups = tuple(
-            Group(prompt, tuple(self._completion(ids, logprobs) for ids, logprobs in sampled[number]))
-            for number, prompt in enumerate(prompts)
+        return {
+            number: tuple(self._completion(ids, logprobs) for ids, logprobs in sampled[number])
+            for number in range(len(prompts))
             if number in sampled
-        )
-        tokens = sum(len(completion.ids) for group in groups for completion in group.completions)
-        return Rollout(groups, tokens, len(prompts) - len(groups))
+        }
+
+
+def _tokens_of(sampled: Mapping[int, Sequence[Completion]]) -> int:
+    return sum(len(one.ids) for completions in sampled.values() for one in completions)
 
 
 def request_seed(seed: int, step: int, problem: int, epoch: int = 0) -> int:

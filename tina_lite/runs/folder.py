@@ -1,6 +1,6 @@
 """The run folder: one owner, its files, and the listener that writes the event stream into them.
 
-recipe.yaml  events.jsonl  metrics.jsonl  samples.jsonl  figures.jsonl  ledger.jsonl  checkpoints/  adapter/
+recipe.yaml  events.jsonl  metrics.jsonl  samples.jsonl  figures.jsonl  ledger.jsonl  checkpoints/  adapter/  evals/
 summary.json
 """
 
@@ -188,6 +188,11 @@ class RunFolder:
     def figures(self) -> Path:
         """Of the run's own evaluations."""
         return self.path / "figures.jsonl"
+
+    @property
+    def evals(self) -> Path:
+        """Completions of the run's own evaluations, as WHEN-STEP/BENCHMARK.jsonl."""
+        return self.path / "evals"
 
     @property
     def adapter(self) -> Path:
