@@ -206,7 +206,7 @@ def test_what_was_sampled_otherwise_is_not_mixed(tmp_path, sums):
         evaluate(tmp_path, sums, sampling_params=sampling_params(temperature=0.6))
     other = [replace(problem, question="What is 1+1?") for problem in sums.problems]
     with pytest.raises(BadInput, match="the data has changed"):
-        evaluate(tmp_path, Benchmark("arithmetic", other, "math"))
+        evaluate(tmp_path, Benchmark("arithmetic", other))
 
 
 def test_more_problems_go_on_from_those_that_are_there(tmp_path, sums):
@@ -229,7 +229,7 @@ def test_prompts_that_do_not_fit_are_left_out_and_counted(tmp_path, sums):
     long = [
         replace(problem, question="1+" * 2000 + "1") if problem.index == 3 else problem for problem in sums.problems
     ]
-    report = evaluate(tmp_path, Benchmark("long", long, "math"))
+    report = evaluate(tmp_path, Benchmark("long", long))
     assert (report.results[0].problems, report.results[0].asked, report.results[0].too_long) == (13, 13, 1)
     assert report.stop_reason == "finished"
     with pytest.raises(BadInput, match="reads 256 tokens in all"):
