@@ -30,7 +30,7 @@ PLACES = {
     "update": ("tina_lite.train.learner.Learner", "_backward", 2, 0),
     "save": ("tina_lite.runs.checkpoint", "write_file", 5, STEPS),
     "after": ("tina_lite.eval.evaluator.Evaluator", "after", 1, STEPS),
-    "judging after": ("tina_lite.eval.scoring", "majority_share", 7, STEPS),
+    "judging after": ("tina_lite.eval.scoring", "majority_share", 11, STEPS),
 }
 """At which call of what a signal comes, and the steps that are whole then."""
 
