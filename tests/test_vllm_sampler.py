@@ -76,7 +76,7 @@ def test_groups_in_the_order_of_their_prompts_with_behaviour_logprobs(llm: FakeL
     first, second = rollout.groups[0].completions
     assert (first.ids, first.logprobs, first.finish_reason) == ((2, 5), (-0.2, -0.5), "length")
     assert (second.ids, second.finish_reason) == ((2, 6, 0), "stop")
-    assert (rollout.decoded_tokens, rollout.unfinished_groups) == (10, 0)
+    assert rollout.decoded_tokens == 10
     assert seen == [(2, 4), (4, 4)]
     assert llm.said == ["wake_up", "abort ", "sleep 1"]
 
@@ -85,7 +85,6 @@ def test_a_deadline_drops_what_is_not_finished(llm: FakeLlm) -> None:
     asked = iter([False, True])
     rollout = sampler(llm).rollout([prompt(1), prompt(2)], 2, 1, out_of_time=lambda: next(asked))
     assert [group.prompt.problem.index for group in rollout.groups] == [2]
-    assert rollout.unfinished_groups == 1
     assert llm.said == ["wake_up", "abort 0", "sleep 1"]
 
 

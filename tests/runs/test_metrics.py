@@ -13,7 +13,7 @@ def a_group(index: int, totals: tuple[float, ...], lengths: tuple[int, ...]) -> 
 
 def test_shown_are_the_best_of_a_group_that_teaches_and_the_most_typical_of_all() -> None:
     silent, teaching = a_group(0, (1.0, 1.0), (9, 30)), a_group(1, (0.0, 2.0), (4, 5))
-    samples = step_samples([silent, teaching])
-    assert samples.shown.completion == "1-1"
-    assert samples.typical.completion == "0-0", "the mean reward is 1 and the mean length 12"
-    assert [row["completion"] for row in samples.kept] == ["1-0", "1-1"]
+    best, typical, kept = step_samples([silent, teaching])
+    assert best.completion == "1-1"
+    assert typical.completion == "0-0", "the mean reward is 1 and the mean length 12"
+    assert [row["completion"] for row in kept] == ["1-0", "1-1"]

@@ -1,6 +1,7 @@
 """Before a run is gone on with: is it the same run, and is there anything left to do?"""
 
 from collections.abc import Collection, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def refuse_used_up(path: Path, limits: Limits, reading: Reading, bills: Sequence
 
     Of time or money: where the rest does not pay for loading and saving, by what earlier sessions took for it.
     """
-    if spent := _counted_out(path, limits, bills):
+    if spent := _counted_out(path, limits, reading, bills):
         raise NothingLeft(f"{path}: nothing is left to do: {spent}")
     left = limits.left(reading)
     loads = [bill.seconds_by_phase.get("load", 0.0) for bill in bills if _got_beyond_loading(bill)]
@@ -155,21 +156,18 @@ def refuse_used_up(path: Path, limits: Limits, reading: Reading, bills: Sequence
     )
 
 
-def _counted_out(path: Path, limits: Limits, bills: Sequence[SessionBill]) -> str:
+def _counted_out(path: Path, limits: Limits, reading: Reading, bills: Sequence[SessionBill]) -> str:
     """Which limit on steps or tokens a run that has ended has reached; empty where none."""
     try:
         summary = _ended(path, bills)
         if summary is None:
             return ""
-        used = {
-            "max_steps": summary["steps"],
-            "max_tokens": summary["tokens"]["prompt"] + summary["tokens"]["completion"],
-        }
-        for limit, count in used.items():
-            most = getattr(limits, limit)
-            if most is not None and count >= most:
-                flag = limit.replace("_", "-")
-                return f"{count:,} of {limit} {most:,} are used; for more of it: --{flag} N"
+        steps, tokens = summary["steps"], summary["tokens"]["prompt"] + summary["tokens"]["completion"]
+        used = {"max_steps": steps, "max_tokens": tokens}
+        limit = limits.left(reading, steps, tokens).reason_to_stop(-inf)
+        if limit in used:
+            more = f"--{limit.replace('_', '-')} N"
+            return f"{used[limit]:,} of {limit} {getattr(limits, limit):,} are used; for more of it: {more}"
     except (KeyError, TypeError):
         pass  # of another version: what follows finds out
     return ""

@@ -46,12 +46,8 @@ def spent_by_phase(path: Path) -> tuple[Spent, ...]:
     except (BadInput, OSError):
         return ()
     lines: dict[int, list[dict[str, object]]] = {}
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
-        try:
-            line = json.loads(text)
-            lines.setdefault(line["session"], []).append(line)
-        except (ValueError, KeyError, TypeError):
-            continue  # the torn last line
+    for line in records(path):
+        lines.setdefault(line.get("session", 0), []).append(line)
     moments: list[Spent] = []
     hours = 0.0
     before: dict[str, float] = dict.fromkeys(PHASES, 0.0)

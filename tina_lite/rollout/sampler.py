@@ -45,13 +45,11 @@ class _Done:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """Groups that were completed, in the order of their prompts, and what it took."""
+    """Groups that were finished in time, in the order of their prompts, and what it took."""
 
     groups: tuple[Group, ...]
     decoded_tokens: int
     """Tokens sampled, those of unfinished groups included."""
-    unfinished_groups: int
-    """Groups dropped at the deadline."""
 
 
 class Sampler:
@@ -98,7 +96,7 @@ class Sampler:
         done = _Done()
         self._sample(prompts, num_generations, step, done, out_of_time, max_tokens, progress)
         groups = _whole_groups(prompts, num_generations, done.completions)
-        return Rollout(tuple(groups), done.decoded_tokens, len(prompts) - len(groups))
+        return Rollout(tuple(groups), done.decoded_tokens)
 
     def complete(
         self,

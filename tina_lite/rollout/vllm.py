@@ -37,7 +37,7 @@ class VllmSampler(Sampler):
     ) -> Rollout:
         sampled = self._sampled(prompts, num_generations, step, out_of_time, max_tokens, progress)
         groups = tuple(Group(prompts[number], completions) for number, completions in sampled.items())
-        return Rollout(groups, _tokens_of(sampled), len(prompts) - len(groups))
+        return Rollout(groups, _tokens_of(sampled))
 
     def complete(
         self,

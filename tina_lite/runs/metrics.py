@@ -1,7 +1,6 @@
 """A step's numbers under TRL's names, and the completions that are kept for people to read."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -38,23 +37,6 @@ METRICS = (
     "usd_at_end",
     "steps_left",
 )
-
-
-@dataclass(slots=True)
-class Resampled:
-    """What dynamic sampling did to a step: its other metrics are of the groups that were chosen."""
-
-    reward: float
-    """Mean of the first groups, before any was replaced."""
-    groups: int = 0
-    """Replaced and discarded."""
-    prompt_tokens: int = 0
-    """Of the discarded."""
-    completion_tokens: int = 0
-    """Of all that were drawn beside the first."""
-
-    def metrics(self) -> dict[str, float]:
-        return {"resampling/reward_before": self.reward, "resampling/discarded_groups": self.groups}
 
 
 def step_metrics(
@@ -117,18 +99,12 @@ def _reward_means(groups: Sequence[ScoredGroup]) -> dict[str, float]:
     return metrics
 
 
-@dataclass(frozen=True, slots=True)
-class StepSamples:
-    shown: Sample
-    """For the console: the best of the group."""
-    typical: Sample
-    """Of all groups, the one nearest to the mean reward; of several, to the mean length."""
-    kept: Sequence[Mapping[str, Any]]
-    """One whole group, for samples.jsonl."""
+def step_samples(groups: Sequence[ScoredGroup]) -> tuple[Sample, Sample, list[dict[str, Any]]]:
+    """What people see of a step: a completion at its best, a typical one, and a whole group for samples.jsonl.
 
-
-def step_samples(groups: Sequence[ScoredGroup]) -> StepSamples:
-    """The first group that teaches something, or the first; its best completion is shown."""
+    The group is the first that teaches something, or the first; the best is its best. Typical is the one that is
+    nearest to the mean reward of all groups; of several, to the mean length.
+    """
     scored = next((scored for scored in groups if scored.teaches), groups[0])
     samples = [_sample(scored, index) for index in range(len(scored.totals))]
     best = max(range(len(samples)), key=lambda index: scored.totals[index])
@@ -143,7 +119,7 @@ def step_samples(groups: Sequence[ScoredGroup]) -> StepSamples:
         }
         for sample, completion in zip(samples, scored.group.completions, strict=True)
     ]
-    return StepSamples(samples[best], _typical(groups), kept)
+    return samples[best], _typical(groups), kept
 
 
 def _typical(groups: Sequence[ScoredGroup]) -> Sample:

@@ -27,20 +27,6 @@ class TrainExample:
 
 
 @dataclass(slots=True)
-class Old:
-    """Log-probs before the first of the iterations, (T,) for each example."""
-
-    logprobs: list[Tensor] = field(default_factory=list)
-    """With the dropout of this step, for ratios."""
-    old_logprobs_no_dropout: list[Tensor] = field(default_factory=list)
-    """Without, for importance weights; empty where nothing is dropped or none are taken."""
-
-    def padded(self, examples: list[Tensor], at: int, count: int) -> Tensor:
-        """(count, T)."""
-        return torch.nn.utils.rnn.pad_sequence(examples[at : at + count], batch_first=True)
-
-
-@dataclass(slots=True)
 class UpdateBatch:
     """Holds what an update learns from."""
 
@@ -49,7 +35,10 @@ class UpdateBatch:
     weights: LossWeights
     seed: int
     """Of dropout."""
-    old: Old = field(default_factory=Old)
+    old_logprobs: list[Tensor] = field(default_factory=list)
+    """Before the first of the iterations, (T,) for each example: with the dropout of this step, for ratios."""
+    old_logprobs_no_dropout: list[Tensor] = field(default_factory=list)
+    """Without, for importance weights; empty where nothing is dropped or none are taken."""
 
     @classmethod
     def of(

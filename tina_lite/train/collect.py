@@ -1,22 +1,19 @@
 """A step's groups: problems are asked, completions sampled and scored, groups without variance replaced."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from tina_lite import grpo
 from tina_lite.data import PromptSource
 from tina_lite.recipe.schema import RolloutSection
-from tina_lite.rewards import BrokenRewards, Scores, StepScores, TrainerState, WeightedReward, score
+from tina_lite.rewards import BrokenRewards, StepScores, TrainerState, WeightedReward, score
 from tina_lite.rollout.sampler import Sampler
-from tina_lite.runs.metrics import Resampled
 from tina_lite.runs.session import Session
 from tina_lite.util.errors import TinaError
 from tina_lite.util.records import Group, Prompt, ScoredGroup
 from tina_lite.util.stateful import Fields
 from tina_lite.util.wall_clock import OutOfTime
-
-Judged = tuple[Group, Scores]
 
 
 @dataclass(slots=True)
@@ -24,24 +21,18 @@ class Collected:
     """Holds what a step learns from."""
 
     groups: list[ScoredGroup]
+    prompt_tokens: int
+    """Of all groups that were finished, replaced ones included, as below."""
     decoded_tokens: int
-    """Of completions, those of replaced groups included."""
-    resampled: Resampled | None
-    """None where groups are not replaced."""
     position: int
     """Of the prompt source behind them."""
-    epoch: int
+    metrics: dict[str, float]
+    """The epoch, and what replacing groups did."""
 
     @property
     def reward(self) -> float:
         """The mean over all completions."""
         return fmean(total for scored in self.groups for total in scored.totals)
-
-    @property
-    def prompt_tokens(self) -> int:
-        """Of all prompts that were read, those of replaced groups included."""
-        replaced = 0 if self.resampled is None else self.resampled.prompt_tokens
-        return replaced + sum(len(scored.group.prompt.ids) for scored in self.groups)
 
 
 @dataclass(slots=True)
@@ -81,13 +72,13 @@ class Collector:
         sampled, tokens, seconds = self._sample(self._next_prompts(self.rollout.prompts_per_step), step)
         if not sampled:
             raise OutOfTime
-        judged = self._score(sampled, step, seconds)
-        resampled = None
+        groups = self._score(sampled, step, seconds)
+        collected = Collected(groups, _prompt_tokens(sampled), tokens, self.source.position, {})
         if self.rollout.resample_zero_variance:
-            judged, resampled = self._resample(judged, step)
-            tokens += resampled.completion_tokens
-        groups = with_advantages(judged, self.scale_rewards)
-        return Collected(groups, tokens, resampled, self.source.position, self.source.epoch)
+            self._resample(collected, step)
+        collected.groups = with_advantages(collected.groups, self.scale_rewards)
+        collected.position, collected.metrics["epoch"] = self.source.position, self.source.epoch
+        return collected
 
     def _next_prompts(self, count: int) -> list[Prompt]:
         prompts = self.source.next(count)
@@ -118,7 +109,7 @@ class Collector:
         self._step_tokens += rollout.decoded_tokens
         return rollout.groups, rollout.decoded_tokens, phase.seconds
 
-    def _score(self, groups: Sequence[Group], step: int, rollout_s: float) -> list[Judged]:
+    def _score(self, groups: Sequence[Group], step: int, rollout_s: float) -> list[ScoredGroup]:
         session = self.session
         with session.phases("reward", step), session.stop.limited(session.deadlines.scoring_may_take_s(rollout_s)):
             scores = score(groups, self.rewards, self._trainer_state(step))
@@ -132,7 +123,8 @@ class Collector:
                 f"reward {', '.join(broken)} keeps failing, see {session.folder.reward_error}; "
                 f"step {session.state.step} is saved: mend it and go on with: tina-lite resume {session.folder.path}"
             )
-        return list(zip(groups, scores.groups, strict=True))
+        pairs = zip(groups, scores.groups, strict=True)
+        return [ScoredGroup(group, of_group.rewards, of_group.totals) for group, of_group in pairs]
 
     def _trainer_state(self, step: int) -> TrainerState:
         return TrainerState(step - 1, self.max_steps, self.source.position / self.source.problems)
@@ -146,30 +138,29 @@ class Collector:
             self.session.warn(f"{failed}: {scores.reason(name)}")
             self.session.folder.keep_reward_error(scores.tracebacks[name])
 
-    def _resample(self, judged: list[Judged], step: int) -> tuple[list[Judged], Resampled]:
+    def _resample(self, collected: Collected, step: int) -> None:
         """Groups without variance give way to fresh problems, inside the deadline (DAPO, arXiv 2503.14476, 3.2)."""
-        resampled = Resampled(fmean(total for _, scores in judged for total in scores.totals))
+        reward, discarded = collected.reward, 0
         for _ in range(self.rollout.resample_zero_variance):
-            teaching = [(group, scores) for group, scores in judged if len(set(scores.totals)) > 1]
-            missing = len(judged) - len(teaching)
+            teaching = [scored for scored in collected.groups if len(set(scored.totals)) > 1]
+            missing = len(collected.groups) - len(teaching)
             if not missing:
                 break
             fresh, tokens, seconds = self._sample(self._next_prompts(missing), step)
-            resampled.completion_tokens += tokens
+            collected.decoded_tokens += tokens
             if len(fresh) < missing:  # out of time: the step goes on with what it has
                 break
-            resampled.groups += missing
-            resampled.prompt_tokens += sum(len(group.prompt.ids) for group, _ in judged) - sum(
-                len(group.prompt.ids) for group, _ in teaching
-            )
-            judged = teaching + self._score(fresh, step, seconds)
-        return judged, resampled
+            discarded += missing
+            collected.prompt_tokens += _prompt_tokens(fresh)
+            collected.groups = teaching + self._score(fresh, step, seconds)
+        collected.metrics |= {"resampling/reward_before": reward, "resampling/discarded_groups": discarded}
 
 
-def with_advantages(judged: Sequence[Judged], scale_rewards: str) -> list[ScoredGroup]:
+def _prompt_tokens(groups: Sequence[Group]) -> int:
+    return sum(len(group.prompt.ids) for group in groups)
+
+
+def with_advantages(groups: Sequence[ScoredGroup], scale_rewards: str) -> list[ScoredGroup]:
     """Group-relative advantages (grpo.py)."""
-    advantages = grpo.advantages([scores.totals for _, scores in judged], scale_rewards)
-    return [
-        ScoredGroup(group, scores.rewards, scores.totals, advantage)
-        for (group, scores), advantage in zip(judged, advantages, strict=True)
-    ]
+    advantages = grpo.advantages([scored.totals for scored in groups], scale_rewards)
+    return [replace(scored, advantages=own) for scored, own in zip(groups, advantages, strict=True)]

@@ -17,6 +17,7 @@ from math import isfinite
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from tina_lite.grpo import k3, token_losses
 from tina_lite.policy.interface import Policy
@@ -210,13 +211,13 @@ class Learner:
     def _accumulate(
         self, update_batch: UpdateBatch, progress: Callable[[int, int], None], first_alone: bool = False
     ) -> Sums:
-        """Gradients of one whole pass, or of its first micro-batch alone; fills `old` where it is empty."""
-        old, filled = update_batch.old, len(update_batch.old.logprobs)
+        """Gradients of one whole pass, or of its first micro-batch alone; fills `old_logprobs` where they are none."""
+        filled = len(update_batch.old_logprobs)
 
         def attempt() -> Sums:
             sums, batches = Sums(), self._micro_batches(update_batch.examples)
             if not filled and self._grpo.tis_cap and self._dropout:
-                old.old_logprobs_no_dropout = self._without_dropout(batches)
+                update_batch.old_logprobs_no_dropout = self._without_dropout(batches)
             # Dropout: the same masks in every iteration, or ratios would measure the noise between two of them.
             torch.manual_seed(update_batch.seed % 2**63)
             with self.policy.training():
@@ -230,7 +231,7 @@ class Learner:
             return sums
 
         def less(error: BaseException) -> None:
-            del old.logprobs[filled:]
+            del update_batch.old_logprobs[filled:]
             self._drop_gradients()
             self._halve_budget(self._micro_batches(update_batch.examples), error)
 
@@ -263,17 +264,17 @@ class Learner:
 
     def _backward(self, examples: Sequence[TrainExample], at: int, update_batch: UpdateBatch) -> Sums:
         """Forward and backward of one micro-batch, the examples from number `at`; gradients add up in the adapter."""
-        old, device, temperature = update_batch.old, self.policy.device, self._rollout.scoring_temperature
+        old, device, temperature = update_batch.old_logprobs, self.policy.device, self._rollout.scoring_temperature
         batch = token_batch(examples)
         mask = batch.completion_mask().to(device)  # (n, T)
         logprobs, entropies = self.policy.logprobs(batch, temperature)
-        if at == len(old.logprobs):  # first iteration: the policy is the one that sampled, the ratio is 1
+        if at == len(old):  # first iteration: the policy is the one that sampled, the ratio is 1
             own_examples = zip(logprobs.detach(), examples, strict=True)
-            old.logprobs.extend(example[: len(own.completion.ids)] for example, own in own_examples)
-        before = old.padded(old.logprobs, at, len(examples))  # (n, T)
-        old_logprobs_no_dropout = (
-            old.padded(old.old_logprobs_no_dropout, at, len(examples)) if old.old_logprobs_no_dropout else before
-        )
+            old.extend(example[: len(own.completion.ids)] for example, own in own_examples)
+        part = slice(at, at + len(examples))
+        before = pad_sequence(old[part], batch_first=True)  # (n, T)
+        no_dropout = update_batch.old_logprobs_no_dropout[part]
+        old_logprobs_no_dropout = pad_sequence(no_dropout, batch_first=True) if no_dropout else before
         reference, kl = None, torch.zeros(())
         if self._grpo.beta:
             with torch.no_grad():

@@ -39,15 +39,13 @@ class Recorder:
             step_time_s=seconds,
         )
         metrics |= session.phases.peaks.metrics()
-        if collected.resampled is not None:
-            metrics |= collected.resampled.metrics()
         metrics["num_tokens"] = state.tokens
-        metrics["epoch"] = collected.epoch
+        metrics |= collected.metrics
         if self.schedule.optim.lr_horizon == "budget":
             metrics["lr_horizon"] = self.schedule.kept.lr_progress
         if ahead := session.deadlines.eta():
             metrics["steps_left"], metrics["usd_at_end"] = ahead.steps, ahead.usd
-        samples = step_samples(collected.groups)
-        session.folder.keep_samples([{"step": state.step, **sample} for sample in samples.kept])
-        session.events.emit(StepDone(state.step, self.max_steps, metrics, samples.shown, samples.typical))
+        best, typical, kept = step_samples(collected.groups)
+        session.folder.keep_samples([{"step": state.step, **sample} for sample in kept])
+        session.events.emit(StepDone(state.step, self.max_steps, metrics, best, typical))
         return StepRecord(state.step, metrics, update)

@@ -88,8 +88,8 @@ class ScoredGroup:
     """By reward name, G values before weighting; None where a reward could not judge."""
     totals: tuple[float, ...]
     """G weighted sums."""
-    advantages: tuple[float, ...]
-    """G advantages (DeepSeekMath, arXiv 2402.03300, section 4.1)."""
+    advantages: tuple[float, ...] = ()
+    """G advantages (DeepSeekMath, arXiv 2402.03300, section 4.1), once all groups of the step are there."""
 
     @property
     def teaches(self) -> bool:
