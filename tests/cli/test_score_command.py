@@ -178,10 +178,10 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 
 
 EXPLAINED = [
-    (r"so \boxed{5 m}", "5 cm", "the last box", "the units differ: m for cm"),
-    (r"\boxed{3} and \boxed{5}", "5, 3, 7", "the boxes of the last statement", "2 items for 3"),
+    (r"so \boxed{5 s}", "5 cm", "the last box", "the units differ: s for cm"),
+    (r"\boxed{3} and \boxed{5}", "5, 3, 7", "the boxes of the last statement", "math-verify finds them different"),
     ("The answer is 10 eggs.", "6", "what the text announces", "another number"),
-    (r"\boxed{2018}", "2024-05-01", "the last box", "a date is wanted, not a number"),
+    (r"\boxed{2018}", "2024-05-01", "the last box", "the text '2024-05-01' is wanted"),
     ("<answer>Paris</answer>", "Paris", "the last <answer> tags", "they are the same"),
     ("hm", ["3", "4"], "nowhere", "no answer was found in the text"),
     ("so 7 or 4", ["3", "4"], "the last number of the text", "they are the same"),
@@ -200,15 +200,15 @@ def test_explained_as_json(tmp_path: Path) -> None:
 
 def test_explained_for_people(tmp_path: Path) -> None:
     file = file_of(
-        tmp_path, {"completion": r"so \boxed{5 m}", "answer": "5 cm"}, {"completion": "5\x1b[2J", "answer": None}
+        tmp_path, {"completion": r"so \boxed{5 s}", "answer": "5 cm"}, {"completion": "5\x1b[2J", "answer": None}
     )
     assert ran("--reward", "accuracy", "--explain", file).stdout.splitlines() == [
         "row 0  accuracy 0.000  total 0.000",
-        "  answer  5 m  (the last box)",
-        "          read as the number 5, in m",
+        "  answer  5 s  (the last box)",
+        "          read as the number 5, in s",
         "  gold    5 cm",
         "          read as the number 5, in cm",
-        "  why     the units differ: m for cm",
+        "  why     the units differ: s for cm",
         "row 1  accuracy -  total 0.000",
         "  gold    -  (no answer in the row, so nothing to compare with)",
     ]

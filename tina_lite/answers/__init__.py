@@ -3,7 +3,7 @@
 Problems take golds from solutions with it, rewards take answers from completions. Nothing here asks math-verify.
 """
 
-from tina_lite.answers.extraction import (
+from tina_lite.answers.finding import (
     ANSWER_FOLLOWS,
     LONGEST_ANSWER,
     bare,

@@ -5,10 +5,9 @@ Only what is plain is judged; at any doubt math-verify is asked, whose reading o
 
 import re
 
-from tina_lite.answers.answer_types import Date, Formula, Kind, Number, Span, Words
-from tina_lite.answers.equivalence import same
-from tina_lite.answers.extraction import ANSWER_FOLLOWS, bare, is_sane
-from tina_lite.answers.parsing import kind_of, one_spelling
+from tina_lite.answers.finding import ANSWER_FOLLOWS, bare, is_sane
+from tina_lite.answers.numbers import Number, read_number
+from tina_lite.answers.reading import is_text, one_spelling, plain, read_option, same
 
 LONGEST_TEXT = 2000
 """Characters of a text that is searched here."""
@@ -26,26 +25,27 @@ OPERATOR_BEFORE = re.compile(r"(?:[\w.)]|[\^*/+(×÷·-]\s*)$")  # noqa: RUF001
 OPERATOR_BEHIND = re.compile(r"\s*(?:[=^*/+(×÷·]|-\s*\d|[A-Za-z]\^)")  # noqa: RUF001
 
 
-def right_in_text(gold: Kind, text: str) -> bool | None:
+def right_in_text(gold: str, text: str) -> bool | None:
     """Whether a text without box or tags states the gold; None: ask math-verify.
 
-    >>> [right_in_text(kind_of("34"), text) for text in ("66+38=104, so 34.", "The answer is 34. Not 35.", "34 or 35")]
+    >>> [right_in_text("34", text) for text in ("66+38=104, so 34.", "The answer is 34. Not 35.", "34 or 35")]
     [True, True, False]
-    >>> right_in_text(kind_of("B"), "The answer is B."), right_in_text(kind_of("Paris"), "</think>\\nParis.")
+    >>> right_in_text("B", "The answer is B."), right_in_text("Paris", "</think>\\nParis.")
     (True, True)
-    >>> right_in_text(kind_of("2"), "The answer is 2 2/3"), right_in_text(kind_of("4"), r"it is $2^2$")
+    >>> right_in_text("2", "The answer is 2 2/3"), right_in_text("4", r"it is $2^2$")
     (False, None)
     """
     said = _final_part(text)
-    announced = _announced_in(said)
-    for stated in (announced, said):
-        if stated and is_sane(stated):
-            kind = kind_of(stated)
-            if not isinstance(kind, Formula) and same(gold, kind):
-                return True
-    if not isinstance(gold, Number):
-        return None if isinstance(gold, Formula) or _may_be_formula(gold, said) else False
-    return _number_in(gold, said)
+    if any(same(gold, stated) for stated in (_announced_in(said), said) if is_sane(stated)):
+        return True
+    if is_text(plain(gold)) or read_option(plain(gold)):
+        return False
+    if LATEX.search(said) or not read_number(plain(gold)):
+        return None
+    number = _last_token(said)
+    if number is None:
+        return None if re.search(r"\d", said) else False
+    return same(gold, number) is True
 
 
 def _final_part(text: str) -> str:
@@ -72,20 +72,6 @@ def _announced_in(text: str) -> str:
     return bare((line[: end.start()] if end else line).strip("* "))
 
 
-def _may_be_formula(gold: Kind, text: str) -> bool:
-    return not isinstance(gold, Words | Date | Span) and LATEX.search(text) is not None
-
-
-def _number_in(gold: Number, text: str) -> bool | None:
-    if LATEX.search(text):
-        return None
-    stated = _last_token(text)
-    if stated is None:
-        return None if re.search(r"\d", text) else False
-    kind = kind_of(stated)
-    return same(gold, kind) is True
-
-
 def number_stated(text: str) -> Number | None:
     """The number that a text without box or tags plainly ends in or announces; None where it does not.
 
@@ -93,8 +79,7 @@ def number_stated(text: str) -> Number | None:
     (Fraction(34, 1), None, None)
     """
     said = _final_part(text)
-    kind = kind_of((not LATEX.search(said) and _last_token(said)) or "")
-    return Number(kind.value, percent=kind.percent) if isinstance(kind, Number) else None
+    return None if LATEX.search(said) else read_number(plain(_last_token(said) or ""))
 
 
 def _last_token(text: str) -> str | None:

@@ -1,128 +1,38 @@
-"""Numbers as people write them: thousands, decimals, fractions, powers of ten, percent; units."""
+"""Numbers as people write them: thousands, decimals, fractions, powers of ten, percent; units, which pint knows."""
 
 import re
+from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
-
-from tina_lite.answers.answer_types import Number
-
-CURRENCIES = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee", "₩": "won", "₽": "ruble"}
-NAMES = """
-mm millimeter millimetre; cm centimeter centimetre; dm decimeter decimetre; m meter metre; km kilometer kilometre
-in inch inches; ft foot feet; yd yard; mi mile; mg milligram; g gram; kg kilogram kilo; t ton tonne; lb lbs
-oz ounce; ml milliliter millilitre; cl; dl; l liter litre; gallon gal; s sec second; ms millisecond; min minute
-h hr hour; day; week; month; yr year; hz hertz; khz kilohertz; mhz megahertz; n newton; j joule; kj kilojoule; w watt
-kw kilowatt; mw megawatt; kwh; v volt; ma; ohm; pa pascal; kpa; mph; kph kmh; mol mole; kelvin; celsius; fahrenheit
-degree degrees deg; radian radians rad; dollar usd; euro eur; pound gbp; yen jpy; rupee inr; cent; percent; acre; bit
-byte kb mb gb
-"""
-KNOWN = {
-    word: names.split()[0] for line in NAMES.strip().splitlines() for names in line.split(";") for word in names.split()
-}
-KNOWN_NAMES = frozenset({*KNOWN.values(), *CURRENCIES.values(), "degree c", "degree f", "degree k"})
-NOT_UNITS = frozenset(
-    "sin cos tan cot csc log exp sqrt frac mod and the ln pi max gcd lcm for all where with not".split()
-)
-LONGEST_UNIT = 60
-MARKED = re.compile(r"\\(?:text|mbox|mathrm|textrm|textit|mathit|textbf|mathbf|operatorname|hbox)\s*\{([^{}]*)\}")
-POWER = re.compile(r"\s*\^\s*\{?\s*(-?\d)\s*\}?")
-DEGREES = re.compile(r"\^\s*\\circ\s*(?:\{?\s*([CFK])\s*\}?)?|degrees?\s+(celsius|fahrenheit)", re.IGNORECASE)
-A_UNIT = re.compile(r"[A-Za-z'.]+(?:\s*\^\s*-?\d)?(?:[\s/*-]+[A-Za-z'.]+(?:\s*\^\s*-?\d)?){0,5}")
-PART = re.compile(r"([A-Za-z']+)(?:\s*\^\s*(-?\d))?|/")
+from functools import cache
+from typing import Any
 
 
-def unmarked(text: str) -> str:
-    r"""Take away the commands for upright text.
+@dataclass(frozen=True, slots=True)
+class Number:
+    value: Fraction
+    """Of 9% it is 9."""
+    rounded: bool = False
+    """Whether it is written as a decimal, and so may stand for a number near it."""
+    percent: bool = False
+    unit: str = ""
 
-    >>> unmarked(r"5\text{ cm}^2"), unmarked(r"\textbf{(B)}\ 7")
-    ('5 cm^2', '(B)\\ 7')
-    """
-    return MARKED.sub(r"\1", text) if "\\" in text else text
-
-
-def read_unit(behind: str) -> str | None:
-    r"""The one name of the unit that stands behind a number; empty where nothing does, None where it is no unit.
-
-    A single letter is a unit in upright text or after a space: `5m` is five times m.
-
-    >>> [read_unit(text) for text in (" eggs", r"\text{ cm}^2", r" \mathrm{km/h}", " square meters", r"^\circ", "cm")]
-    ['egg', 'cm^2', 'km/h', 'm^2', 'degree', 'cm']
-    >>> [read_unit(text) for text in ("x", "m", r"\pi", "+ 3", " sin x", r"^2", " miles per hour")]
-    [None, None, None, None, None, None, 'mi/h']
-    """
-    if not behind or behind.isspace():
-        return ""
-    if len(behind) > LONGEST_UNIT:
-        return None
-    plain = POWER.sub(r"^\1", unmarked(behind).replace(r"\ ", " ").replace(r"\cdot", " ")).strip()
-    upright = (plain != behind.strip() and "\\text" in behind) or "\\m" in behind or "\\hbox" in behind
-    degrees = DEGREES.fullmatch(plain)
-    if degrees:
-        scale = (degrees[1] or degrees[2] or "").lower()[:1]
-        return "degree" + (f" {scale}" if scale else "")
-    if plain in CURRENCIES:
-        return CURRENCIES[plain]
-    if not A_UNIT.fullmatch(plain):
-        return None
-    spaced = behind[0].isspace()
-    first = plain.split("^")[0].split("/")[0].split()[0].strip(".'").lower()
-    if first in NOT_UNITS or not (upright or _stands_bare(first, spaced)):
-        return None
-    return _one_name(plain)
+    @property
+    def digits(self) -> str:
+        """Decimals where they end soon."""
+        ends_soon = 10**DECIMALS % self.value.denominator == 0
+        return str(Decimal(self.value.numerator) / self.value.denominator) if ends_soon else str(self.value)
 
 
-def _stands_bare(word: str, spaced: bool) -> bool:
-    if word in KNOWN:
-        return spaced or len(word) > 1
-    return spaced and len(word) > 2
-
-
-def _one_name(unit: str) -> str:
-    words = re.sub(r"\b[Pp]er\b", "/", unit.replace(".", "")).replace("*", " ")
-    raised, named = "", []
-    for match in PART.finditer(words):
-        word, power = match[1], match[2]
-        if word is None:
-            named.append("/")
-        elif word.lower() in ("square", "sq", "cubic", "cu"):
-            raised = "^2" if word.lower().startswith("sq") else "^3"
-        else:
-            named.append(_singular(word.lower()) + (f"^{power}" if power else raised))
-            raised = ""
-    return " ".join(named).replace(" / ", "/")
-
-
-def _singular(word: str) -> str:
-    if word in KNOWN:
-        return KNOWN[word]
-    shorter = word.removesuffix("s") if len(word) > 3 and not word.endswith("ss") else word
-    return KNOWN.get(shorter, shorter)
-
-
-def units_agree(gold: str, answer: str) -> bool:
-    """Whether an answer in one unit can be right where the gold is in another; without a unit it can.
-
-    >>> units_agree("cm", ""), units_agree("cm", "m"), units_agree("egg", "piece"), units_agree("cm^2", "cm")
-    (True, False, True, False)
-    """
-    if not gold or not answer or gold == answer:
-        return True
-    return not (_is_known(gold) and _is_known(answer))
-
-
-def _is_known(unit: str) -> bool:
-    return unit in KNOWN_NAMES or all(part.split("^")[0] in KNOWN_NAMES for part in unit.replace("/", " ").split())
-
-
+FUNCTIONS = frozenset("sin cos tan cot sec csc log exp sqrt frac mod ln pi max min gcd lcm".split())
 LONGEST_NUMBER = 100
 """Characters. What is longer is left to math-verify."""
 LARGEST_EXPONENT = 1000
 DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)"
 _TEN = r"10\s*\^\s*(?:\{\s*([-+]?\d{1,4})\s*\}|(\d))"
-_SIGN = r"([-+]?)\s*"
-PLUS_MINUS_ONE = {"": 1, "+": 1, "-": -1}
-LEADING = re.compile(rf"{_SIGN}(\\?[$€£¥₹₩₽])?\s*(-?)\s*")
+LEADING = re.compile(r"=?\s*([-+]?)\s*(\\?[$€£¥₹₩])?\s*(-?)\s*")
 MIXED = re.compile(r"(\d+)\s*\\frac\s*\{\s*(\d+)\s*\}\s*\{\s*(\d+)\s*\}|(\d+)\s+(?:and\s+)?(\d+)\s*/\s*(\d+)")
-FRACTION = re.compile(
+QUOTIENT = re.compile(
     rf"\\frac\s*\{{\s*([-+]?{DIGITS})\s*\}}\s*\{{\s*([-+]?{DIGITS})\s*\}}|\\frac\s*(\d)\s*(\d)"
     rf"|({DIGITS})\s*/\s*({DIGITS})"
 )
@@ -130,7 +40,7 @@ DECIMAL = re.compile(
     rf"({DIGITS})(?:[eE]([-+]?\d{{1,4}})(?![\w.])|\s*(?:\\times|\\cdot|\*|[xX](?=\s*10\s*\^))\s*{_TEN})?"
 )
 POWER_OF_TEN = re.compile(_TEN)
-PERCENT = re.compile(r"\s*(?:\\?%|(?:\\text\s*\{\s*)?per\s?cent(?:age)?(?:\s+points?)?\s*\}?)", re.IGNORECASE)
+PERCENT = re.compile(r"\s*(?:\\?%|per\s?cent(?:age)?(?:\s+points?)?)", re.IGNORECASE)
 
 
 def read_number(text: str) -> Number | None:
@@ -150,15 +60,12 @@ def read_number(text: str) -> Number | None:
     if read is None:
         return None
     value, end, rounded = read
-    sign = PLUS_MINUS_ONE[leading[1]] * PLUS_MINUS_ONE[leading[3]]
+    value *= -1 if "-" in leading[1] + leading[3] and leading[1] != leading[3] else 1
     behind = text[end:]
-    percent = PERCENT.match(behind)
-    if percent and not behind[percent.end() :].strip():
-        return Number(sign * value, rounded, percent=True)
+    if (percent := PERCENT.match(behind)) and not behind[percent.end() :].strip():
+        return Number(value, rounded, percent=True)
     unit = read_unit(behind)
-    if unit is None:
-        return None
-    return Number(sign * value, rounded, unit=unit or (CURRENCIES[leading[2][-1]] if leading[2] else ""))
+    return None if unit is None else Number(value, rounded, unit=unit or MONEY.get((leading[2] or "")[-1:], ""))
 
 
 def _unsigned(text: str, start: int) -> tuple[Fraction, int, bool] | None:
@@ -166,22 +73,147 @@ def _unsigned(text: str, start: int) -> tuple[Fraction, int, bool] | None:
     if match := MIXED.match(text, start):
         whole, over, under = (int(digits) for digits in match.groups() if digits)
         return (Fraction(whole) + Fraction(over, under), match.end(), False) if under else None
-    if match := FRACTION.match(text, start):
+    if match := QUOTIENT.match(text, start):
         over_digits, under_digits = (digits for digits in match.groups() if digits)
-        divisor = digits_value(under_digits)
-        return (digits_value(over_digits) / divisor, match.end(), "." in match.group()) if divisor else None
+        divisor = _value(under_digits)
+        return (_value(over_digits) / divisor, match.end(), "." in match.group()) if divisor else None
     if match := POWER_OF_TEN.match(text, start):
         return Fraction(10) ** _exponent(match[1] or match[2]), match.end(), False
     if match := DECIMAL.match(text, start):
         digits, *exponents = match.groups()
         power = next((exponent for exponent in exponents if exponent), "0")
-        return digits_value(digits) * Fraction(10) ** _exponent(power), match.end(), "." in digits
+        return _value(digits) * Fraction(10) ** _exponent(power), match.end(), "." in digits
     return None
 
 
-def digits_value(text: str) -> Fraction:
-    return Fraction(text.replace(",", "").replace(" ", "").rstrip("."))
+def _value(digits: str) -> Fraction:
+    return Fraction(digits.replace(",", "").replace(" ", "").rstrip("."))
 
 
 def _exponent(digits: str) -> int:
     return max(-LARGEST_EXPONENT, min(LARGEST_EXPONENT, int(digits)))
+
+
+MONEY = {
+    name: names.split()[0]
+    for names in (
+        "dollar dollars usd $",
+        "euro euros eur €",
+        "pound gbp £",
+        "yen jpy ¥",
+        "rupee rupees inr ₹",
+        "won ₩",
+        "ruble ₽",
+    )
+    for name in names.split()
+}
+ATTACHED = frozenset("mm cm dm km mg kg ml cl in ft yd mi lb oz hz khz mhz kw kwh kph mph kmh".split())
+"""Units of two letters or more that a number may have without a space between."""
+LONE = frozenset("mglshtnjwvNJWVL")
+POWER = re.compile(r"\s*\^\s*\{?\s*(-?\d)\s*\}?")
+REMARK = re.compile(r"^\s*\(\s*([A-Za-z ]{2,})\)\s*$")
+DEGREES = re.compile(r"\^\s*\\circ\s*([CFK])?|degrees?\s+([CF])(?:elsius|ahrenheit)|degrees?", re.IGNORECASE)
+A_UNIT = re.compile(r"[A-Za-z'.]+(?:\^-?\d)?(?:[\s/*-]+[A-Za-z'.]+(?:\^-?\d)?){0,5}")
+
+
+def read_unit(behind: str) -> str | None:
+    r"""The unit that stands behind a number; empty where nothing does, None where it is no unit.
+
+    A single letter is a unit after a space alone: `5m` is five times m.
+
+    >>> [read_unit(text) for text in (" eggs", " cm^{2}", "km", " square meters", r"^\circ C", " m")]
+    ['eggs', 'cm^2', 'km', 'square meters', 'degC', 'm']
+    >>> [read_unit(text) for text in ("x", "m", r"\pi", "+ 3", " sin x", r"^2", " and 3")]
+    [None, None, None, None, None, None, None]
+    """
+    if not behind or behind.isspace():
+        return ""
+    behind = REMARK.sub(r" \1", behind)
+    unit = POWER.sub(r"^\1", behind.replace(r"~", " ").replace(r"\cdot", " ")).strip()
+    if degrees := DEGREES.fullmatch(unit):
+        return "deg" + (degrees[1] or degrees[2] or "").upper()
+    if unit in MONEY:
+        return MONEY[unit]
+    first = re.split(r"[\s^/.']", unit)[0]
+    if not A_UNIT.fullmatch(unit) or first.lower() in FUNCTIONS | {"and", "or", "the", "for", "all", "where", "not"}:
+        return None
+    stands = (len(first) > 1 or first in LONE) if behind[0].isspace() else first.lower() in ATTACHED
+    return MONEY.get(unit.lower(), unit.replace(".", "")) if stands else None
+
+
+@cache
+def _pint() -> Any:
+    import pint  # half a second
+
+    return pint.UnitRegistry()
+
+
+@cache
+def _known_unit(unit: str) -> Any:
+    """Pint's unit of that name; None where it has none."""
+    for name in dict.fromkeys((unit, unit.lower())):
+        try:
+            return _pint().parse_units(name)
+        except Exception:  # it raises all kinds of things on what is no unit
+            continue
+    return None
+
+
+def _in_unit_of(gold: Number, answer: Number) -> Fraction | None:
+    """The answer's value in the gold's unit; None where it has another kind of unit.
+
+    >>> [_in_unit_of(Number(Fraction(2), unit="hours"), Number(Fraction(120), unit=u)) for u in ("min", "eggs", "m")]
+    [Fraction(2, 1), Fraction(120, 1), None]
+    """
+    if not gold.unit or not answer.unit or gold.unit == answer.unit:
+        return answer.value
+    money = gold.unit in MONEY, answer.unit in MONEY
+    if all(money):
+        return None
+    wanted, given = _known_unit(gold.unit), _known_unit(answer.unit)
+    if any(money):
+        return None if (given if money[0] else wanted) is not None else answer.value
+    if wanted is None or given is None:
+        return answer.value
+    try:
+        return Fraction(_pint().Quantity(float(answer.value), given).to(wanted).magnitude).limit_denominator(10**9)
+    except Exception:  # of another dimension, or without a zero in common
+        return None
+
+
+def unlike_units(gold: Number, answer: Number) -> bool:
+    """Whether the one is of a unit that cannot be the other's, as metres and hours, or euros and dollars."""
+    return _in_unit_of(gold, answer) is None
+
+
+DECIMALS = 6
+"""To which decimals are compared, as in math-verify."""
+NEAR = Fraction(1, 100_000)
+"""Of a gold: numbers that are farther apart are not equal, however many zeros they share."""
+
+
+def same_numbers(gold: Number, answer: Number) -> bool:
+    """By value and unit; a decimal may be the other rounded to six places, a percentage the share it stands for.
+
+    A percentage is also its bare number, as most golds leave the sign out; one below 1 would be taken for a share.
+
+    >>> [same_numbers(read_number("1/3"), read_number(text)) for text in ("0.333333", "0.3333", "1/3 cm")]
+    [True, False, True]
+    >>> [same_numbers(read_number(gold), read_number("50%")) for gold in ("0.5", "50", "500")]
+    [True, True, False]
+    """
+    given = _in_unit_of(gold, answer)
+    if given is None:
+        return False
+    rounded = gold.rounded or answer.rounded
+    if (gold.percent == answer.percent or abs(gold.value) >= 1) and _near(gold.value, given, rounded):
+        return True
+    if gold.percent == answer.percent:
+        return False
+    return _near(gold.value / (100 if gold.percent else 1), given / (100 if answer.percent else 1), rounded)
+
+
+def _near(gold: Fraction, answer: Fraction, rounded: bool) -> bool:
+    if gold == answer:
+        return True
+    return rounded and abs(gold - answer) <= NEAR * abs(gold) and round(gold, DECIMALS) == round(answer, DECIMALS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tina_lite.answers import comparable
-from tina_lite.answers.answer_types import verifier_of
+from tina_lite.answers.verifier import verifier_of
 from tina_lite.data.problem_set import question_key
 from tina_lite.data.values import (
     ANSWERS,

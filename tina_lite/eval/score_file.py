@@ -14,8 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tina_lite.answers.answer_types import Verifier, verifier_of
 from tina_lite.answers.explaining import Explanation, explain
+from tina_lite.answers.verifier import Verifier, verifier_of
 from tina_lite.data.examples import QUESTION_NAMES
 from tina_lite.data.values import answers_of, read_question
 from tina_lite.rewards import StepScores, TrainerState, WeightedReward, score_rows

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 
-from tina_lite.answers import LONGEST_ANSWER, bare, framed_answer
-from tina_lite.answers.answer_types import Formula, Kind, Number
+from tina_lite.answers import LONGEST_ANSWER, framed_answer
 from tina_lite.answers.in_text import number_stated
-from tina_lite.answers.parsing import kind_of
+from tina_lite.answers.numbers import Number, read_number
+from tina_lite.answers.reading import letters, plain
 from tina_lite.data.benchmarks import AnswerForm
 from tina_lite.eval.samples import KeptSample
 from tina_lite.eval.statistics import Interval, difference_interval, interval95, pass_at_k, sign_flip_p
@@ -38,16 +38,15 @@ def majority_share(texts: Sequence[str], right: Sequence[bool]) -> float:
     return 1 / len(leaders) if RIGHT in leaders else 0.0
 
 
-def _vote(text: str, is_right: bool) -> Kind | str | None:
+def _vote(text: str, is_right: bool) -> Number | str | None:
     if is_right:
         return RIGHT
     stated = framed_answer(text)
     if stated is None:
         return number_stated(text)
-    kind = kind_of(bare(stated)[:LONGEST_ANSWER])
-    if isinstance(kind, Number):
-        return replace(kind, rounded=False, unit="", name="")
-    return Formula("".join(kind.text.split())) if isinstance(kind, Formula) and kind.text else kind
+    answer = plain(stated[:LONGEST_ANSWER])
+    number = read_number(answer)
+    return Number(number.value, percent=number.percent) if number else "".join(letters(answer).split()) or None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tina_lite.answers import ANSWER_FOLLOWS, bare, comparable, final_answer, framed_answer, is_sane
-from tina_lite.answers.answer_types import Verifier
-from tina_lite.answers.equivalence import same
 from tina_lite.answers.in_text import announced_answer, number_stated, right_in_text
-from tina_lite.answers.numbers import unmarked
-from tina_lite.answers.parsing import kind_of, one_spelling
+from tina_lite.answers.reading import one_spelling, plain, same, spelled
+from tina_lite.answers.verifier import Verifier
 from tina_lite.rewards.call import Completions, Failure, contents
 from tina_lite.rewards.registry import Verdict, best_of, each_gold, reward
 from tina_lite.rewards.workers import LOST, Lost, WorkerPool
@@ -136,11 +134,11 @@ def readings(text: str) -> list[str]:
     """
     stated = framed_answer(text)
     if stated is not None:
-        tries = [stated.strip(), unmarked(bare(stated)).strip()]
+        tries = [stated.strip(), plain(stated)]
     else:
         rest = ANSWER_FOLLOWS.split(text)[-1]
         number = number_stated(text)
-        tries = [rest.strip(), bare(rest), announced_answer(text), str(number.value) if number else ""]
+        tries = [rest.strip(), bare(rest), announced_answer(text), number.digits if number else ""]
     return [one for one in dict.fromkeys(tries) if len(one) <= LONGEST_GRID] or [""]
 
 
@@ -218,13 +216,13 @@ def _quick_verdict(text: str, raw_gold: object) -> bool | VerifyTask | None:
         return None
     stated = framed_answer(text)
     if stated is None:
-        sure = right_in_text(kind_of(gold), text)
+        sure = right_in_text(gold, text)
         asked = one_spelling(BRACKETS_IN_A_ROW.sub(" ", text[-TAIL:]))
-        return VerifyTask(one_spelling(gold), asked, boxed=False) if sure is None else sure
+        return VerifyTask(spelled(gold), asked, boxed=False) if sure is None else sure
     answer = bare(stated)
     if not is_sane(answer):
         return False
     if answer == gold:
         return True
-    sure = same(kind_of(gold), kind_of(answer))
-    return VerifyTask(one_spelling(gold), one_spelling(answer), boxed=True) if sure is None else sure
+    sure = same(gold, answer)
+    return VerifyTask(spelled(gold), spelled(answer), boxed=True) if sure is None else sure
