@@ -73,7 +73,6 @@ SUMMARY: Mapping[str, Any] = {
     "version": "0.1.0",
     "packages": {"python": "3.11.7", "torch": "2.13.0"},
     "per_dollar": {"points": 2000.0, "reward": 140.0, "tokens": 1_000_000.0},
-    "other_cards": [{"gpu": "RTX 4090", "provider": "vast", "hours": 0.01, "usd": 0.004}],
     "turning_point": {"step": 22},
     "seed": 7,
 }

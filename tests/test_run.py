@@ -37,7 +37,6 @@ def test_a_run_leaves_all_that_it_promised(quick_recipe, tmp_path):
     assert summary["stop_reason"] == "max_steps"
     assert summary["steps"] == 3
     assert summary["per_dollar"]["tokens"] == pytest.approx(summary["tokens"]["completion"] / summary["usd"])
-    assert [card["gpu"] for card in summary["other_cards"]] == ["RTX 4090", "L40S", "H100 SXM"]
     for when in ("before", "after"):
         figures = summary["eval"][when]
         assert figures["problems"] == 12

@@ -66,11 +66,7 @@ def test_a_run_against_its_base_and_a_rescore_that_loads_nothing(
     assert sum(map(sum, (one["right"] for one in verdicts))) / 12 == report["results"][0]["pass_at_1"]["value"]
 
     monkeypatch.setattr("tina_lite.eval.session.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
-    with pytest.raises(BadInput, match=r"--resume: .*nowhere holds no evaluation to go on with"):
-        evaluated(str(a_run), "--benchmark", "held_out", "--resume", "--out", str(tmp_path / "nowhere"), *FEW)
-    more = evaluated(
-        str(a_run), "--benchmark", "held_out", "--compare", "base", "--resume", "--out", out, "--json", *FEW
-    )
+    more = evaluated(str(a_run), "--benchmark", "held_out", "--compare", "base", "--out", out, "--json", *FEW)
     assert json.loads(more.stdout)["results"] == report["results"]
     again = json.loads(evaluated(out, "--rescore", "--json", "--rate", "0.2").stdout)
     assert (again["results"], again["stop_reason"]) == (report["results"], "finished")

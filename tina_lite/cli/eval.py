@@ -71,9 +71,6 @@ ABOUT_DATA = (*ABOUT_ROWS, "system_prompt", "chat_template_kwargs")
     "--dtype", type=click.Choice(["bfloat16", "float16", "float32"]), help="To compute in; default: as the run did."
 )
 @click.option("--rescore", is_flag=True, help="Judge what RESULT, a folder of an evaluation, holds; loads no model.")
-@click.option(
-    "--resume", is_flag=True, help="Go on in DIR, as the same command does anyway; refused where it holds nothing."
-)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: RUN/eval, or evals/NAME.")
 @click.option("--plain", is_flag=True, help="Lines instead of a progress bar.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, and nothing else.")
@@ -96,7 +93,6 @@ def eval_command(
     quantization: str | None,
     dtype: str | None,
     rescore: bool,
-    resume: bool,
     out: Path | None,
     plain: bool,
     as_json: bool,
@@ -131,7 +127,7 @@ def eval_command(
     if not asked.benchmarks:
         raise BadInput("--benchmark: name what to measure on, such as --benchmark math500 or --benchmark held_out")
     with _progress(plain or as_json) as watch:
-        report = _measure(asked, folder, rate, max_usd, rescore=rescore, resume=resume, watch=watch)
+        report = _measure(asked, folder, rate, max_usd, rescore=rescore, watch=watch)
     if as_json:
         print(json.dumps(report.to_json()))
     else:
@@ -161,13 +157,12 @@ def _measure(
     max_usd: float | None,
     *,
     rescore: bool,
-    resume: bool,
     watch: "Watch",
 ) -> "Report":
     from tina_lite.budget import Meter
     from tina_lite.budget.guard import guard
     from tina_lite.budget.limits import Limits
-    from tina_lite.eval.manifest import SamplingParams, holds_one
+    from tina_lite.eval.manifest import SamplingParams
     from tina_lite.eval.session import run_evaluation
     from tina_lite.launch.planning import hourly_rate
     from tina_lite.recipe.schema import BudgetSection, RolloutSection
@@ -175,8 +170,6 @@ def _measure(
 
     target, *others = _targets(asked)
     folder = folder or (target.run / "eval" if target.run else EVALS / target.name)
-    if resume and not holds_one(folder):
-        raise BadInput(f"--resume: {folder} holds no evaluation to go on with; leave it out")
     budget = target.recipe.budget if target.recipe else BudgetSection()
     hourly = hourly_rate(budget, rate, usable_card(), needs_price=max_usd is not None)
     guard(Meter.in_memory(hourly), Limits(max_usd=max_usd), folder, "nothing was asked")

@@ -1,7 +1,7 @@
 """A run as lines, for logs, for CI and for programs: as it goes, as bars while a person waits, and at its end."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from math import floor
 from types import TracebackType
@@ -150,7 +150,6 @@ def closing_facts(state: ConsoleState) -> Facts:
         ("steps", steps(summary)),
         ("dollars", dollars(summary, state.started.max_usd if state.started else None)),
         ("a dollar bought", bought(summary.get("per_dollar") or {})),
-        ("other cards", other_cards(summary.get("other_cards") or [])),
         ("spent on", phases(summary.get("usd_by_phase") or {})),
         ("tokens", tokens(summary.get("tokens") or {})),
         ("folder", from_here(state.started.folder) if state.started else ""),
@@ -259,16 +258,6 @@ def bought(per_dollar: Mapping[str, float | None]) -> str:
 def _signed(value: float) -> str:
     """Whole numbers rounded down where they are large: what was bought is not overstated."""
     return f"{floor(value):+,}" if abs(value) >= 100 else f"{value:+.3g}"
-
-
-def other_cards(cards: Sequence[Mapping[str, Any]]) -> str:
-    """Say what a run would have cost on other cards.
-
-    >>> other_cards([{"gpu": "RTX 4090", "provider": "vast", "hours": 0.51, "usd": 0.204}])
-    'reckoned by their figures: RTX 4090 $0.2040 in 30 min 36 s'
-    """
-    quoted = [f"{card['gpu']} {format_usd(card['usd'])} in {format_duration(3600 * card['hours'])}" for card in cards]
-    return f"reckoned by their figures: {', '.join(quoted)}" if quoted else ""
 
 
 def phases(usd_by_phase: Mapping[str, float]) -> str:

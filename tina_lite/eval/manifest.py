@@ -55,11 +55,6 @@ class EvalArgs:
             raise BadInput(f"{path}: cannot be read ({error}); run the same command again without --rescore") from None
 
 
-def holds_one(folder: Path) -> bool:
-    """Whether an evaluation was begun in this folder."""
-    return (folder / ASKED).is_file()
-
-
 PROMPT_TOKENS = 512
 """Of a long prompt; where there are longer ones, fewer rows are decoded at once."""
 MOST_SEQUENCES = 256

@@ -1,13 +1,10 @@
 """The end of a run: model card, summary and report, at the bill of the last moment."""
 
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tina_lite.launch.check import Checked
 from tina_lite.launch.resume import UNFINISHED
-from tina_lite.plan import on_other_gpus
 from tina_lite.runs.events import LogLine, RunFinished
 from tina_lite.runs.session import Session
 from tina_lite.runs.summary import how_it_was_asked, model_card, per_dollar, summary_of
@@ -57,7 +54,6 @@ def _write_summary(p: Checked, trainer: "Trainer") -> tuple[dict[str, Any], Mapp
     folder = trainer.session.folder
     summary = summary_of(p.recipe, p.rate, trainer.session, trainer.summary(), trainer.stop_reason)
     summary["per_dollar"] = per_dollar(summary)
-    summary["other_cards"] = _other_cards(p, summary)
     earlier = folder.summary()
     kept = earlier if earlier is not None and _says_more(earlier, summary) else summary
     folder.write_summary(kept)
@@ -83,13 +79,6 @@ def _write_report(summary: Mapping[str, Any], session: Session) -> None:
         events.emit(LogLine("info", f"no report.html: there was no time left for it; {later}"))
     except Exception as error:
         session.warn(f"no report.html ({type(error).__name__}: {error}); {later}")
-
-
-def _other_cards(p: Checked, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What the same run would have cost; nothing that is amiss with the tables may spoil the end of a run."""
-    with suppress(BadInput):
-        return [asdict(other) for other in on_other_gpus(p.recipe, summary["steps"], summary["tokens"], p.card)]
-    return []
 
 
 def _says_more(earlier: Mapping[str, Any], summary: Mapping[str, Any]) -> bool:

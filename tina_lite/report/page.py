@@ -12,7 +12,7 @@ from tina_lite.console.text import clean
 from tina_lite.eval.tables import PAPER_BENCHMARKS, paper_models
 from tina_lite.report.figures import Table, figures
 from tina_lite.report.read import Run
-from tina_lite.report.words import bought, comparison, facts, labels, other_cards, outcome, repeat, versions
+from tina_lite.report.words import bought, comparison, facts, labels, outcome, repeat, versions
 from tina_lite.runs.health import alarms
 from tina_lite.util.errors import BadInput
 from tina_lite.util.records import without_nan
@@ -117,7 +117,6 @@ class _Told:
     outcome: str
     facts: Any
     bought: Any
-    other_cards: Any
     alarms: Any
     warnings: tuple[str, ...]
     versions: Any
@@ -132,7 +131,6 @@ def _told(label: str, run: Run) -> _Told:
         outcome=outcome(run),
         facts=facts(run),
         bought=bought(run),
-        other_cards=other_cards(run),
         alarms=alarms(run.metrics, [reward for _, reward in run.series("reward")]),
         warnings=warnings[-WARNINGS_SHOWN:],
         versions=versions(run),

@@ -108,21 +108,6 @@ def _rate(value: float) -> str:
     return f"{int(value):,}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def other_cards(run: Run) -> Table | None:
-    """What the same run would have cost on other cards, as the run reckoned it at its end."""
-    cards = run.summary.get("other_cards") or ()
-    rows = [
-        (
-            str(card["gpu"]),
-            str(card["provider"]),
-            format_duration(3600 * card["hours"]),
-            format_usd(card["usd"]),
-        )
-        for card in cards
-    ]
-    return Table(("card", "provider", "time", "cost"), tuple(rows)) if rows else None
-
-
 def _turned(run: Run) -> list[tuple[str, str]]:
     """What stopping at the turning point saved, or what going on cost."""
     turning = run.summary.get("turning_point")
