@@ -1,4 +1,4 @@
-"""What the live view costs: a recorded run is told to it in its own time, four redraws a second.
+"""What the live view costs: a recorded run is told to it in its own time, two redraws a second.
 
 Usage:
     python bench/console.py RUN_FOLDER [--steps N]
@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from tina_lite.console.live import REDRAW_S, parts
-from tina_lite.console.screen import Part, Screen
+from tina_lite.console.live import REDRAW_S, draw
+from tina_lite.console.screen import Screen
 from tina_lite.console.state import ConsoleState, after
 from tina_lite.runs.events import RunFinished, Stamped, StepDone
 from tina_lite.runs.look import events_in
@@ -55,11 +55,8 @@ def cost(events: list[Stamped], width: int, height: int) -> dict[str, float | st
     os.environ.update(TERM="xterm-256color", COLUMNS=str(width), LINES=str(height))
     state, now = ConsoleState(), events[0].elapsed_s
     terminal = Terminal()
-
-    def picture(width: int, height: int) -> list[Part]:
-        return list(parts(state, width, height, now))
-
-    screen = Screen(terminal, picture)
+    screen = Screen(terminal, lambda width, height: draw(state, width, height, now))
+    screen.open()
     redraws: list[float] = []
     taken_in = 0.0
     waiting = iter(events)

@@ -9,7 +9,6 @@ from rich.console import Console
 
 from tina_lite.console import LiveConsole
 from tina_lite.console.live import LONGEST_LINE, Printed
-from tina_lite.console.screen import Picture
 from tina_lite.runs.events import Stamped
 
 Story = Callable[..., list[Stamped]]
@@ -93,7 +92,7 @@ def test_the_dollars_tick_between_events(terminal: Terminal, story: Story) -> No
 
 
 def test_events_and_prints_draw_nothing_themselves(terminal: Terminal, story: Story) -> None:
-    """The drawing thread alone draws, four times a second, however fast events come."""
+    """The drawing thread alone draws, twice a second, however fast events come."""
     console = LiveConsole(terminal, clock=lambda: 0.0)
     for stamped in story():
         console(stamped)
@@ -112,7 +111,7 @@ def test_a_terminal_that_went_away_does_not_end_the_run(terminal: Terminal, monk
 def rendered(console: LiveConsole) -> str:
     """The picture as a terminal of 80 x 24 shows it."""
     output = io.StringIO()
-    Console(file=output, force_terminal=True, width=80, height=24).print(Picture(console.picture(80, 24)), end="")
+    Console(file=output, force_terminal=True, width=80, height=24).print(console.picture(80, 24), end="")
     screen = pyte.Screen(80, 24)
     pyte.Stream(screen).feed(output.getvalue().rstrip("\n").replace("\n", "\r\n"))
     return "\n".join(screen.display)

@@ -1,14 +1,15 @@
-"""What is written to a terminal: as much as has changed, in the right place."""
+"""What is written to a terminal: the whole picture, in the right place, each time."""
 
 import io
 from collections.abc import Callable
 
 import pyte
 import pytest
+from rich.console import Console
 from rich.text import Text
 
-from tina_lite.console.live import parts
-from tina_lite.console.screen import BEGIN, CLEAR, Part, Picture, Screen, ends, framed, plain, row_of
+from tina_lite.console.live import draw
+from tina_lite.console.screen import BEGIN, END, Screen, column, ends, framed, plain
 from tina_lite.console.state import ConsoleState
 from tina_lite.runs.events import Stamped
 
@@ -35,105 +36,38 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return Terminal()
 
 
-def test_what_has_changed_and_no_more_is_written(terminal: Terminal, story: Story, seen: Seen) -> None:
-    state, now = seen(story(steps=12)), [49.0]
-    screen = Screen(terminal, lambda width, height: list(parts(state, width, height, now[0])))
-    screen.redraw()
-    whole = terminal.taken()
-    assert whole.startswith(BEGIN + CLEAR)
-    screen.redraw()
-    assert terminal.taken() == ""
-    now[0] = 50.0
-    screen.redraw()
-    tick = terminal.taken()
-    assert "50 s" in tick
-    assert len(tick) < len(whole) / 8
-
-
-def test_changes_make_the_same_picture_as_a_whole_one(terminal: Terminal, story: Story, seen: Seen) -> None:
-    events = story()
-    seen_now: list[tuple[ConsoleState, float]] = [(ConsoleState(), 0.0)]
-
-    def picture(width: int, height: int) -> list[Part]:
-        state, now = seen_now[-1]
-        return list(parts(state, width, height, now))
-
-    shown = pyte.Screen(120, 34)
-    stream = pyte.Stream(shown)
-    screen = Screen(terminal, picture)
-    for count in range(1, len(events) + 1, 3):
-        seen_now.append((seen(events[:count]), events[count - 1].elapsed_s))
-        screen.redraw()
-        stream.feed(terminal.taken())
-        fresh = pyte.Screen(120, 34)
-        Screen(terminal, picture).redraw()
-        pyte.Stream(fresh).feed(terminal.taken())
-        assert shown.display == fresh.display
-
-
 def test_a_picture_that_something_else_wrote_into_is_mended(terminal: Terminal, story: Story, seen: Seen) -> None:
     state = seen(story(steps=3))
-    screen = Screen(terminal, lambda width, height: list(parts(state, width, height, 27.0)))
+    screen = Screen(terminal, lambda width, height: draw(state, width, height, 27.0))
     shown = pyte.Screen(120, 34)
     stream = pyte.Stream(shown)
-    screen.redraw()
-    stream.feed(terminal.taken())
+    screen.open()
+    written = terminal.taken()
+    assert written.endswith(END)
+    assert BEGIN in written
+    stream.feed(written.replace("\n", "\r\n"))
     before = list(shown.display)
+    assert "step 3 of 20" in before[2]
     stream.feed("\x1b[12;1H a library in C writes past everyone")
     assert list(shown.display) != before
-    for _ in range(20):
-        screen.redraw()
-    stream.feed(terminal.taken())
+    screen.redraw()
+    stream.feed(terminal.taken().replace("\n", "\r\n"))
     assert list(shown.display) == before
+    screen.close()
+    assert terminal.taken().endswith("\x1b[?1049l"), "the terminal as it was"
 
 
 def test_a_resized_terminal_is_drawn_anew(terminal: Terminal, story: Story, seen: Seen) -> None:
     state = seen(story(steps=3))
-    screen = Screen(terminal, lambda width, height: list(parts(state, width, height, 27.0)))
-    screen.redraw()
+    screen = Screen(terminal, lambda width, height: draw(state, width, height, 27.0))
+    screen.open()
     terminal.taken()
     screen.console.size = (80, 24)  # type: ignore[assignment]
     screen.redraw()
-    written = terminal.taken()
-    assert written.startswith(BEGIN + CLEAR)
     small = pyte.Screen(80, 24)
-    pyte.Stream(small).feed(written)
+    pyte.Stream(small).feed(terminal.taken().replace("\n", "\r\n"))
     assert "step 3 of 20" in small.display[2]
-
-
-def test_a_part_is_drawn_again_only_when_its_key_is_another(terminal: Terminal) -> None:
-    drawn: list[str] = []
-
-    def part(key: str) -> Part:
-        def draw() -> list[list[object]]:
-            drawn.append(key)
-            return plain([Text(key)], 10, 1)  # type: ignore[return-value]
-
-        return Part(0, 0, 10, 1, (key,), draw)  # type: ignore[arg-type]
-
-    keys = iter("aabba")
-    screen = Screen(terminal, lambda width, height: [part(next(keys))])
-    for _ in range(5):
-        screen.redraw()
-    assert drawn == ["a", "b", "a"]
-
-
-@pytest.mark.parametrize("width", range(1, 12))
-def test_a_row_is_as_wide_as_it_should_be(width: int) -> None:
-    for text in (
-        Text("short"),
-        Text("漢字漢字漢字"),
-        Text("a\nb"),
-        Text.assemble(("red ", "red"), ("bold text", "bold")),
-    ):
-        assert sum(segment.cell_length for segment in row_of(text, width)) == width
-
-
-def test_styles_overlap_as_in_rich() -> None:
-    text = Text("abcd", "bold")
-    text.stylize("red", 1, 3)
-    found = [(segment.text, str(segment.style)) for segment in row_of(text, 4)]
-    assert found == [("a", "bold"), ("bc", "bold red"), ("d", "bold")]
+    screen.close()
 
 
 def test_the_left_end_of_a_line_gives_way() -> None:
@@ -141,19 +75,15 @@ def test_the_left_end_of_a_line_gives_way() -> None:
     assert ends(Text("a long left end"), Text("right"), 12).plain == "a lon… right"
 
 
-@pytest.mark.parametrize(("width", "height"), [(30, 5), (4, 2), (3, 1), (1, 4)])
+@pytest.mark.parametrize(("width", "height"), [(30, 5), (12, 3), (8, 2)])
 def test_a_frame_has_its_size(width: int, height: int) -> None:
-    rows = framed([Text("inside")] * 9, width, height, "a title that is long", "a subtitle that is long")
-    assert [sum(segment.cell_length for segment in row) for row in rows] == [width] * height
+    box = framed([Text("inside")] * 9, height, "a title that is long", "a subtitle that is long")
+    console = Console(width=width)
+    lines = console.render_lines(box, console.options.update(width=width, height=height))
+    assert [sum(segment.cell_length for segment in line) for line in lines] == [width] * height
 
 
-def test_parts_side_by_side_are_printed_line_by_line() -> None:
-    from rich.console import Console
-
-    def column(at: int, word: str) -> Part:
-        return Part(0, at, 3, 2, (word,), lambda: plain([Text(word), Text(word.upper())], 3, 2))
-
-    console = Console(file=io.StringIO(), width=6)
-    console.print(Picture([column(3, "two"), column(0, "one")]), end="")
-    assert isinstance(console.file, io.StringIO)
-    assert console.file.getvalue() == "onetwo\nONETWO\n"
+def test_a_line_is_cut_and_never_torn() -> None:
+    console = Console(width=6, height=3, file=io.StringIO())
+    console.print(column((plain([Text("one\ntwo three"), Text("漢字漢字")], 2), 3)), end="")
+    assert console.file.getvalue().splitlines() == ["one t…", "漢字 …", " " * 6]  # type: ignore[attr-defined]

@@ -1,11 +1,10 @@
-"""The live view: a full-screen picture that is drawn four times a second from the events seen so far."""
+"""The live view: a full-screen picture that is drawn twice a second from the events seen so far."""
 
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
-from functools import partial
 from pathlib import Path, PurePath
 from threading import Event, RLock, Thread
 from types import TracebackType
@@ -13,6 +12,7 @@ from typing import Any, Self, TextIO
 
 from rich.box import ROUNDED
 from rich.console import RenderableType
+from rich.layout import Layout
 from rich.table import Table
 from rich.text import Text
 
@@ -23,11 +23,12 @@ from tina_lite.console.panels import (
     draw_alarms,
     draw_learning,
     draw_notices,
-    draw_run_box,
+    draw_run,
     draw_sample,
-    run_box,
+    left_words,
+    run_lines,
 )
-from tina_lite.console.screen import DIM, FRAME_ROWS, Part, Picture, Screen, ends, plain, single_keys
+from tina_lite.console.screen import DIM, FRAME_ROWS, Screen, column, ends, plain, single_keys
 from tina_lite.console.state import ConsoleState, Line, after, with_line
 from tina_lite.console.text import clean, format_duration, one_line
 from tina_lite.runs.events import RunStarted, Stamped
@@ -42,84 +43,72 @@ LEAST_SAMPLE_ROWS = 5
 ROWS_FOR_TWO_SAMPLES = 12
 
 
-def draw(state: ConsoleState, width: int, height: int, now: float) -> RenderableType:
-    """The picture, `width` x `height` cells; `now` is the clock that `after` was given."""
-    return Picture(list(parts(state, width, height, now)))
-
-
-def parts(state: ConsoleState, width: int, height: int, now: float, note: str = "") -> Iterator[Part]:
-    """The parts that fill the screen, top to bottom; `note` stands before the time."""
+def draw(state: ConsoleState, width: int, height: int, now: float, note: str = "") -> RenderableType:
+    """Give the picture, `width` x `height` cells; `now` is the clock of `after`, and `note` stands before the time."""
     if width < SMALLEST_CELLS or height < SMALLEST_ROWS:
-        yield _tiny(state, width, height, now)
-        return
-    yield _header(state, width, now, note)
+        return _tiny(state, height, now)
     body, tall = height - HEADER_ROWS, height >= TALL
     run_rows = FRAME_ROWS + (5 if tall else 3)
     if width >= WIDE:
-        column = (width + 1) // 2
-        yield _run(state, column, run_rows, now)
-        yield _learning(state, HEADER_ROWS + run_rows, column, body - run_rows)
-        yield from _to_read(state, column, width - column, body, tall)
-        return
+        left = (width + 1) // 2
+        halves = Layout()
+        halves.split_row(
+            Layout(
+                column(
+                    (draw_run(state, now, left, run_rows), run_rows),
+                    (draw_learning(state, left, body - run_rows), body - run_rows),
+                ),
+                size=left,
+            ),
+            Layout(_to_read(state, width - left, body, tall), size=width - left),
+        )
+        return column((_header(state, width, now, note), HEADER_ROWS), (halves, body))
     line_rows = 4 if tall else 2
     sample_rows = max(LEAST_SAMPLE_ROWS, (body - run_rows - line_rows) * 2 // 5)
     learning_rows = body - run_rows - line_rows - sample_rows
-    yield _run(state, width, run_rows, now)
-    yield _learning(state, HEADER_ROWS + run_rows, width, learning_rows)
-    yield from _samples(state, height - line_rows - sample_rows, 0, width, sample_rows)
-    yield _notices(state, height - line_rows, 0, width, line_rows, boxed=False)
+    return column(
+        (_header(state, width, now, note), HEADER_ROWS),
+        (draw_run(state, now, width, run_rows), run_rows),
+        (draw_learning(state, width, learning_rows), learning_rows),
+        *_samples(state, width, sample_rows),
+        (draw_notices(state.lines, state.alarms(), width, line_rows, boxed=False), line_rows),
+    )
 
 
-def _to_read(state: ConsoleState, column: int, width: int, body: int, tall: bool) -> Iterator[Part]:
+def _to_read(state: ConsoleState, width: int, body: int, tall: bool) -> Layout:
     """The right half of a wide picture: what is amiss, samples, notices."""
     line_rows = FRAME_ROWS + (4 if tall else 2)
     health_rows = alarm_rows(state.alarms(), width, most=(body - line_rows) // 2)
-    row = HEADER_ROWS
-    if health_rows:
-        draw = partial(draw_alarms, state.alarms(), width, health_rows)
-        yield Part(row, column, width, health_rows, (state.alarms(),), draw)
-    yield from _samples(state, row + health_rows, column, width, body - health_rows - line_rows)
-    yield _notices(state, row + body - line_rows, column, width, line_rows, boxed=True)
+    return column(
+        (draw_alarms(state.alarms(), width, health_rows), health_rows),
+        *_samples(state, width, body - health_rows - line_rows),
+        (draw_notices(state.lines, (), width, line_rows, boxed=True), line_rows),
+    )
 
 
-def _header(state: ConsoleState, width: int, now: float, note: str) -> Part:
+def _header(state: ConsoleState, width: int, now: float, note: str) -> Text:
     """Recipe, model, engine, card, rate; how long it has been going."""
     started = state.started
     if started is None:
-        lines = [Text.assemble((" tina-lite", "bold"), (f"  {note}", DIM))]
-    else:
-        name = Text.assemble(("tina-lite", DIM), " ", (one_line(started.name), "bold cyan"))
-        folder = PurePath(started.folder).name
-        if folder != started.name:
-            name.append(f" in {one_line(folder)}", DIM)
-        if started.resumed_from_step:
-            name.append(f"  resumed after step {started.resumed_from_step}", DIM)
-        model = one_line(started.model.rstrip("/").rsplit("/", 1)[-1])
-        machine = Text.assemble(model, (" · ", DIM), one_line(started.engine), (" on ", DIM), one_line(started.device))
-        price = Text.assemble(
-            (f"{format_price(started.rate)}/h", "yellow"), (f" ({one_line(started.rate_source)})", DIM)
-        )
-        watched = f"{note} · " if note else ""
-        clock = Text.assemble(
-            (watched, DIM), (format_duration(state.elapsed_at(now)), "bold"), (f" · seed {started.seed}", DIM)
-        )
-        lines = [Text(" ") + ends(left, right, width - 2) for left, right in ((name, clock), (machine, price))]
-    key = tuple(line.plain for line in lines)
-    return Part(0, 0, width, HEADER_ROWS, key, partial(plain, lines, width, HEADER_ROWS))
+        return plain([Text.assemble((" tina-lite", "bold"), (f"  {note}", DIM))], HEADER_ROWS)
+    name = Text.assemble(("tina-lite", DIM), " ", (one_line(started.name), "bold cyan"))
+    folder = PurePath(started.folder).name
+    if folder != started.name:
+        name.append(f" in {one_line(folder)}", DIM)
+    if started.resumed_from_step:
+        name.append(f"  resumed after step {started.resumed_from_step}", DIM)
+    model = one_line(started.model.rstrip("/").rsplit("/", 1)[-1])
+    machine = Text.assemble(model, (" · ", DIM), one_line(started.engine), (" on ", DIM), one_line(started.device))
+    price = Text.assemble((f"{format_price(started.rate)}/h", "yellow"), (f" ({one_line(started.rate_source)})", DIM))
+    watched = f"{note} · " if note else ""
+    clock = Text.assemble(
+        (watched, DIM), (format_duration(state.elapsed_at(now)), "bold"), (f" · seed {started.seed}", DIM)
+    )
+    lines = [Text(" ") + ends(left, right, width - 2) for left, right in ((name, clock), (machine, price))]
+    return plain(lines, HEADER_ROWS)
 
 
-def _run(state: ConsoleState, width: int, height: int, now: float) -> Part:
-    box = run_box(state, now, width)
-    return Part(HEADER_ROWS, 0, width, height, (box,), partial(draw_run_box, box, width, height))
-
-
-def _learning(state: ConsoleState, row: int, width: int, height: int) -> Part:
-    height = max(0, height)
-    key = (state.history, state.evals)
-    return Part(row, 0, width, height, key, partial(draw_learning, state, width, height))
-
-
-def _samples(state: ConsoleState, row: int, column: int, width: int, height: int) -> Iterator[Part]:
+def _samples(state: ConsoleState, width: int, height: int) -> Iterator[tuple[RenderableType, int]]:
     """The best so far above a typical one of the latest step; where only one fits, the one that tells more."""
     best, typical = state.best, state.typical
     kinds = [("the best so far", best), ("a typical one", typical)]
@@ -128,21 +117,14 @@ def _samples(state: ConsoleState, row: int, column: int, width: int, height: int
         kinds = [kinds[1] if flat and typical is not None else ("a completion", best) if best is None else kinds[0]]
     for index, (kind, shown) in enumerate(kinds):
         rows = height // len(kinds) + (height % len(kinds) if index == 0 else 0)
-        yield Part(row, column, width, rows, (kind, shown), partial(draw_sample, shown, kind, width, rows))
-        row += rows
+        yield draw_sample(shown, kind, width, rows), rows
 
 
-def _notices(state: ConsoleState, row: int, column: int, width: int, height: int, boxed: bool) -> Part:
-    key = (state.lines, () if boxed else state.alarms())
-    draw = partial(draw_notices, state.lines, state.alarms(), width, height, boxed)
-    return Part(row, column, width, height, key, draw)
-
-
-def _tiny(state: ConsoleState, width: int, height: int, now: float) -> Part:
+def _tiny(state: ConsoleState, height: int, now: float) -> Layout:
     """For a window in which nothing else fits."""
-    box = run_box(state, now, width)
-    lines = [Text(f"{line.label} {line.words}") for line in box.lines] + [Text(box.left)]
-    return Part(0, 0, width, height, (box,), partial(plain, lines, width, height))
+    forecast = state.forecast(now)
+    lines = [Text(f"{line.label} {line.words}") for line in run_lines(state, forecast, now)]
+    return column((plain([*lines, Text(left_words(state, forecast))], height), height))
 
 
 def draw_closing(state: ConsoleState, width: int) -> RenderableType:
@@ -159,7 +141,7 @@ def draw_closing(state: ConsoleState, width: int) -> RenderableType:
     return table
 
 
-REDRAW_S = 0.25
+REDRAW_S = 0.5
 PRINTED_LINES_KEPT = 20
 LONGEST_LINE = 4096
 
@@ -215,9 +197,9 @@ class LiveConsole:
                 state = after(state, earlier, self._clock())
         return state
 
-    def picture(self, width: int, height: int) -> list[Part]:
-        """Lay out the parts of the picture as it is now."""
-        return list(parts(self._state, width, height, self._clock()))
+    def picture(self, width: int, height: int) -> RenderableType:
+        """Draw the run as it is now."""
+        return draw(self._state, width, height, self._clock())
 
     def _keep_drawing(self) -> None:
         with suppress(OSError):  # a terminal that went away does not end the run

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
+from rich.console import RenderableType
 from rich.text import Text
 
 from tina_lite.budget.money import format_price, format_usd
 from tina_lite.console.lines import interval, why_nothing
-from tina_lite.console.screen import DIM, FRAME_CELLS, FRAME_ROWS, Row, framed, plain
+from tina_lite.console.screen import DIM, FRAME_CELLS, FRAME_ROWS, framed, plain
 from tina_lite.console.state import ConsoleState, Forecast, Line, Shown
 from tina_lite.console.text import (
     bar,
@@ -22,7 +23,7 @@ from tina_lite.console.text import (
 )
 from tina_lite.runs.events import Evaluated, Sample
 from tina_lite.runs.health import HEALTHY, Alarm
-from tina_lite.util.records import PHASES
+from tina_lite.util.records import PHASES, PhaseName
 
 WARN = "yellow"
 LINE_ROWS_MOST = 2
@@ -32,10 +33,10 @@ ROWS_FOR_WHY = 6
 LINE_MARKS = {"info": ("·", DIM), "warning": ("!", WARN), "printed": (">", DIM)}
 
 
-def draw_sample(shown: Shown | None, kind: str, width: int, height: int) -> list[Row]:
+def draw_sample(shown: Shown | None, kind: str, width: int, height: int) -> RenderableType:
     """A question, what the model made of it, what that was worth, and why it got nothing where it did not."""
     if shown is None:
-        return framed([Text("the first completion comes with the first step", DIM)], width, height, kind)
+        return framed([Text("the first completion comes with the first step", DIM)], height, kind)
     sample = shown.sample
     inside, room = width - FRAME_CELLS, height - FRAME_ROWS
     why = why_nothing(sample) if room >= ROWS_FOR_WHY else ""
@@ -47,7 +48,7 @@ def draw_sample(shown: Shown | None, kind: str, width: int, height: int) -> list
     lines = [*(Text(line, "cyan") for line in question), *gap, *map(Text, answer)]
     lines += [Text()] * (room - len(lines)) + [Text(line, WARN) for line in reasons]
     cut = "" if sample.finish_reason == "stop" else ", cut off"
-    return framed(lines, width, height, f"{kind}, step {shown.step}{cut}", worth(sample, inside))
+    return framed(lines, height, f"{kind}, step {shown.step}{cut}", worth(sample, inside))
 
 
 def paragraph(text: str, width: int, rows: int) -> list[str]:
@@ -77,8 +78,8 @@ def alarm_rows(alarms: Sequence[Alarm], width: int, most: int) -> int:
     return min(most, lines + FRAME_ROWS) if lines else 0
 
 
-def draw_alarms(alarms: Sequence[Alarm], width: int, height: int) -> list[Row]:
-    return framed(_alarm_lines(alarms, width - FRAME_CELLS), width, height, "health")
+def draw_alarms(alarms: Sequence[Alarm], width: int, height: int) -> RenderableType:
+    return framed(_alarm_lines(alarms, width - FRAME_CELLS), height, "health")
 
 
 def _alarm_lines(alarms: Sequence[Alarm], width: int) -> list[Text]:
@@ -90,16 +91,18 @@ def _alarm_lines(alarms: Sequence[Alarm], width: int) -> list[Text]:
     return lines
 
 
-def draw_notices(lines: Sequence[Line], alarms: Sequence[Alarm], width: int, height: int, boxed: bool) -> list[Row]:
+def draw_notices(
+    lines: Sequence[Line], alarms: Sequence[Alarm], width: int, height: int, boxed: bool
+) -> RenderableType:
     """Draw the latest notices, the newest last. Without a box, alarms stand before them, each in a line."""
     if boxed:
-        return framed(_notices(lines, width - FRAME_CELLS, height - FRAME_ROWS), width, height, "notices")
+        return framed(_notices(lines, width - FRAME_CELLS, height - FRAME_ROWS), height, "notices")
     shown = [
         Text(f" {' ' if index else '!'} {line}", WARN)
         for alarm in alarms
         for index, line in enumerate(fold(f"{alarm.words}: try {alarm.advice}", width - 4, LINE_ROWS_MOST))
     ][:height]
-    return plain([*shown, *_notices(lines, width - 1, height - len(shown))], width, height)
+    return plain([*shown, *_notices(lines, width - 1, height - len(shown))], height)
 
 
 def _notices(lines: Sequence[Line], width: int, room: int) -> list[Text]:
@@ -126,51 +129,35 @@ class BarLine:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunBox:
-    """All that the box shows; two that are equal look the same."""
-
-    title: str
-    lines: tuple[BarLine, ...]
-    spent_on: tuple[tuple[int, str], ...]
-    """Per cent by phase, the largest first."""
-    left: str
+def run_lines(state: ConsoleState, forecast: Forecast | None, now: float) -> list[BarLine]:
+    """Steps, the phase under way, dollars."""
+    return [steps_line(state, forecast), phase_line(state, now), money_line(state, forecast, now)]
 
 
-def run_box(state: ConsoleState, now: float, cells: int) -> RunBox:
-    """The words of now; a bar that has not grown by a cell of `cells` has not changed."""
-    forecast = state.forecast(now)
-    lines = [steps_line(state, forecast), phase_line(state, now), money_line(state, forecast, now)]
+def draw_run(state: ConsoleState, now: float, width: int, height: int) -> RenderableType:
+    forecast, inside = state.forecast(now), width - FRAME_CELLS
+    bars = run_lines(state, forecast, now)
+    cells = max(0, inside - LABEL_CELLS - max(len(line.words) for line in bars) - 2)
+    lines = [labelled(line.label, bar(cells, *line.parts), f"  {line.words}") for line in bars]
+    if height > len(lines) + 2:
+        spent = spent_on(state, now)
+        shares = [(share / 100, PHASE_STYLES[phase]) for share, phase in spent]
+        lines += [labelled("spent on", bar(inside - LABEL_CELLS, *shares)), _legend(spent)]
+    return framed(lines, height, _title(state, now), left_words(state, forecast))
+
+
+def spent_on(state: ConsoleState, now: float) -> list[tuple[int, PhaseName]]:
+    """Per cent of the dollars by phase, the largest first."""
     usd = state.phase_usd_at(now)
     whole = sum(usd.values()) or 1.0
     shares = sorted(((round(100 * max(0.0, spent) / whole), phase) for phase, spent in usd.items()), reverse=True)
-    return RunBox(
-        title=_title(state, now),
-        lines=tuple(BarLine(line.label, _by_cells(line.parts, cells), line.words) for line in lines),
-        spent_on=tuple((share, phase) for share, phase in shares if share),
-        left=left_words(state, forecast),
-    )
+    return [(share, phase) for share, phase in shares if share]
 
 
-def _by_cells(parts: Sequence[tuple[float, str]], cells: int) -> tuple[tuple[float, str], ...]:
-    return tuple((int(share * max(1, cells) + 1e-9) / max(1, cells), style) for share, style in parts)
-
-
-def draw_run_box(box: RunBox, width: int, height: int) -> list[Row]:
-    inside = width - FRAME_CELLS
-    said = max(len(line.words) for line in box.lines)
-    cells = max(0, inside - LABEL_CELLS - said - 2)
-    lines = [labelled(line.label, bar(cells, *line.parts), f"  {line.words}") for line in box.lines]
-    if height > len(lines) + 2:
-        shares = [(share / 100, PHASE_STYLES[phase]) for share, phase in box.spent_on]  # type: ignore[index]
-        lines += [labelled("spent on", bar(inside - LABEL_CELLS, *shares)), _legend(box)]
-    return framed(lines, width, height, box.title, box.left)
-
-
-def _legend(box: RunBox) -> Text:
+def _legend(spent: Sequence[tuple[int, PhaseName]]) -> Text:
     legend = Text()
-    for share, phase in box.spent_on:
-        legend.append("■ ", PHASE_STYLES[phase]).append(f"{phase} {share}% ", DIM)  # type: ignore[index]
+    for share, phase in spent:
+        legend.append("■ ", PHASE_STYLES[phase]).append(f"{phase} {share}% ", DIM)
     return legend
 
 
@@ -248,7 +235,7 @@ class Curve:
     """Whether it stays a curve, and may be a tall one, in a small window."""
 
 
-def draw_learning(state: ConsoleState, width: int, height: int) -> list[Row]:
+def draw_learning(state: ConsoleState, width: int, height: int) -> RenderableType:
     """Curves where there is room, the rest as figures."""
     facts = facts_lines(state)
     curves = curves_of(state)
@@ -262,7 +249,7 @@ def draw_learning(state: ConsoleState, width: int, height: int) -> list[Row]:
     for curve, rows in zip(shown, chart_rows([curve.vital for curve in shown], room), strict=True):
         lines += curve_lines(state, curve, width - FRAME_CELLS, rows)
     hidden = len(curves) - len(shown)
-    return framed([*lines, *facts], width, height, "learning", f"{hidden} more in a taller window" if hidden else "")
+    return framed([*lines, *facts], height, "learning", f"{hidden} more in a taller window" if hidden else "")
 
 
 def curves_of(state: ConsoleState) -> list[Curve]:

@@ -13,8 +13,8 @@ from typing import TextIO
 
 from tina_lite.budget import read_bills
 from tina_lite.console.lines import PlainConsole
-from tina_lite.console.live import REDRAW_S, draw_closing, parts
-from tina_lite.console.screen import Part, Screen, single_keys
+from tina_lite.console.live import REDRAW_S, draw, draw_closing
+from tina_lite.console.screen import Screen, single_keys
 from tina_lite.console.state import ConsoleState, after
 from tina_lite.runs.events import Listener, RunStarted, Stamped
 from tina_lite.runs.look import EventLog, event_of, events_in, in_short, owner_of
@@ -106,12 +106,8 @@ def moments(events: Sequence[Stamped]) -> Iterator[float]:
 
 def watch_live(run: Following | Replaying, terminal: TextIO, keys: TextIO) -> None:
     """The picture until q or Ctrl-C; leaves the summary on a clean screen."""
-
-    def picture(width: int, height: int) -> list[Part]:
-        return list(parts(run.state, width, height, run.now(), run.note))
-
     run.look()
-    screen = Screen(terminal, picture)
+    screen = Screen(terminal, lambda width, height: draw(run.state, width, height, run.now(), run.note))
     try:
         screen.open()
         with suppress(KeyboardInterrupt), single_keys(keys) as pressed:
