@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sections import load
 
-from tina_lite.answers.answer_types import verifier_of
+from tina_lite.answers.verifier import verifier_of
 from tina_lite.rewards.accuracy import readings, reasoning_gym_reward, verdicts
 from tina_lite.rewards.call import chat
 from tina_lite.util.records import Problem

@@ -32,7 +32,7 @@ class Problem:
     also: tuple[str, ...] = ()
     """Other answers that are right too, where the data names several."""
     verifier: Mapping[str, Any] | None = None
-    """What judges an answer in place of the gold, which is then an example: see `answers.answer_types.Verifier`."""
+    """What judges an answer in place of the gold, which is then an example: see `answers.verifier.Verifier`."""
 
     @property
     def gold(self) -> str | list[str]:
