@@ -10,7 +10,7 @@ TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://do
 .PHONY: install install-unsloth quickstart browser test test-all test-unsloth lint base clean
 .PHONY: bench bench-quickstart bench-step bench-rollout bench-memory bench-busy bench-plan bench-learning
 .PHONY: bench-rewards bench-data bench-growth bench-eval bench-coverage
-.PHONY: recipe-table models
+.PHONY: docs doc-tables models
 .PHONY: soak-budget soak-caps soak-crash soak-bill
 
 install: $(INSTALLED)
@@ -55,6 +55,7 @@ lint: $(INSTALLED)
 	MYPYPATH=bench/gpu:bench $(BIN)/mypy $(wildcard bench/gpu/*.py)
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python tests/house.py
+	$(MKDOCS) --site-dir build/site
 
 # Benchmarks end within 10 minutes on two cores, at BENCH_MINUTES=N earlier or later, with what was measured until then.
 bench:  ## what there is to measure, and how long it takes
@@ -100,8 +101,12 @@ bench-plan: $(INSTALLED)  ## 4 to 6 min, MODEL DATA: what plan foretells against
 bench-eval: $(INSTALLED)  ## 5 to 10 min, MODEL DATA: Pass@1 of tina-lite eval, and of transformers' generate with math-verify
 	@$(BIN)/python bench/evaluation.py $(MODEL) $(DATA)
 
-recipe-table: $(INSTALLED)  ## README's table of recipes, made from them
-	@$(BIN)/python tests/recipe_table.py
+doc-tables: $(INSTALLED)  ## the tables of docs/ that are made from the code
+	@$(BIN)/python tests/doc_tables.py
+
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+docs: $(INSTALLED)  ## the documentation as a site, in site/
+	$(MKDOCS)
 
 models: $(INSTALLED)  ## 5 min: the engine against transformers and peft on 140 architectures; ARGS='qwen3 lfm2' for some
 	@$(BIN)/python bench/models.py $(ARGS)

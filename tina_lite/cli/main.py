@@ -28,6 +28,7 @@ COMMANDS = {
     "recipes": "List, show or copy the recipes that ship with the package.",
     "gpus": "List cards with their memory and what an hour costs.",
     "doctor": "Say whether a run could start here, and what to mend.",
+    "docs": "Print a page of the documentation.",
 }
 GUARDED = ("run", "resume", "eval")
 """Those that spend money, and that a watchdog ends at their limit."""
