@@ -319,7 +319,8 @@ def resolve_rate(
         what = f"the card {card!r} is not in the price catalogue" if card else "this machine has no NVIDIA card"
         own = f", or list the card in {user_file()}" if card else ""
         raise BadInput(
-            f"a budget is set but no price is known: {what}; say --rate DOLLARS_PER_HOUR (0.20 is allowed){own}"
+            f"a budget is set but no price is known: {what}; say --rate DOLLARS_PER_HOUR (0.20 is allowed){own}; "
+            "more: tina-lite docs budget"
         )
     return Rate(0.0, "unknown")
 

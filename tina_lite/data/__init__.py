@@ -90,4 +90,6 @@ def _refuse_unless_hub_id(source: str) -> None:
     if _misspelt(source) or not HUB_ID.fullmatch(source):
         files = ", ".join(f"FILE{suffix}" for suffix in READERS)
         kinds = f"arithmetic, {files}, a folder, {GYM_PREFIX}TASK, MODULE:FUNCTION, or a hub id such as openai/gsm8k"
-        raise BadInput(f"data.source: unknown source {source!r}{_misspelt(source)} (known: {kinds})")
+        raise BadInput(
+            f"data.source: unknown source {source!r}{_misspelt(source)} (known: {kinds}); more: tina-lite docs data"
+        )

@@ -71,6 +71,7 @@ def _bare(name: str) -> str:
 
 LIMITS = ("budget", "stop", "checkpoint", "track", "callbacks")
 """Sections that change when a run ends and what is kept of it, and not a number that it computes before."""
+MORE = "more: tina-lite docs resume"
 UNFINISHED = ("interrupted", "stop_file", "until", "error", "no_room", "bad_input")
 """Reasons for which a run stops and that a resumed one leaves behind."""
 
@@ -96,12 +97,12 @@ def same_run(path: Path, recipe: Recipe, *, force: bool, asked: Collection[str])
     fixed = [change for field, change in changes if field.partition(".")[0] not in LIMITS]
     if fixed:
         raise BadInput(
-            f"{path}: the recipe has changed: {'; '.join(fixed)}; resume with {file}, or choose another --out"
+            f"{path}: the recipe has changed: {'; '.join(fixed)}; resume with {file}, or choose another --out; {MORE}"
         )
     slips = [change for field, change in changes if field not in asked]
     if slips and not force:
         said = "; ".join(slips)
-        raise BadInput(f"{path}: the recipe has changed: {said}; add --force-recipe to go on with other limits")
+        raise BadInput(f"{path}: the recipe has changed: {said}; add --force-recipe to go on with other limits; {MORE}")
     recipe = found_again(recipe, path)
     refuse_gone(recipe)
     return recipe
