@@ -16,6 +16,7 @@ from tina_lite.budget.money import format_price, format_usd
 from tina_lite.console.state import ConsoleState, after
 from tina_lite.console.text import clean, fold, format_duration, format_number, format_share, from_here, one_line
 from tina_lite.runs.events import (
+    AlarmRaised,
     CheckpointSaved,
     Evaluated,
     Event,
@@ -336,6 +337,9 @@ def plain_lines(state: ConsoleState, event: Event) -> list[str]:
             return [f"checkpoint of step {event.step}: {one_line(event.path)} ({event.seconds:.1f} s)"]
         case LogLine():
             return [f"{'warning: ' if event.level == 'warning' else ''}{one_line(event.text)}"]
+        case AlarmRaised():
+            advice = f"try {one_line(event.advice)}; more: tina-lite docs troubleshooting"
+            return [f"alarm: step {event.step}: {one_line(event.words)}: {advice}"]
         case RunFinished():
             return [f"{label}: {value}" for label, value in closing_facts(state)]
         case PhaseChanged() | Progress():

@@ -289,7 +289,7 @@ def after(state: ConsoleState, stamped: Stamped, now: float) -> ConsoleState:
             return with_line(state, Line(notice.level, notice.text))
         case RunFinished() as finished:
             return replace(state, summary=finished.summary)
-    return state  # an event that is of no concern here
+    return state  # what is of no concern here; alarms are found from the metrics
 
 
 def with_line(state: ConsoleState, line: Line) -> ConsoleState:

@@ -72,7 +72,7 @@ def _bare(name: str) -> str:
 LIMITS = ("budget", "stop", "checkpoint", "track", "callbacks")
 """Sections that change when a run ends and what is kept of it, and not a number that it computes before."""
 MORE = "more: tina-lite docs resume"
-UNFINISHED = ("interrupted", "stop_file", "until", "error", "no_room", "bad_input")
+UNFINISHED = ("interrupted", "stop_file", "until", "hopeless", "error", "no_room", "bad_input")
 """Reasons for which a run stops and that a resumed one leaves behind."""
 
 

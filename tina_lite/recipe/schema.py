@@ -40,6 +40,8 @@ class StopSection(Section):
     patience: Count = Field(3, ge=1)
     eval_patience: Count | None = Field(None, ge=1)
     """Evaluations by eval.every in a row without a gain beyond noise, after which the run ends."""
+    hopeless: Count | None = Field(20, ge=1)
+    """Steps in a row without one trained token, after which the run ends with the money left; null: it goes on."""
     on_collapse: bool = False
     """End the run where the policy has collapsed, rather than warn alone."""
 

@@ -132,6 +132,17 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class AlarmRaised:
+    """Something is amiss with what is learnt (`runs.health.Alarm`). It is said once, until it was over in between."""
+
+    event: ClassVar[str] = "alarm"
+    step: int
+    name: str
+    words: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     """The end. `summary` is what summary.json holds."""
 
@@ -139,7 +150,9 @@ class RunFinished:
     summary: Mapping[str, Any]
 
 
-Event = RunStarted | PhaseChanged | Progress | StepDone | Evaluated | CheckpointSaved | LogLine | RunFinished
+Event = (
+    RunStarted | PhaseChanged | Progress | StepDone | Evaluated | CheckpointSaved | LogLine | AlarmRaised | RunFinished
+)
 
 
 @dataclass(frozen=True, slots=True)

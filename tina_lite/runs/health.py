@@ -30,6 +30,8 @@ CLIPPED_MOST = 0.8
 REWARD_LEAST = 0.15
 """What the mean reward should have passed within `START_STEPS`."""
 START_STEPS = 20
+FLAT = 3
+"""Steps in a row in which every reward is 0."""
 RECENT = 5
 """One step may be an accident: rules ask for the median of so many."""
 LOOKED_AT = 40
@@ -57,7 +59,7 @@ class Alarm:
 
 
 def alarms(history: History, rewards: Sequence[float]) -> list[Alarm]:
-    """What is amiss after these steps, the gravest first; nothing is said before there are `RECENT` of them.
+    """What is amiss after these steps, the gravest first; before there are `RECENT` of them, a flat reward alone.
 
     `history` need not hold more than the latest `LOOKED_AT` steps; `rewards` are the finite mean rewards of all.
 
@@ -99,7 +101,7 @@ def _not_finite(history: History) -> Iterator[Alarm]:
 
 def _reward_zero(rewards: Sequence[float]) -> Iterator[Alarm]:
     flat_for = next((back for back, reward in enumerate(reversed(rewards)) if reward), len(rewards))
-    if flat_for >= RECENT:
+    if flat_for >= FLAT:
         yield Alarm(
             "reward_zero",
             f"every reward of the last {flat_for} steps is 0: nothing can be learnt from that",

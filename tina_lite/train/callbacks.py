@@ -1,6 +1,7 @@
 """Who looks on as a run trains, and may end it: alarms, stop conditions, checkpoints, evaluations, a user's own."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -9,7 +10,9 @@ from tina_lite.budget.conditions import Condition
 from tina_lite.eval.evaluator import Evaluator
 from tina_lite.recipe import Recipe
 from tina_lite.runs.checkpoint_manager import CheckpointManager
-from tina_lite.runs.health import COLLAPSED_ENTROPY, COLLAPSED_REWARD, COLLAPSED_TRUNCATION
+from tina_lite.runs.events import AlarmRaised
+from tina_lite.runs.health import COLLAPSED_ENTROPY, COLLAPSED_REWARD, COLLAPSED_TRUNCATION, LOOKED_AT, alarms
+from tina_lite.runs.look import records
 from tina_lite.runs.session import Session
 from tina_lite.runs.state import Count
 from tina_lite.train.recorder import StepRecord
@@ -210,6 +213,56 @@ class CollapseWatch(Callback):
         return "collapse" if self._ends_run and self.kept.collapsed else None
 
 
+class HealthWatch(Callback):
+    """Says what is amiss and what to try, each once until it was over in between: a log is all that many look at."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._history: list[Mapping[str, float]] = []
+        self._rewards: list[float] = []
+        self._told: set[str] = set()
+
+    def on_begin(self) -> None:
+        """A resumed run has its metrics behind it, and what was amiss then was told."""
+        for row in records(self._session.folder.path / "metrics.jsonl"):
+            self._see(row)
+        self._told = {alarm.name for alarm in alarms(self._history, self._rewards)}
+
+    def after_step(self, record: StepRecord) -> None:
+        self._see(record.metrics)
+        found = alarms(self._history, self._rewards)
+        for alarm in found:
+            if alarm.name not in self._told:
+                self._session.events.emit(AlarmRaised(record.step, alarm.name, alarm.words, alarm.advice))
+        self._told = {alarm.name for alarm in found}
+
+    def _see(self, metrics: Mapping[str, float]) -> None:
+        self._history = [*self._history[1 - LOOKED_AT :], {k: math.nan if v is None else v for k, v in metrics.items()}]
+        if math.isfinite(reward := self._history[-1].get("reward", math.nan)):
+            self._rewards.append(reward)
+
+
+class HopelessWatch(Callback):
+    """Ends a run that learns nothing while there is money left. A resume counts anew: its data may be others."""
+
+    def __init__(self, session: Session, most: int) -> None:
+        self._session = session
+        self._most = most
+        self._steps = 0
+
+    def after_step(self, record: StepRecord) -> None:
+        self._steps = 0 if record.update.trained_tokens else self._steps + 1
+        if self._steps == self._most:
+            self._session.warn(
+                f"{self._most} steps in a row had nothing to learn from, so the run ends with the money left; mend the "
+                f"reward, then: tina-lite resume {self._session.folder.path}; stop.hopeless: null lets it go on"
+            )
+
+    @property
+    def stop_reason(self) -> str | None:
+        return "hopeless" if self._steps >= self._most else None
+
+
 class TruncationWatch(Callback):
     """Says so once: nothing that is right can be told from what is not finished."""
 
@@ -385,6 +438,8 @@ def callbacks_of(
     return {
         "stop_file": StopFile(session),
         **({"condition": ConditionWatch(condition, stop.patience)} if condition else {}),
+        "health": HealthWatch(session),
+        **({"hopeless": HopelessWatch(session, stop.hopeless)} if stop.hopeless else {}),
         "truncation": TruncationWatch(session),
         "collapse": CollapseWatch(session, ends_run=stop.on_collapse),
         "eta": EtaWatch(session, max_steps),
