@@ -69,7 +69,7 @@ def places() -> list:
     from tina_lite.runs.state import RunState
     from tina_lite.train import collect as collector
     from tina_lite.train import recorder
-    from tina_lite.train.callbacks import CollapseSigns
+    from tina_lite.train.alarms import CollapseSigns
     from tina_lite.train.learner import Learner
     from tina_lite.train.schedule import Schedule
 

@@ -1,11 +1,12 @@
 """A run loaded: policy, sampler, learner, rewards, callbacks, each with its part of the recipe; it imports torch."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
+from tina_lite.budget.conditions import Condition
 from tina_lite.data import first_prompts
 from tina_lite.data.sources import EVAL_SEED, prompts_of
 from tina_lite.eval.evaluator import Evaluator
@@ -21,7 +22,17 @@ from tina_lite.rollout.vllm import VllmSampler
 from tina_lite.runs.checkpoint_manager import CheckpointManager
 from tina_lite.runs.session import Session
 from tina_lite.runs.state import CheckpointState, Machine, SavedRuntime
-from tina_lite.train.callbacks import UserCallback, callbacks_of
+from tina_lite.train.alarms import CollapseWatch, HealthWatch, HopelessWatch, TruncationWatch
+from tina_lite.train.callbacks import (
+    Callback,
+    Checkpoints,
+    ConditionWatch,
+    EtaWatch,
+    Evaluations,
+    NonfiniteSteps,
+    StopFile,
+    UserCallback,
+)
 from tina_lite.train.collect import Collector
 from tina_lite.train.learner import Learner
 from tina_lite.train.recorder import Recorder
@@ -101,6 +112,32 @@ def load(p: Checked, session: Session, tokenizer: Any, kept: CheckpointState | N
         schedule.warn_if_changed()
     recorder = Recorder(session, schedule, p.max_steps)
     return Trainer(session, collector, learner, schedule, recorder, callbacks, checkpoints)
+
+
+def callbacks_of(
+    session: Session,
+    recipe: Recipe,
+    max_steps: int,
+    theirs: Sequence[tuple[str, Any]],
+    evaluator: Evaluator,
+    checkpoints: CheckpointManager,
+) -> dict[str, Callback]:
+    """All of a run by name, in the order in which they look: what they keep is seen by the checkpoint behind them."""
+    stop = recipe.stop
+    condition = Condition.parse(stop.when) if stop.when else None
+    return {
+        "stop_file": StopFile(session),
+        **({"condition": ConditionWatch(condition, stop.patience)} if condition else {}),
+        "health": HealthWatch(session),
+        **({"hopeless": HopelessWatch(session, stop.hopeless)} if stop.hopeless else {}),
+        "truncation": TruncationWatch(session),
+        "collapse": CollapseWatch(session, ends_run=stop.on_collapse),
+        "eta": EtaWatch(session, max_steps),
+        **{f"callback {name}": UserCallback(session, name, one) for name, one in theirs},
+        "nonfinite": NonfiniteSteps(session, checkpoints),
+        "checkpoints": Checkpoints(session, checkpoints),
+        "gains": Evaluations(session, evaluator, checkpoints),
+    }
 
 
 def _open(p: Checked, tokenizer: Any, earlier: SavedRuntime | None) -> Policy:
