@@ -65,7 +65,7 @@ def alarms(history: History, rewards: Sequence[float]) -> list[Alarm]:
 
     >>> [alarm.name for alarm in alarms([{"completions/clipped_ratio": 0.95}] * 6, [0.0] * 6)]
     ['reward_zero', 'clipped']
-    >>> alarms([{"reward": 0.0}] * 4, [0.0] * 4)
+    >>> alarms([{"reward": 0.0}] * 2, [0.0] * 2)
     []
     """
     latest = history[-LOOKED_AT:]
