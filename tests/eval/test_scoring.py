@@ -56,6 +56,7 @@ def test_choices_are_judged_by_letter():
         ([RIGHT, WRONG, r"\boxed{6}"], [True, False, False], 1 / 3),
         (["", "hm", "no"], [False, False, False], 0.0),
         (["so 5", "so 7", RIGHT, ALSO_RIGHT], [False, False, True, True], 1.0),
+        ([RIGHT, "so it is 5", "so it is 5.0"], [True, False, False], 0.0),  # in a sentence too
     ],
 )
 def test_majority(texts, right, expected):

@@ -42,10 +42,8 @@ def _vote(text: str, is_right: bool) -> Number | str | None:
     if is_right:
         return RIGHT
     stated = framed_answer(text)
-    if stated is None:
-        return number_stated(text)
-    answer = plain(stated[:LONGEST_ANSWER])
-    number = read_number(answer)
+    answer = plain(stated[:LONGEST_ANSWER]) if stated else ""
+    number = number_stated(text) if stated is None else read_number(answer)
     return Number(number.value, percent=number.percent) if number else "".join(letters(answer).split()) or None
 
 
