@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tina_lite.policy.shape import TABLE
 from tina_lite.recipe import load_recipe, schema
 from tina_lite.recipe.file import headline, shipped_recipes
 from tina_lite.recipe.schema import Recipe
 
 DOCS = Path(__file__).parents[1] / "docs"
 SHORT = {"deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B": "R1-Distill-Qwen-1.5B", "builtin:tiny": "the shipped tiny base"}
-ARCHITECTURES = Path(schema.__file__).parents[1] / "policy" / "architectures.csv"
 
 
 def recipes() -> Iterator[str]:
@@ -115,7 +115,7 @@ def _told_of_fields() -> dict[str, dict[str, str]]:
 def architectures() -> Iterator[str]:
     yield "| architecture | engine | log-probs differ by | gradients differ by | greedy texts equal | refused because |"
     yield "| --- | --- | --- | --- | --- | --- |"
-    with ARCHITECTURES.open(encoding="utf-8", newline="") as file:
+    with TABLE.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             yield f"| {' | '.join(value.replace('|', '/') for value in row.values())} |"
 

@@ -81,6 +81,16 @@ def test_groups_in_the_order_of_their_prompts_with_behaviour_logprobs(llm: FakeL
     assert llm.said == ["wake_up", "abort ", "sleep 1"]
 
 
+def test_what_is_known_is_not_told_again_and_a_prompt_that_lacks_nothing_is_not_asked(llm: FakeLlm) -> None:
+    prompts, told = [prompt(1, (1,)), prompt(2, (2,)), prompt(3, (3,))], []
+    known = {(0, 0), (0, 1), (2, 0)}
+    tokens = sampler(llm).complete(
+        prompts, 2, 0, known=known, finished=lambda place, one: told.append((place, one.ids))
+    )
+    assert told == [((1, 0), (2, 5)), ((1, 1), (2, 6, 0)), ((2, 1), (3, 6, 0))]
+    assert tokens == 10, "both completions of each prompt that was asked"
+
+
 def test_a_deadline_drops_what_is_not_finished(llm: FakeLlm) -> None:
     asked = iter([False, True])
     rollout = sampler(llm).rollout([prompt(1), prompt(2)], 2, 1, out_of_time=lambda: next(asked))

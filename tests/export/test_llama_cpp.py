@@ -64,4 +64,5 @@ def test_llama_cpp_says_what_the_chat_says(make_run, tmp_path, model):
         given="\n".join(QUESTIONS) + "\n",
     )
     assert len(theirs) == len(QUESTIONS)
-    assert [text for text in theirs if " ".join(text.split()) not in " ".join(said.split())] == []
+    assert all(text.strip() for text in theirs)
+    assert " ".join(said.split()) == " ".join(" ".join(theirs).split()), "all answers, in order, and nothing else"

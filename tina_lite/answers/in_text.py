@@ -38,9 +38,10 @@ def right_in_text(gold: str, text: str) -> bool | None:
     said = _final_part(text)
     if any(same(gold, stated) for stated in (_announced_in(said), said) if is_sane(stated)):
         return True
-    if is_text(plain(gold)) or read_option(plain(gold)):
+    expected = plain(gold)
+    if is_text(expected) or read_option(expected):
         return False
-    if LATEX.search(said) or not read_number(plain(gold)):
+    if LATEX.search(said) or not read_number(expected):
         return None
     number = _last_token(said)
     if number is None:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 
@@ -148,7 +148,7 @@ def _pint() -> Any:
     return pint.UnitRegistry()
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _known_unit(unit: str) -> Any:
     """Pint's unit of that name; None where it has none."""
     for name in dict.fromkeys((unit, unit.lower())):

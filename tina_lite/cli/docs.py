@@ -5,14 +5,14 @@ from pathlib import Path
 
 import click
 
+from tina_lite.util.disk import shipped_folder
 from tina_lite.util.errors import BadInput, nearest
 
 
 def pages() -> dict[str, Path]:
     """The pages that ship, by name."""
-    package = Path(__file__).parents[1]
-    folder = next((f for f in (package / "docs", package.parent / "docs") if f.is_dir()), package)
-    return {path.stem: path for path in sorted(folder.glob("*.md"))}
+    folder = shipped_folder("docs")
+    return {path.stem: path for path in sorted(folder.glob("*.md"))} if folder else {}
 
 
 @click.command("docs")

@@ -182,13 +182,13 @@ class Evaluator:
     def _first(self, name: str, share_s: float) -> EvalResult | None:
         """On as many problems as the share pays for, by a forecast from the first that are not asked yet."""
         prompts, deadlines = self._benchmarks[name], self._deadlines
-        watch, kept = Stopwatch(self._session.meter), self._file(name)
-        ready = next((place for place, one in enumerate(prompts) if self._missing(kept, [one])), len(prompts))
+        watch, file = Stopwatch(self._session.meter), self._file(name)
+        ready = next((place for place, one in enumerate(prompts) if self._missing(file, [one])), len(prompts))
         if share_s == inf or ready == len(prompts):
-            return self._figure(name, self._ask(name, prompts, deadlines.out_of_time(0.0)))
+            return self._figure(name, self._ask(name, file, prompts, deadlines.out_of_time(0.0)))
         few = min(len(prompts), ready + max(LEAST_PROBLEMS, int(FIRST_SHARE * len(prompts))))
         out_of_time = deadlines.out_of_time(deadlines.save_reserve_s, share_s)
-        first = self._ask(name, prompts[:few], out_of_time, of=len(prompts))
+        first = self._ask(name, file, prompts[:few], out_of_time, of=len(prompts))
         if first is None:
             share = f"{share_s:.0f} s, its share of the budget"
             self._warn(f"no evaluation on {name}: {few - ready} problems take more than {share}")
@@ -201,11 +201,11 @@ class Evaluator:
                 f"{share_s:.0f} s, its share of the budget"
             )
         out_of_time = deadlines.out_of_time(deadlines.save_reserve_s, 2 * share_s)
-        return self._figure(name, self._ask(name, prompts[:count], out_of_time))
+        return self._figure(name, self._ask(name, file, prompts[:count], out_of_time))
 
     def _again(self, name: str, reserve_s: float) -> EvalResult | None:
         prompts = self._benchmarks[name][: self.results["before"][name].problems]
-        return self._figure(name, self._ask(name, prompts, self._deadlines.out_of_time(reserve_s)))
+        return self._figure(name, self._ask(name, self._file(name), prompts, self._deadlines.out_of_time(reserve_s)))
 
     def _figure(self, name: str, found: Result | None) -> EvalResult | None:
         if found is None:
@@ -230,10 +230,15 @@ class Evaluator:
         return bool(file.missing([prompt.problem for prompt in prompts], self._settings.samples))
 
     def _ask(
-        self, name: str, prompts: Sequence[Prompt], out_of_time: OutOfTimeCheck, of: int | None = None
+        self,
+        name: str,
+        file: SampleFile,
+        prompts: Sequence[Prompt],
+        out_of_time: OutOfTimeCheck,
+        of: int | None = None,
     ) -> Result | None:
         """Sampled and judged; None where a limit or a signal came first. `of`: problems that may be asked in all."""
-        session, samples, file = self._session, self._settings.samples, self._file(name)
+        session, samples = self._session, self._settings.samples
         ready, in_all = file.count, samples * (of or len(prompts))
         tell = session.phases.progress("eval", self._step, "completions")
         if self._missing(file, prompts):

@@ -223,8 +223,8 @@ def open_policy(
     """Base and a fresh adapter; where vLLM is to sample, with its engine as `vllm`, which Unsloth alone can load.
 
     Args:
-        demand: what the run asks of memory.
-        chosen: how memory was laid out when the run that is resumed began.
+        memory_request: what the run asks of memory.
+        runtime: how memory was laid out when the run that is resumed began.
 
     Raises:
         NoRoom: the free memory does not suffice.

@@ -14,13 +14,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
+from tina_lite.util.disk import shipped_folder
 from tina_lite.util.errors import BadInput, nearest
 
 
 def shipped_recipes() -> dict[str, Path]:
     """List recipes by name, such as "quickstart" or "paper/limr"."""
-    package = Path(__file__).parents[1]
-    folder = next((f for f in (package / "recipes", package.parent / "recipes") if f.is_dir()), None)
+    folder = shipped_folder("recipes")
     if folder is None:
         return {}
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}

@@ -14,10 +14,10 @@ from typing import Any, Literal
 from tina_lite.budget import read_bills
 from tina_lite.budget.ledger import mean_rate
 from tina_lite.budget.rates import dollars
-from tina_lite.runs.events import Evaluated, LogLine, RunStarted, Stamped, from_json
-from tina_lite.runs.look import begins, records
+from tina_lite.runs.events import Evaluated, LogLine, RunStarted
+from tina_lite.runs.look import begins, known_event, records
 from tina_lite.util.errors import BadInput
-from tina_lite.util.records import PHASES
+from tina_lite.util.records import PHASES, with_nan
 
 MOST_POINTS = 240
 """A curve of more would only make the page larger."""
@@ -283,7 +283,7 @@ def read_run(folder: Path, summary: Mapping[str, Any] | None = None) -> Run:
     if not any((folder / name).is_file() for name in files):
         raise BadInput(f"{folder}: holds no run (none of {', '.join(files)}); give a run folder, such as runs/NAME")
     rows = list(records(folder / "events.jsonl", SHOWN))
-    events = [stamped for row in rows if (stamped := _event(row)) is not None]
+    events = [stamped for row in rows if (stamped := known_event(row)) is not None]
     starts = [stamped.event for stamped in events if isinstance(stamped.event, RunStarted)]
     spent = spent_by_phase(folder / "ledger.jsonl")
     if summary is None:
@@ -320,18 +320,10 @@ def _state(summary: Mapping[str, Any]) -> State:
     return "interrupted" if summary.get("stop_reason") in ("interrupted", "error") else "finished"
 
 
-def _event(row: Mapping[str, Any]) -> Stamped | None:
-    """None for the event of a later version."""
-    try:
-        return from_json(row)
-    except BadInput:
-        return None
-
-
 def _metrics(path: Path) -> tuple[Mapping[str, float], ...]:
     """By step; of a step that was done twice, as after a kill, the later one."""
     rows = {
-        int(row["step"]): {name: math.nan if value is None else value for name, value in row.items()}
+        int(row["step"]): with_nan(row)
         for row in records(path)
         if isinstance(row.get("step"), int) and all(isinstance(v, int | float | None) for v in row.values())
     }

@@ -3,14 +3,13 @@
 The trainer emits; the run folder, the console and `--json` listen. No listener is known to the trainer.
 """
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from tina_lite.util.errors import BadInput
-from tina_lite.util.records import PhaseName, without_nan
+from tina_lite.util.records import PhaseName, with_nan, without_nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +197,7 @@ def from_json(record: Mapping[str, Any]) -> Stamped:
         if kind is StepDone:
             for name in ("sample", "typical"):
                 fields[name] = Sample(**fields[name]) if fields.get(name) else None
-            fields["metrics"] = {
-                name: math.nan if value is None else value for name, value in fields["metrics"].items()
-            }
+            fields["metrics"] = with_nan(fields["metrics"])
         if kind is Evaluated:
             fields["ci95"] = tuple(fields["ci95"])
         return Stamped(at, elapsed_s, usd, kind(**fields))

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -157,9 +157,15 @@ def events_in(path: Path) -> list[Stamped]:
 def event_of(line: bytes) -> tuple[Stamped, ...]:
     """The event of a log's line, if it holds one that this version knows."""
     record = _record(line)
+    stamped = None if record is None else known_event(record)
+    return () if stamped is None else (stamped,)
+
+
+def known_event(record: Mapping[str, Any]) -> Stamped | None:
+    """The event of a log's record; None for that of a later version."""
     with suppress(BadInput):
-        return () if record is None else (from_json(record),)
-    return ()
+        return from_json(record)
+    return None
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

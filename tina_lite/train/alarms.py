@@ -10,6 +10,7 @@ from tina_lite.runs.look import records
 from tina_lite.runs.session import Session
 from tina_lite.train.callbacks import Callback
 from tina_lite.train.recorder import StepRecord
+from tina_lite.util.records import with_nan
 from tina_lite.util.stateful import Fields
 
 IN_A_ROW = 5
@@ -101,7 +102,7 @@ class HealthWatch(Callback):
     def on_begin(self) -> None:
         """A resumed run has its metrics behind it, and what was amiss then was told."""
         for row in records(self._session.folder.path / "metrics.jsonl"):
-            self._see(row)
+            self._see(with_nan(row))
         self._told = {alarm.name for alarm in alarms(self._history, self._rewards)}
 
     def after_step(self, record: StepRecord) -> None:
@@ -113,8 +114,8 @@ class HealthWatch(Callback):
         self._told = {alarm.name for alarm in found}
 
     def _see(self, metrics: Mapping[str, float]) -> None:
-        self._history = [*self._history[1 - LOOKED_AT :], {k: math.nan if v is None else v for k, v in metrics.items()}]
-        if math.isfinite(reward := self._history[-1].get("reward", math.nan)):
+        self._history = [*self._history[1 - LOOKED_AT :], metrics]
+        if math.isfinite(reward := metrics.get("reward", math.nan)):
             self._rewards.append(reward)
 
 

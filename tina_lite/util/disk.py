@@ -38,6 +38,12 @@ def fault_of_disk(error: BaseException | None) -> OSError | None:
     return None
 
 
+def shipped_folder(name: str) -> Path | None:
+    """A folder that ships with the package, beside it in a checkout; None where it is missing."""
+    package = Path(__file__).parents[1]
+    return next((place for place in (package / name, package.parent / name) if place.is_dir()), None)
+
+
 def user_folder(variable: str, by_default: str) -> Path:
     """Give tina-lite's own folder below what a variable of the XDG base directories names, such as XDG_CACHE_HOME."""
     folder = os.environ.get(variable, "")

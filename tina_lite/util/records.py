@@ -140,6 +140,11 @@ class EvalResult:
     """Completion tokens."""
 
 
+def with_nan(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Metrics as they were before `without_nan`: null is NaN again."""
+    return {name: math.nan if value is None else value for name, value in metrics.items()}
+
+
 def without_nan(value: Any) -> Any:
     """Give plain values as JSON can hold them: NaN and infinity, which it lacks, become null."""
     if isinstance(value, Mapping):
