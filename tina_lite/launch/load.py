@@ -38,6 +38,7 @@ from tina_lite.train.learner import Learner
 from tina_lite.train.recorder import Recorder
 from tina_lite.train.schedule import Schedule
 from tina_lite.train.trainer import Trainer
+from tina_lite.train.turning_point import TurningPoint
 from tina_lite.util.device import refuse_other_card
 from tina_lite.util.records import Completion, Group, Problem, Prompt, ScoredGroup
 
@@ -80,6 +81,8 @@ def load(p: Checked, session: Session, tokenizer: Any, kept: CheckpointState | N
     evaluator = Evaluator(session, asks, prompts, recipe.eval, recipe.stop.eval_patience)
     if earlier is None and recipe.probe and layout.is_tight:
         probe(recipe, sampler, learner, session)
+    ends = recipe.stop.on_turning_point
+    turn = TurningPoint(session, ends.patience if ends else None)
     machine = Machine(
         choices,
         lambda: {
@@ -95,7 +98,7 @@ def load(p: Checked, session: Session, tokenizer: Any, kept: CheckpointState | N
         policy.save_adapter,
         p.identity,
         keep_best=recipe.eval.best,
-        best_step=lambda: evaluator.gains.best_eval_step,
+        keep_steps=lambda: {evaluator.gains.best_eval_step, turn.kept.checkpoint},
     )
     checkpoints.require_room()
     source = prompts_of(recipe, p.train, tokenizer)
@@ -103,7 +106,7 @@ def load(p: Checked, session: Session, tokenizer: Any, kept: CheckpointState | N
     given = recipe.optim.schedule_steps or recipe.stop.max_steps
     schedule = Schedule(session, recipe.optim, given or p.max_steps, one_epoch=given is None)
     collector = Collector(session, sampler, source, p.rewards, recipe.rollout, scale, p.max_steps)
-    callbacks = callbacks_of(session, recipe, p.max_steps, p.callbacks, evaluator, checkpoints)
+    callbacks = callbacks_of(session, recipe, p.max_steps, p.callbacks, turn, evaluator, checkpoints)
     checkpoints.parts |= {"evals": evaluator, "choices": machine, "schedule": schedule.kept, "rewards": collector.kept}
     checkpoints.parts |= {n: one for n, one in callbacks.items() if one.kept or isinstance(one, UserCallback)}
     checkpoints.snapshot()
@@ -119,6 +122,7 @@ def callbacks_of(
     recipe: Recipe,
     max_steps: int,
     theirs: Sequence[tuple[str, Any]],
+    turn: TurningPoint,
     evaluator: Evaluator,
     checkpoints: CheckpointManager,
 ) -> dict[str, Callback]:
@@ -131,6 +135,7 @@ def callbacks_of(
         "health": HealthWatch(session),
         **({"hopeless": HopelessWatch(session, stop.hopeless)} if stop.hopeless else {}),
         "truncation": TruncationWatch(session),
+        "turning_point": turn,
         "collapse": CollapseWatch(session, ends_run=stop.on_collapse),
         "eta": EtaWatch(session, max_steps),
         **{f"callback {name}": UserCallback(session, name, one) for name, one in theirs},

@@ -28,6 +28,11 @@ from tina_lite.util.as_typed import as_list, as_rewards
 from tina_lite.util.hub import repo_and_revision
 
 
+class TurningPointSection(Section):
+    patience: Count = Field(0, ge=0)
+    """Steps that the run still takes once the turn is known."""
+
+
 class StopSection(Section):
     max_steps: Count | None = Field(None, ge=1)
     max_hours: Number | None = Field(None, gt=0)
@@ -42,6 +47,8 @@ class StopSection(Section):
     """Evaluations by eval.every in a row without a gain beyond noise, after which the run ends."""
     hopeless: Count | None = Field(20, ge=1)
     """Steps in a row without one trained token, after which the run ends with the money left; null: it goes on."""
+    on_turning_point: TurningPointSection | None = None
+    """End the run where completions begin to grow while the format reward begins to fall: {patience: N}."""
     on_collapse: bool = False
     """End the run where the policy has collapsed, rather than warn alone."""
 

@@ -102,6 +102,11 @@ def newest(folder: Path) -> tuple[SavedCheckpoint | None, list[str]]:
     return None, damaged
 
 
+def steps_in(folder: Path) -> list[int]:
+    """Steps that have a checkpoint, the newest first."""
+    return [step for step, _ in _newest_first(folder, _NAME)]
+
+
 def set_aside(folder: Path, names: Iterable[str]) -> None:
     """Damaged checkpoints get a name that none has: they neither count among those that are kept nor are pruned."""
     for name in names:

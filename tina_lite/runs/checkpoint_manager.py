@@ -48,9 +48,12 @@ class CheckpointManager:
         identity: Identity,
         *,
         keep_best: bool = False,
-        best_step: Callable[[], int] = lambda: 0,
+        keep_steps: Callable[[], set[int]] = set,
     ) -> None:
-        """`save_adapter` writes the adapter into a folder; `keep_best`: of the best evaluation too, at `best_step`."""
+        """`save_adapter` writes the adapter into a folder; `keep_best`: of the best evaluation too.
+
+        `keep_steps` gives steps whose checkpoints outlive newer ones.
+        """
         self._session = session
         self._settings = settings
         self._learner = learner
@@ -59,7 +62,7 @@ class CheckpointManager:
         self._identity = asdict(identity)
         self.parts: dict[str, Stateful] = {"state": session.state, "timings": session.deadlines}
         """What is kept beside tensors, by name; whoever joins in before the first snapshot is in it."""
-        self._best_step = best_step
+        self._keep_steps = keep_steps
         self._at_s = session.meter.elapsed_s()
         self._fell_back = False
         self.newest: int | None = None
@@ -126,8 +129,8 @@ class CheckpointManager:
                 with disk_faults(session.folder.checkpoints):
                     session.folder.sync_logs()
                     saved = checkpoint.Checkpoint(step, self._learner.state(), self._whole)
-                    best = {self._best_step()} - {0}
-                    path = checkpoint.save(session.folder.checkpoints, saved, keep=self._settings.keep, keep_steps=best)
+                    kept, most = self._keep_steps() - {0}, self._settings.keep
+                    path = checkpoint.save(session.folder.checkpoints, saved, keep=most, keep_steps=kept)
                 self.newest, self._at_s = step, session.meter.elapsed_s()
                 if announce:
                     name = str(path.relative_to(session.folder.path))
