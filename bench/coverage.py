@@ -11,7 +11,7 @@ on the same problems the chances go together (a correlation of 0.8 between their
 import sys
 
 import numpy as np
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
 from tina_lite.eval.statistics import difference_interval, interval95, pass_at_k, sign_flip_p
 

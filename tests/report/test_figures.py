@@ -84,13 +84,6 @@ def test_no_steps_no_curves(make_run: Make) -> None:
     assert list(drawn(folder)) == ["evaluation"]
 
 
-def test_student_quantiles_are_those_of_the_tables() -> None:
-    """Fisher and Yates, two-sided 5%."""
-    table = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 8: 2.306, 10: 2.228, 30: 2.042, 120: 1.980}
-    for freedom, quantile in table.items():
-        assert student_t(freedom) == pytest.approx(quantile, rel=4e-3)
-
-
 def test_a_long_run_is_drawn_with_few_points_the_last_among_them() -> None:
     points = [(step, step % 7 / 7) for step in range(1, 10_001)]
     for trace in curve(points, "reward", 0, "total", dots=True):
