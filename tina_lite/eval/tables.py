@@ -157,7 +157,7 @@ def tables(report: Report, width: int) -> RenderableType:
 
 def _results(report: Report, width: int) -> RenderableType:
     wide = width >= WIDE
-    headings = ["benchmark", "model", "problems", "Pass@1 [95%]", "Pass@k", "majority", "tokens (cut)"]
+    headings = ["benchmark", "model", "problems", "Pass@1 [95%]", "Pass@k", "majority", "tokens/cut"]
     rows = []
     for one in report.results:
         largest = max(one.pass_at_k, default=None)

@@ -158,7 +158,7 @@ def refuse_too_large(layout: MemoryLayout) -> None:
         raise NoRoom(
             f"this needs {layout.peak / GIB:.2f} GiB of memory at least, and {max(0, layout.free) / GIB:.2f} GiB are "
             "free; lower rollout.max_completion_length, rollout.max_prompt_length or lora.r, or choose a smaller model "
-            "(tina-lite plan RECIPE tells what fits)"
+            "(tina-lite plan RECIPE tells what fits); more: tina-lite docs hardware"
         )
 
 

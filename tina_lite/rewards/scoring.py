@@ -285,7 +285,7 @@ def _looked_at(weighted: WeightedReward, scores: StepScores, problem: Problem) -
         if not weighted.may_fail and not scores.reason(name).startswith("TimeoutError"):
             raise BadInput(
                 f"rewards: {name} fails on a made-up completion ({scores.reason(name)}); mend it, or give it on_error "
-                "in the recipe if it may fail"
+                "in the recipe if it may fail; more: tina-lite docs rewards"
             )
         return ""
     (value, *_) = scores.groups[0].rewards[name]

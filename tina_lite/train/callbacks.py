@@ -124,7 +124,8 @@ class NonfiniteSteps(Callback):
             good = self._checkpoints.fall_back()
             raise TinaError(
                 f"{MAX_BAD_STEPS} steps in a row had numbers that are not finite; the adapter is that of the last good "
-                f"checkpoint, step {good}; try a lower optim.learning_rate or model.compute_dtype=float32"
+                f"checkpoint, step {good}; try a lower optim.learning_rate or model.compute_dtype=float32; more: "
+                "tina-lite docs troubleshooting"
             )
 
     def summary(self) -> Mapping[str, Any]:
