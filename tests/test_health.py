@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tina_lite.runs.health import FLAT, HEALTHY, RECENT, START_STEPS, Alarm, alarms
+from tina_lite.runs.health import FLAT, HEALTHY, RULES, START_STEPS, Alarm, alarms
+from tina_lite.runs.past import RECENT, SETTLED, Past
 
 WELL = {
     "reward": 1.2,
@@ -23,8 +24,11 @@ WELL = {
 MEASURED = Path(__file__).parents[1] / "bench" / "results" / "smollm2-cpu" / "metrics.jsonl"
 
 
-def told(history: list[dict[str, float]]) -> list[Alarm]:
-    return alarms(history, [reward for row in history if math.isfinite(reward := row.get("reward", math.nan))])
+def told(history: list[dict[str, float]], changed: dict[str, float | None] | None = None) -> list[Alarm]:
+    past = Past()
+    for row in history:
+        past.see(row)
+    return alarms(past, changed)
 
 
 def names(history: list[dict[str, float]]) -> list[str]:
@@ -60,6 +64,15 @@ def test_a_healthy_run_raises_nothing() -> None:
         ("grad_norm_high", {"grad_norm": 1.1}, {"grad_norm": 1.0}),
         ("kl_high", {"kl": 0.51}, {"kl": 0.5}),
         ("not_finite", {"loss": math.nan}, {"loss": 0.0}),
+        ("all_right", {"rewards__accuracy__mean": 0.99}, {"rewards__accuracy__mean": 0.98}),
+        ("equal", {"frac_completions_equal": 1.0}, {"frac_completions_equal": 0.9}),
+        ("entropy_gone", {"entropy": 0.009}, {"entropy": 0.05}),
+        (
+            "sampler_apart",
+            {"sampling__sampling_logp_difference__mean": 0.11},
+            {"sampling__sampling_logp_difference__mean": 0.1},
+        ),
+        ("memory", {"peak_share": 0.96}, {"peak_share": 0.95}),
     ],
 )
 def test_each_rule_speaks_beyond_its_bound_and_not_at_it(
@@ -67,9 +80,65 @@ def test_each_rule_speaks_beyond_its_bound_and_not_at_it(
 ) -> None:
     assert names(ill(**bad)) == [name]
     assert names(ill(**good)) == []
-    needed = {"not_finite": 1, "reward_zero": FLAT}.get(name, RECENT)
+    needed = {"not_finite": 1, "reward_zero": FLAT, "all_right": FLAT}.get(name, RECENT)
     assert names(ill(**bad)[: needed - 1]) == [], "too few steps to judge by"
     assert names(ill(**bad)[:needed]) == [name]
+
+
+BEFORE = WELL | {"completions/mean_length": 100.0, "tokens_per_second": 900.0, "usd_at_end": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "bad", "good"),
+    [
+        ("length_growing", {"completions/mean_length": 201.0}, {"completions/mean_length": 200.0}),
+        ("length_growing", {"completions/mean_length": 201.0}, {"completions/mean_length": 201.0, "reward": 1.3}),
+        ("slow", {"tokens_per_second": 449.0}, {"tokens_per_second": 450.0}),
+        ("forecast", {"usd_at_end": 1.51}, {"usd_at_end": 1.5}),
+    ],
+)
+def test_rules_that_compare_with_the_first_steps(name: str, bad: dict[str, float], good: dict[str, float]) -> None:
+    assert names([BEFORE] * RECENT + [BEFORE | bad] * RECENT) == [name]
+    assert names([BEFORE] * RECENT + [BEFORE | good] * RECENT) == []
+    assert names([BEFORE | bad] * 2 * RECENT) == [], "it was so from the start"
+
+
+def test_an_adapter_that_hardly_moves_is_told_after_twenty_trained_steps() -> None:
+    assert names([WELL | {"adapter_norm": 0.9e-5}] * START_STEPS) == ["adapter_still"]
+    assert names([WELL | {"adapter_norm": 0.9e-5}] * (START_STEPS - 1)) == []
+    assert names([WELL | {"adapter_norm": 1.1e-5}] * START_STEPS) == []
+
+
+def test_a_reward_that_fell_to_half_of_its_best_has_collapsed() -> None:
+    best = [WELL] * SETTLED
+    assert names([*best, *[WELL | {"reward": 0.3}] * 12]) == ["reward_fallen"]
+    assert names([*best, *[WELL | {"reward": 0.7}] * 40]) == []
+    assert names([WELL | {"reward": -0.5}] * SETTLED + [WELL | {"reward": -5.0}] * 9) == [], "it never was above 0"
+
+
+def test_steps_without_a_trained_token_are_told_once_in_the_words_that_say_most() -> None:
+    silent = {name: value for name, value in WELL.items() if name != "entropy"} | {"frac_reward_zero_std": 1.0}
+    assert names([silent] * (FLAT - 1)) == []
+    assert names([silent] * 20) == ["untrained"]
+    assert names([silent | {"reward": 0.0}] * 20) == ["reward_zero"]
+    assert names([silent | {"rewards/accuracy/mean": 1.0}] * 20) == ["all_right"]
+    assert names([WELL] * START_STEPS + [silent | {"rewards/accuracy/mean": 1.0}] * 20) == ["untrained"]
+
+
+def test_where_all_are_cut_off_three_steps_will_do() -> None:
+    assert names([WELL | {"completions/clipped_ratio": 1.0}] * FLAT) == ["clipped"]
+
+
+def test_a_recipe_gives_another_threshold_or_turns_an_alarm_off() -> None:
+    history = ill(completions__clipped_ratio=0.85)
+    assert [alarm.name for alarm in told(history, {"clipped": 0.9})] == []
+    assert [alarm.name for alarm in told(history, {"clipped": None})] == []
+    assert [alarm.name for alarm in told([WELL] * RECENT, {"clipped": 0.05})] == ["clipped"]
+
+
+def test_every_rule_is_listed_with_a_section_of_the_docs() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "troubleshooting.md").read_text()
+    assert [name for name in RULES if f"## {name}\n" not in page] == []
 
 
 def test_one_step_out_of_its_range_is_an_accident() -> None:

@@ -69,7 +69,7 @@ def places() -> list:
     from tina_lite.runs.state import RunState
     from tina_lite.train import collect as collector
     from tina_lite.train import recorder
-    from tina_lite.train.alarms import CollapseSigns
+    from tina_lite.train.alarms import HealthWatch
     from tina_lite.train.learner import Learner
     from tina_lite.train.schedule import Schedule
 
@@ -92,7 +92,7 @@ def places() -> list:
         (RunState, "count", True, 2),
         (StepForecast, "add", True, 2),
         (recorder, "step_metrics", False, 2),
-        (CollapseSigns, "after", True, 2),
+        (HealthWatch, "after_step", True, 2),
         (Deadlines, "eta", False, 2),
         (recorder, "step_samples", False, 2),
         (RunFolder, "keep_samples", True, 2),

@@ -7,11 +7,12 @@ from rich.console import Console, RenderableType
 from tina_lite.console.lines import why_nothing
 from tina_lite.console.panels import alarm_rows, draw_alarms, draw_notices, draw_sample
 from tina_lite.console.state import Line, Shown
-from tina_lite.runs.events import Sample
-from tina_lite.runs.health import Alarm
+from tina_lite.runs.events import AlarmRaised, Sample
 
 RIGHT = Sample("1+1?", "2", "1+1=2\n</think>\n\\boxed{2}", {"accuracy": 1.0, "format": 1.0}, 3.0, 0.7, "stop")
-ALARM = Alarm("clipped", "95% of the completions are cut off before their answer", "a longer max_completion_length")
+ALARM = AlarmRaised(
+    9, "clipped", "95% of the completions are cut off before their answer", "a longer max_completion_length"
+)
 
 
 def text(drawn: RenderableType, width: int) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tina_lite.console.state import LINES_KEPT, ConsoleState, Line, after, with_line
-from tina_lite.runs.events import PhaseChanged, Stamped, StepDone
+from tina_lite.runs.events import AlarmOver, AlarmRaised, PhaseChanged, Stamped, StepDone
 
 Story = Callable[..., list[Stamped]]
 Seen = Callable[[list[Stamped]], ConsoleState]
@@ -114,15 +114,17 @@ def test_the_best_completion_so_far_is_kept_and_the_typical_one_is_the_latest(st
     assert (state.typical.step, state.typical.sample.completion) == (3, "worse")
 
 
-def test_alarms_are_those_of_the_latest_step(story: Story, seen: Seen) -> None:
+def test_alarms_are_those_that_are_not_over(story: Story, seen: Seen) -> None:
     state = seen(story(steps=2))
-    step = story(steps=3)[-1].event
-    assert isinstance(step, StepDone)
-    assert state.alarms() == ()
-    for number in range(3, 9):
-        flat = replace(step, step=number, metrics={"reward": 0.0})
-        state = after(state, Stamped(0.0, 30.0, 0.002, flat), now=30.0)
-    assert [alarm.name for alarm in state.alarms()] == ["reward_zero"]
+    assert state.alarms == ()
+    clipped, low = (AlarmRaised(2, name, "so it is", "something else") for name in ("clipped", "reward_low"))
+    events = (clipped, low, replace(clipped, step=5, words="worse"), AlarmOver(6, "reward_low"))
+    for event in events:
+        state = after(state, Stamped(0.0, 30.0, 0.002, event), now=30.0)
+    assert [(alarm.name, alarm.words) for alarm in state.alarms] == [("clipped", "worse")]
+    started = state.started
+    assert started is not None
+    assert after(state, Stamped(0.0, 0.0, 0.002, started), now=30.0).alarms == (), "a session tells them anew"
 
 
 def test_an_event_of_another_kind_changes_nothing_but_the_time(story: Story, seen: Seen) -> None:

@@ -11,8 +11,7 @@ from rich.console import Console
 
 from tina_lite.console.live import draw, draw_closing
 from tina_lite.console.state import ConsoleState, History, Line, Shown, after, with_line
-from tina_lite.runs.events import Stamped, StepDone
-from tina_lite.runs.health import Alarm
+from tina_lite.runs.events import AlarmRaised, Stamped, StepDone
 
 Story = Callable[..., list[Stamped]]
 Seen = Callable[[list[Stamped]], ConsoleState]
@@ -103,15 +102,13 @@ def test_the_picture_fills_the_terminal_exactly(
 
 @pytest.mark.parametrize("text", HOSTILE_TEXTS)
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 50)])
-def test_hostile_text_is_harmless(
-    story: Story, seen: Seen, text: str, width: int, height: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hostile_text_is_harmless(story: Story, seen: Seen, text: str, width: int, height: int) -> None:
     events = story(steps=12, completion=text, name=text, model=text, device=text)
     state = with_line(seen(events), Line("warning", text))
     assert state.best is not None
     hostile = replace(state.best.sample, question=text, answer=text, rewards={text: 0.0}, finish_reason="length")
-    monkeypatch.setattr("tina_lite.console.state._alarms", lambda history: (Alarm("reward_zero", text, text),))
-    state = replace(state, best=Shown(1, hostile), typical=Shown(1, hostile))
+    alarm = AlarmRaised(1, "reward_zero", text, text)
+    state = replace(state, best=Shown(1, hostile), typical=Shown(1, hostile), alarms=(alarm,))
     output = render(state, width, height, 49.0)
     assert all(char == "\n" or char >= " " for char in COLOUR.sub("", output))
     output.encode("utf-8")

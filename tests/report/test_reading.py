@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from made_up_runs import SUMMARY, evaluated, ledger, metrics, sample, started, write_lines
 
-from tina_lite.report.page import beside_the_paper
+from tina_lite.report.page import beside_the_paper, html_page
 from tina_lite.report.read import pairs, read_run
+from tina_lite.runs.events import AlarmOver, AlarmRaised, Stamped
 from tina_lite.util.errors import BadInput
 
 Make = Callable[..., Path]
@@ -148,3 +149,13 @@ def test_an_evaluation_of_a_later_version_is_passed_over(make_run: Make) -> None
         folder / "events.jsonl", [evaluated("before", 0, 0.3, 0.0), {**evaluated("after", 1, 0.5, 0.0), "new": 1}]
     )
     assert len(read_run(folder).evals) == 1
+
+
+def test_alarms_are_those_of_the_latest_session_that_are_not_over(make_run: Make) -> None:
+    folder = make_run()
+    alarms = [AlarmRaised(3, name, "so it is", "something else") for name in ("clipped", "reward_low")]
+    said = [Stamped(0.0, 0.0, 0.0, event) for event in (*alarms, AlarmOver(9, "clipped"))]
+    with (folder / "events.jsonl").open("a") as file:
+        file.writelines(json.dumps(stamped.to_json()) + "\n" for stamped in said)
+    assert [alarm.name for alarm in read_run(folder).alarms] == ["reward_low"]
+    assert "Try: something else" in html_page([read_run(folder)])

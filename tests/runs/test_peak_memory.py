@@ -27,6 +27,9 @@ class Cuda:
     def max_memory_reserved(self) -> int:
         return self.most_taken
 
+    def mem_get_info(self) -> tuple[int, int]:
+        return 480, 1000
+
     def max_memory_allocated(self) -> int:
         return self.most_held
 
@@ -34,21 +37,21 @@ class Cuda:
 def test_each_phase_has_its_own_peak_and_all_have_the_largest() -> None:
     cuda = Cuda()
     peaks = PeakMemory(cuda)
-    assert peaks.metrics() == {"peak_bytes": 120}
+    assert peaks.metrics() == {"peak_bytes": 120, "peak_share": 0.12}
     for name, size in (("rollout", 50), ("update", 400), ("rollout", 20), ("rewards", 0)):
         with peaks.phase(name):
             cuda.hold(size)
             cuda.hold(-size)
         cuda.empty_cache()
     by_phase = {"peak_bytes/rollout": 150, "peak_bytes/update": 500, "peak_bytes/rewards": 100}
-    assert peaks.metrics() == {"peak_bytes": 520, **by_phase}
+    assert peaks.metrics() == {"peak_bytes": 520, "peak_share": 0.52, **by_phase}
 
 
 def test_a_phase_that_fails_counts_no_peak_and_hides_no_error() -> None:
     peaks = PeakMemory(Cuda())
     with pytest.raises(ZeroDivisionError), peaks.phase("update"):
         raise ZeroDivisionError
-    assert peaks.metrics() == {"peak_bytes": 120}
+    assert peaks.metrics() == {"peak_bytes": 120, "peak_share": 0.12}
 
 
 def test_without_a_card_it_is_the_resident_size_of_the_process() -> None:

@@ -27,6 +27,7 @@ COMMANDS = {
     "report": "Write what a run came to as an HTML page or Markdown.",
     "recipes": "List, show or copy the recipes that ship with the package.",
     "gpus": "List cards with their memory and what an hour costs.",
+    "alarms": "List what a run watches for, with the thresholds.",
     "doctor": "Say whether a run could start here, and what to mend.",
     "docs": "Print a page of the documentation.",
 }

@@ -16,6 +16,7 @@ from tina_lite.budget.money import format_price, format_usd
 from tina_lite.console.state import ConsoleState, after
 from tina_lite.console.text import clean, fold, format_duration, format_number, format_share, from_here, one_line
 from tina_lite.runs.events import (
+    AlarmOver,
     AlarmRaised,
     CheckpointSaved,
     Evaluated,
@@ -153,6 +154,7 @@ def closing_facts(state: ConsoleState) -> Facts:
         ("a dollar bought", bought(summary.get("per_dollar") or {})),
         ("spent on", phases(summary.get("usd_by_phase") or {})),
         ("tokens", tokens(summary.get("tokens") or {})),
+        ("amiss at the end", "; ".join(f"{alarm.name}: {one_line(alarm.words)}" for alarm in state.alarms)),
         ("folder", from_here(state.started.folder) if state.started else ""),
     ]
     return [(label, value) for label, value in facts if value]
@@ -339,7 +341,9 @@ def plain_lines(state: ConsoleState, event: Event) -> list[str]:
             return [f"{'warning: ' if event.level == 'warning' else ''}{one_line(event.text)}"]
         case AlarmRaised():
             advice = f"try {one_line(event.advice)}; more: tina-lite docs troubleshooting"
-            return [f"alarm: step {event.step}: {one_line(event.words)}: {advice}"]
+            return [f"alarm {event.name}, step {event.step}: {one_line(event.words)}: {advice}"]
+        case AlarmOver():
+            return [f"alarm {event.name} is over, step {event.step}"]
         case RunFinished():
             return [f"{label}: {value}" for label, value in closing_facts(state)]
         case PhaseChanged() | Progress():

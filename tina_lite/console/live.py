@@ -71,16 +71,16 @@ def draw(state: ConsoleState, width: int, height: int, now: float, note: str = "
         (draw_run(state, now, width, run_rows), run_rows),
         (draw_learning(state, width, learning_rows), learning_rows),
         *_samples(state, width, sample_rows),
-        (draw_notices(state.lines, state.alarms(), width, line_rows, boxed=False), line_rows),
+        (draw_notices(state.lines, state.alarms, width, line_rows, boxed=False), line_rows),
     )
 
 
 def _to_read(state: ConsoleState, width: int, body: int, tall: bool) -> Layout:
     """The right half of a wide picture: what is amiss, samples, notices."""
     line_rows = FRAME_ROWS + (4 if tall else 2)
-    health_rows = alarm_rows(state.alarms(), width, most=(body - line_rows) // 2)
+    health_rows = alarm_rows(state.alarms, width, most=(body - line_rows) // 2)
     return column(
-        (draw_alarms(state.alarms(), width, health_rows), health_rows),
+        (draw_alarms(state.alarms, width, health_rows), health_rows),
         *_samples(state, width, body - health_rows - line_rows),
         (draw_notices(state.lines, (), width, line_rows, boxed=True), line_rows),
     )
@@ -113,7 +113,7 @@ def _samples(state: ConsoleState, width: int, height: int) -> Iterator[tuple[Ren
     best, typical = state.best, state.typical
     kinds = [("the best so far", best), ("a typical one", typical)]
     if height < ROWS_FOR_TWO_SAMPLES or best is None or typical is None:
-        flat = any(alarm.name == "reward_zero" for alarm in state.alarms())
+        flat = any(alarm.name == "reward_zero" for alarm in state.alarms)
         kinds = [kinds[1] if flat and typical is not None else ("a completion", best) if best is None else kinds[0]]
     for index, (kind, shown) in enumerate(kinds):
         rows = height // len(kinds) + (height % len(kinds) if index == 0 else 0)

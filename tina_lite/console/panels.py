@@ -21,8 +21,8 @@ from tina_lite.console.text import (
     format_share,
     one_line,
 )
-from tina_lite.runs.events import Evaluated, Sample
-from tina_lite.runs.health import HEALTHY, Alarm
+from tina_lite.runs.events import AlarmRaised, Evaluated, Sample
+from tina_lite.runs.health import HEALTHY
 from tina_lite.util.records import PHASES, PhaseName
 
 WARN = "yellow"
@@ -72,17 +72,17 @@ def worth(sample: Sample, width: int) -> str:
     return " · ".join(parts)
 
 
-def alarm_rows(alarms: Sequence[Alarm], width: int, most: int) -> int:
+def alarm_rows(alarms: Sequence[AlarmRaised], width: int, most: int) -> int:
     """How many rows the box of alarms takes; 0 where nothing is amiss."""
     lines = len(_alarm_lines(alarms, width - FRAME_CELLS))
     return min(most, lines + FRAME_ROWS) if lines else 0
 
 
-def draw_alarms(alarms: Sequence[Alarm], width: int, height: int) -> RenderableType:
+def draw_alarms(alarms: Sequence[AlarmRaised], width: int, height: int) -> RenderableType:
     return framed(_alarm_lines(alarms, width - FRAME_CELLS), height, "health")
 
 
-def _alarm_lines(alarms: Sequence[Alarm], width: int) -> list[Text]:
+def _alarm_lines(alarms: Sequence[AlarmRaised], width: int) -> list[Text]:
     lines: list[Text] = []
     for alarm in alarms:
         for text, mark, style in ((alarm.words, "!", f"bold {WARN}"), (f"try {alarm.advice}", " ", "")):
@@ -92,7 +92,7 @@ def _alarm_lines(alarms: Sequence[Alarm], width: int) -> list[Text]:
 
 
 def draw_notices(
-    lines: Sequence[Line], alarms: Sequence[Alarm], width: int, height: int, boxed: bool
+    lines: Sequence[Line], alarms: Sequence[AlarmRaised], width: int, height: int, boxed: bool
 ) -> RenderableType:
     """Draw the latest notices, the newest last. Without a box, alarms stand before them, each in a line."""
     if boxed:

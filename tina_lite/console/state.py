@@ -4,13 +4,13 @@ import math
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any, Literal
 
 from tina_lite.budget.limits import Limits
 from tina_lite.budget.meter import Reading
 from tina_lite.budget.money import billed_s
 from tina_lite.runs.events import (
+    AlarmRaised,
     CheckpointSaved,
     Evaluated,
     LogLine,
@@ -21,8 +21,8 @@ from tina_lite.runs.events import (
     Sample,
     Stamped,
     StepDone,
+    alarms_after,
 )
-from tina_lite.runs.health import LOOKED_AT, Alarm, alarms
 from tina_lite.runs.listing import ended_as
 from tina_lite.util.records import PhaseName
 
@@ -30,15 +30,15 @@ from tina_lite.util.records import PhaseName
 class History:
     """Holds the steps so far. It never changes; what `plus` adds to is shared with it, as far as it goes."""
 
-    __slots__ = ("_columns", "_numbers", "first", "recent", "steps")
+    __slots__ = ("_columns", "_numbers", "first", "latest", "steps")
 
     def __init__(self) -> None:
         self.steps = 0
         """How many."""
         self.first: Mapping[str, float] = {}
         """Metrics of the first."""
-        self.recent: tuple[Mapping[str, float], ...] = ()
-        """Metrics of the latest, as many as tina_lite.runs.health looks at; the last comes last."""
+        self.latest: Mapping[str, float] = {}
+        """Metrics of the last."""
         self._numbers = array("q")
         self._columns: dict[str, array[float]] = {}
 
@@ -46,10 +46,6 @@ class History:
     def number(self) -> int:
         """Of the latest step; 0 before there is one."""
         return self._numbers[self.steps - 1] if self.steps else 0
-
-    @property
-    def latest(self) -> Mapping[str, float]:
-        return self.recent[-1] if self.recent else {}
 
     def plus(self, number: int, metrics: Mapping[str, float]) -> "History":
         """Give the history with one more step."""
@@ -60,7 +56,7 @@ class History:
         for name, column in more._columns.items():
             column.append(metrics.get(name, math.nan))
         more.steps, more.first = self.steps + 1, self.first or metrics
-        more.recent = (*self.recent, metrics)[-LOOKED_AT:]
+        more.latest = metrics
         return more
 
     def up_to(self, number: int) -> "History":
@@ -68,10 +64,7 @@ class History:
         steps = next((at for at in range(self.steps, 0, -1) if self._numbers[at - 1] <= number), 0)
         kept = self._copied(steps)
         kept.steps, kept.first = steps, self.first if steps else {}
-        kept.recent = tuple(
-            {name: column[at] for name, column in kept._columns.items()}
-            for at in range(max(0, steps - LOOKED_AT), steps)
-        )
+        kept.latest = {name: column[-1] for name, column in kept._columns.items()} if steps else {}
         return kept
 
     def series(self, metric: str) -> list[float]:
@@ -147,6 +140,8 @@ class ConsoleState:
     eval_s: float = 0.0
     """How long the latest evaluation took."""
     lines: tuple[Line, ...] = ()
+    alarms: tuple[AlarmRaised, ...] = ()
+    """What is amiss."""
     usd: float = 0.0
     elapsed_s: float = 0.0
     seen_at: float = math.inf
@@ -169,10 +164,6 @@ class ConsoleState:
         """A metric's value in the latest step, if it is known and finite there."""
         value = self.history.latest.get(metric, math.nan)
         return value if math.isfinite(value) else None
-
-    def alarms(self) -> tuple[Alarm, ...]:
-        """What is amiss after the latest step."""
-        return _alarms(self.history)
 
     def reward_names(self) -> list[str]:
         """In the order in which they were met."""
@@ -263,15 +254,10 @@ class ConsoleState:
         return self.steps_done + int(training / seconds_per_step)
 
 
-@lru_cache(maxsize=1)
-def _alarms(history: History) -> tuple[Alarm, ...]:
-    """The picture asks for them more often than a step is done."""
-    return tuple(alarms(history.recent, history.series("reward")))
-
-
 def after(state: ConsoleState, stamped: Stamped, now: float) -> ConsoleState:
     """The state once an event was seen at `now` seconds of the watcher's clock."""
-    state = replace(state, usd=stamped.usd, elapsed_s=stamped.elapsed_s, seen_at=now)
+    on = alarms_after(state.alarms, stamped.event)
+    state = replace(state, usd=stamped.usd, elapsed_s=stamped.elapsed_s, seen_at=now, alarms=on)
     match stamped.event:
         case RunStarted() as started:
             return _after_start(state, started)
@@ -289,7 +275,7 @@ def after(state: ConsoleState, stamped: Stamped, now: float) -> ConsoleState:
             return with_line(state, Line(notice.level, notice.text))
         case RunFinished() as finished:
             return replace(state, summary=finished.summary)
-    return state  # what is of no concern here; alarms are found from the metrics
+    return state
 
 
 def with_line(state: ConsoleState, line: Line) -> ConsoleState:

@@ -23,6 +23,7 @@ from tina_lite.policy.model_folder import digests
 from tina_lite.recipe import Recipe, with_local_paths
 from tina_lite.rewards import WeightedReward, try_rewards, wants_answers, weighted_rewards
 from tina_lite.runs.folder import RUNS, free_folder, refuse_taken
+from tina_lite.runs.health import RULES
 from tina_lite.runs.identity import Identity, code_digests
 from tina_lite.runs.metrics import metric_names
 from tina_lite.track import refuse_missing
@@ -110,6 +111,7 @@ def check(
     guard(meter, limits, path, "nothing was trained in this session")
     rewards = weighted_rewards(recipe.rewards, recipe.folder)
     _refuse_unknown_metric(recipe, rewards)
+    _refuse_unknown_alarm(recipe)
     theirs = [_named(one, recipe.folder) for one in (*recipe.callbacks, *callbacks)]
     if len(dict(theirs)) < len(theirs):
         raise BadInput(f"callbacks: two of {', '.join(name for name, _ in theirs)} have one name; rename one")
@@ -197,6 +199,13 @@ def _contradictions(recipe: Recipe) -> tuple[str, ...]:
         "enable_thinking: false asks for answers without thinking, and reward format is for a closing </think>: leave "
         "one of them out, or take {name: format, variant: boxed}",
     )
+
+
+def _refuse_unknown_alarm(recipe: Recipe) -> None:
+    for name in recipe.alarms:
+        if name not in RULES:
+            hint = nearest(name, list(RULES)) or f"; known are {', '.join(RULES)}"
+            raise BadInput(f"alarms.{name}: there is no such alarm{hint}; tina-lite alarms lists them")
 
 
 def _refuse_unknown_metric(recipe: Recipe, rewards: Sequence[WeightedReward]) -> None:

@@ -22,7 +22,7 @@ from tina_lite.rollout.vllm import VllmSampler
 from tina_lite.runs.checkpoint_manager import CheckpointManager
 from tina_lite.runs.session import Session
 from tina_lite.runs.state import CheckpointState, Machine, SavedRuntime
-from tina_lite.train.alarms import CollapseWatch, HealthWatch, HopelessWatch, TruncationWatch
+from tina_lite.train.alarms import HealthWatch, HopelessWatch
 from tina_lite.train.callbacks import (
     Callback,
     Checkpoints,
@@ -132,11 +132,9 @@ def callbacks_of(
     return {
         "stop_file": StopFile(session),
         **({"condition": ConditionWatch(condition, stop.patience)} if condition else {}),
-        "health": HealthWatch(session),
+        "health": HealthWatch(session, recipe.alarms, ends_run=stop.on_collapse),
         **({"hopeless": HopelessWatch(session, stop.hopeless)} if stop.hopeless else {}),
-        "truncation": TruncationWatch(session),
         "turning_point": turn,
-        "collapse": CollapseWatch(session, ends_run=stop.on_collapse),
         "eta": EtaWatch(session, max_steps),
         **{f"callback {name}": UserCallback(session, name, one) for name, one in theirs},
         "nonfinite": NonfiniteSteps(session, checkpoints),

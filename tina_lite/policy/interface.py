@@ -115,6 +115,10 @@ class Policy(Protocol):
         """Give the adapter's tensors by name."""
         ...
 
+    def adapter_norm(self) -> float:
+        """Norm of what the adapter adds to the base's weights, as a share of theirs; NaN where that is not known."""
+        ...
+
     def sync(self) -> None:
         """After an update: the sampling weights equal the training weights."""
         ...

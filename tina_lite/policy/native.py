@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from tina_lite.policy.adapter_norm import AdapterNorm
 from tina_lite.policy.adapters import attach_lora, dropout_of
 from tina_lite.policy.dense.attention import can_flash
 from tina_lite.policy.dense.autograd_ops import rows_of
@@ -72,6 +73,7 @@ class NativePolicy:
         base = load_base(model, self._dtype, self.device)
         torch.manual_seed(seed)  # peft draws lora_A
         self.model = base if lora is None else attach_lora(base, lora)
+        self.adapter_norm = AdapterNorm(self.model)
         self._causal_lm = base if lora is None else self.model.get_base_model()
         self.stop_ids = stop_ids(self._causal_lm, self.tokenizer, stops)
         self._head = Head.of(self._causal_lm)

@@ -17,6 +17,7 @@ from torch.nn import Parameter
 from unsloth import FastLanguageModel  # this process has imported it before transformers: policy/engine.py
 from unsloth_zoo.fused_losses.fused_linear import fused_linear_logprobs
 
+from tina_lite.policy.adapter_norm import AdapterNorm
 from tina_lite.policy.adapters import chosen_targets
 from tina_lite.policy.engine import quiet
 from tina_lite.policy.hf_decoder import CachedDecoder, hidden_before_completions
@@ -105,6 +106,7 @@ class UnslothPolicy:
             )
         self.model.peft_config["default"].revision = revision
         torch.manual_seed(seed)  # it has set seeds of its own
+        self.adapter_norm = AdapterNorm(self.model)
         self._causal_lm = self.model.get_base_model()
         self.stop_ids = stop_ids(self._causal_lm, tokenizer, stops)
         self.vllm = Vllm(self.model) if vllm else None

@@ -4,6 +4,7 @@ Names are TRL's and PEFT's; the defaults are those of the paper (Tina, arXiv 250
 object of the room that bears its name: it is frozen, and a variant is `model_copy(update=...)`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -50,7 +51,7 @@ class StopSection(Section):
     on_turning_point: TurningPointSection | None = None
     """End the run where completions begin to grow while the format reward begins to fall: {patience: N}."""
     on_collapse: bool = False
-    """End the run where the policy has collapsed, rather than warn alone."""
+    """End the run once an alarm says that the policy has collapsed."""
 
 
 class EvalSection(Section):
@@ -296,6 +297,8 @@ class Recipe(Section):
     """Whether the memory of the longest step is tried before the first one, where it will be tight."""
     track: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], BeforeValidator(as_list)] = ()
     """Who else gets the metrics; each needs its package (the extra `track` has all)."""
+    alarms: Mapping[str, float | None] = Field(default_factory=dict)
+    """Other thresholds of alarms, by name; null turns one off. `tina-lite alarms` lists them."""
     callbacks: Annotated[tuple[str, ...], BeforeValidator(as_list)] = ()
     """Functions or classes of one's own that look at every step and may end the run, as file.py:function."""
 

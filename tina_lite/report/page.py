@@ -13,7 +13,6 @@ from tina_lite.eval.tables import PAPER_BENCHMARKS, paper_models
 from tina_lite.report.figures import Table, figures
 from tina_lite.report.read import Run
 from tina_lite.report.words import bought, comparison, facts, labels, outcome, repeat, versions
-from tina_lite.runs.health import alarms
 from tina_lite.util.errors import BadInput
 from tina_lite.util.records import without_nan
 from tina_lite.version import VERSION
@@ -117,7 +116,6 @@ class _Told:
     outcome: str
     facts: Any
     bought: Any
-    alarms: Any
     warnings: tuple[str, ...]
     versions: Any
     repeat: str
@@ -131,7 +129,6 @@ def _told(label: str, run: Run) -> _Told:
         outcome=outcome(run),
         facts=facts(run),
         bought=bought(run),
-        alarms=alarms(run.metrics, [reward for _, reward in run.series("reward")]),
         warnings=warnings[-WARNINGS_SHOWN:],
         versions=versions(run),
         repeat=repeat(run),

@@ -8,13 +8,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
 from tina_lite.budget import read_bills
 from tina_lite.budget.ledger import mean_rate
 from tina_lite.budget.rates import dollars
-from tina_lite.runs.events import Evaluated, LogLine, RunStarted
+from tina_lite.runs.events import AlarmRaised, Evaluated, LogLine, RunStarted, alarms_after
 from tina_lite.runs.look import begins, known_event, records
 from tina_lite.util.errors import BadInput
 from tina_lite.util.records import PHASES, with_nan
@@ -204,7 +205,7 @@ def _told(file: Any, offsets: list[int]) -> Told | None:
 
 
 State = Literal["finished", "interrupted", "unfinished"]
-SHOWN = begins("run_started", "eval", "notice", "run_finished")
+SHOWN = begins("run_started", "eval", "notice", "alarm", "alarm_over", "run_finished")
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +234,8 @@ class Run:
     benchmarks: tuple[MeasuredEval, ...]
     """By `tina-lite eval` of this run, as far as they lie in its folder; `when` names the model."""
     notices: tuple[LogLine, ...]
+    alarms: tuple[AlarmRaised, ...]
+    """Those of the latest session that are not over."""
     summary: Mapping[str, Any]
     """Empty where the run has not come to its end."""
     spent: tuple[Spent, ...]
@@ -301,6 +304,7 @@ def read_run(folder: Path, summary: Mapping[str, Any] | None = None) -> Run:
         or _evals_of(summary),
         benchmarks=_benchmarks(folder / "eval" / "results.json"),
         notices=tuple(dict.fromkeys(s.event for s in events if isinstance(s.event, LogLine))),
+        alarms=reduce(alarms_after, (stamped.event for stamped in events), ()),
         summary=summary,
         spent=spent,
         pairs=pairs(folder / "samples.jsonl"),

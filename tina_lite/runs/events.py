@@ -132,13 +132,22 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class AlarmRaised:
-    """Something is amiss with what is learnt (`runs.health.Alarm`). It is said once, until it was over in between."""
+    """Something is amiss (`runs.health.Alarm`). It is said once a session, until it was over in between."""
 
     event: ClassVar[str] = "alarm"
     step: int
     name: str
     words: str
     advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmOver:
+    """What an alarm said is so no more."""
+
+    event: ClassVar[str] = "alarm_over"
+    step: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +159,30 @@ class RunFinished:
 
 
 Event = (
-    RunStarted | PhaseChanged | Progress | StepDone | Evaluated | CheckpointSaved | LogLine | AlarmRaised | RunFinished
+    RunStarted
+    | PhaseChanged
+    | Progress
+    | StepDone
+    | Evaluated
+    | CheckpointSaved
+    | LogLine
+    | AlarmRaised
+    | AlarmOver
+    | RunFinished
 )
+
+
+def alarms_after(on: tuple[AlarmRaised, ...], event: Event) -> tuple[AlarmRaised, ...]:
+    """What is amiss after an event, where `on` was before it; a session begins with nothing."""
+    match event:
+        case RunStarted():
+            return ()
+        case AlarmRaised():
+            return (*(one for one in on if one.name != event.name), event)
+        case AlarmOver():
+            return tuple(one for one in on if one.name != event.name)
+        case _:
+            return on
 
 
 @dataclass(frozen=True, slots=True)

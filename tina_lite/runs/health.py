@@ -1,41 +1,19 @@
-"""What is amiss with a run, in words, with what to try: rules over the metrics of its latest steps and all rewards.
+"""What is amiss with a run, in words, with what to try: one table of rules over what its metrics have been.
 
-Ranges are those in which training of this kind is known to go well: Axolotl, docs/training_stability.qmd.
+Where a rule names no other source, its threshold is the edge of the range in which training of this kind is known to
+go well: Axolotl, docs/training_stability.qmd.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from statistics import median
 
-History = Sequence[Mapping[str, float]]
-"""The metrics of the latest steps, oldest first, under the names of metrics.jsonl. Any may be missing or NaN."""
+from tina_lite.budget.money import format_usd
+from tina_lite.runs.past import RECENT, Past
 
-HEALTHY: Mapping[str, tuple[float, float]] = {
-    "frac_reward_zero_std": (0.0, 0.8),
-    "entropy": (0.05, 0.5),
-    "grad_norm": (0.001, 1.0),
-    "kl": (-0.5, 0.5),
-    "completions/clipped_ratio": (0.0, 0.3),
-}
-"""Lowest and highest healthy value; a figure outside is marked wherever people look."""
-COLLAPSED_ENTROPY = 0.01
-"""Nats a token: here and below nothing is left to explore, and the run may end."""
-COLLAPSED_TRUNCATION = 0.5
-COLLAPSED_REWARD = 0.5
-"""Of the best smoothed reward."""
-
-CLIPPED_MOST = 0.8
-"""Up to here cut-off completions are a thing to know, beyond it a fault."""
-REWARD_LEAST = 0.15
-"""What the mean reward should have passed within `START_STEPS`."""
 START_STEPS = 20
 FLAT = 3
-"""Steps in a row in which every reward is 0."""
-RECENT = 5
-"""One step may be an accident: rules ask for the median of so many."""
-LOOKED_AT = 40
-"""Latest steps that rules look at: not every one has an entropy or a gradient."""
+"""Steps in a row that tell already."""
 FALLING = 0.9
 """An entropy that came down to this share of what it was is on its way into its range."""
 HOLDS = 0.8
@@ -45,168 +23,345 @@ MOSTLY = 0.5
 LEARNT = 0.5
 """Where this share is right, groups of equal rewards are mostly groups in which all are."""
 
+ACCURACY, EQUAL, CLIPPED = "rewards/accuracy/mean", "frac_reward_zero_std", "completions/clipped_ratio"
+LENGTH, APART, SPEED = "completions/mean_length", "sampling/sampling_logp_difference/mean", "tokens_per_second"
+
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """One thing that is amiss."""
 
     name: str
-    """For programs: reward_zero, reward_low, no_variance, clipped, entropy_low, ..."""
+    """For programs: that of its rule."""
     words: str
     """What is so, with the figure."""
     advice: str
     """What to try, in the names of a recipe's fields."""
 
 
-def alarms(history: History, rewards: Sequence[float]) -> list[Alarm]:
-    """What is amiss after these steps, the gravest first; before there are `RECENT` of them, a flat reward alone.
+Finding = tuple[str, str] | None
+"""Words and advice; None where nothing is amiss."""
 
-    `history` need not hold more than the latest `LOOKED_AT` steps; `rewards` are the finite mean rewards of all.
 
-    >>> [alarm.name for alarm in alarms([{"completions/clipped_ratio": 0.95}] * 6, [0.0] * 6)]
-    ['reward_zero', 'clipped']
-    >>> alarms([{"reward": 0.0}] * 2, [0.0] * 2)
-    []
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When an alarm is raised."""
+
+    name: str
+    threshold: float
+    """A recipe's `alarms` may give another."""
+    what: str
+    """What the threshold is of, and on which side of it something is amiss."""
+    find: Callable[[Past, float], Finding]
+    is_collapse: bool
+    """Whether `stop.on_collapse` ends the run: nothing is left to explore."""
+    hides: tuple[str, ...]
+    """Rules that would only say the same in other words."""
+
+
+RULES: dict[str, Rule] = {}
+"""By name, the gravest first."""
+
+
+def _rule(
+    name: str, threshold: float, what: str, *, is_collapse: bool = False, hides: tuple[str, ...] = ()
+) -> Callable[[Callable[[Past, float], Finding]], Callable[[Past, float], Finding]]:
+    def keep(find: Callable[[Past, float], Finding]) -> Callable[[Past, float], Finding]:
+        RULES[name] = Rule(name, threshold, what, find, is_collapse, hides)
+        return find
+
+    return keep
+
+
+def alarms(past: Past, changed: Mapping[str, float | None] | None = None) -> list[Alarm]:
+    """What is amiss after the latest step, the gravest first; `changed` has other thresholds, None where off.
+
+    >>> past = Past()
+    >>> for _ in range(6):
+    ...     past.see({"reward": 0.0, "completions/clipped_ratio": 0.95})
+    >>> [alarm.name for alarm in alarms(past)], [alarm.name for alarm in alarms(past, {"reward_zero": None})]
+    (['reward_zero', 'clipped'], ['clipped'])
     """
-    latest = history[-LOOKED_AT:]
-    return [
-        *_not_finite(latest),
-        *_reward_zero(rewards),
-        *_reward_low(rewards),
-        *_clipped(latest),
-        *_no_variance(latest),
-        *_entropy(latest, rewards),
-        *_grad_norm(latest),
-        *_kl(latest),
-    ]
+    thresholds = {name: rule.threshold for name, rule in RULES.items()} | dict(changed or {})
+    found: list[Alarm] = []
+    hidden: set[str] = set()
+    for rule in RULES.values():
+        threshold = thresholds[rule.name]
+        finding = None if threshold is None or rule.name in hidden else rule.find(past, threshold)
+        if finding is not None:
+            found.append(Alarm(rule.name, *finding))
+            hidden.update(rule.hides)
+    return found
 
 
-def _recent(history: History, metric: str, before: int = 0) -> float | None:
-    """The median of a metric's latest values, or of those `before` so many later ones; None where there are too few."""
-    reach = history[max(0, len(history) - 2 * (RECENT + before)) :]  # a step without gradient has no entropy
-    values = [value for row in reach if math.isfinite(value := row.get(metric, math.nan))]
-    values = values[: len(values) - before][-RECENT:] if before else values[-RECENT:]
-    return median(values) if len(values) == RECENT else None
-
-
-def _not_finite(history: History) -> Iterator[Alarm]:
-    """The latest step: three in a row end the run."""
-    if history and not all(math.isfinite(history[-1].get(name, 0.0)) for name in ("loss", "grad_norm")):
-        yield Alarm(
-            "not_finite",
+@_rule("not_finite", 1, "steps in a row whose loss or gradient is not finite, at least")
+def _not_finite(past: Past, steps: float) -> Finding:
+    """Three in a row end the run."""
+    if past.always(
+        lambda row: not all(math.isfinite(row.get(name, 0.0)) for name in ("loss", "grad_norm")), int(steps)
+    ):
+        return (
             "loss or gradient is not finite; the step was skipped",
             "a lower optim.learning_rate, or model.compute_dtype: float32",
         )
+    return None
 
 
-def _reward_zero(rewards: Sequence[float]) -> Iterator[Alarm]:
-    flat_for = next((back for back, reward in enumerate(reversed(rewards)) if reward), len(rewards))
-    if flat_for >= FLAT:
-        yield Alarm(
-            "reward_zero",
-            f"every reward of the last {flat_for} steps is 0: nothing can be learnt from that",
-            "read a sample and its gold; easier problems, a system_prompt that asks for the answer's form, "
-            "a longer max_completion_length",
-        )
+@_rule("reward_zero", FLAT, "steps in a row whose rewards are all 0, at least", hides=("untrained", "no_variance"))
+def _reward_zero(past: Past, steps: float) -> Finding:
+    """As no reward that tells anything is 0 throughout."""
+    if past.flat_for < steps:
+        return None
+    return (
+        f"every reward of the last {past.flat_for} steps is 0: nothing can be learnt from that",
+        "read a sample and its gold; easier problems, a system_prompt that asks for the answer's form, "
+        "a longer max_completion_length",
+    )
 
 
-def _reward_low(rewards: Sequence[float]) -> Iterator[Alarm]:
-    if len(rewards) < START_STEPS or any(reward < 0 or reward > REWARD_LEAST for reward in rewards):
-        return
-    if best := max(rewards):
-        yield Alarm(
-            "reward_low",
-            f"the mean reward has not passed {REWARD_LEAST:g} in {len(rewards)} steps; the best is {best:.3g}",
-            "easier problems, more num_generations, or a larger model: too few completions are right to learn from",
-        )
+@_rule("all_right", 0.99, "share that is right from the start, at least", hides=("untrained", "no_variance"))
+def _all_right(past: Past, share: float) -> Finding:
+    """Groups in which all are right have no advantage (Tina, arXiv 2504.15777, equation 1)."""
+    if past.steps > START_STEPS or not past.always(lambda row: row.get(ACCURACY, 0.0) >= share, FLAT):
+        return None
+    right = past.latest[-1][ACCURACY]
+    return f"{right:.0%} of the completions are right from the start: little is left to learn", "harder problems"
 
 
-def _clipped(history: History) -> Iterator[Alarm]:
-    share = _recent(history, "completions/clipped_ratio")
-    if share is not None and share > CLIPPED_MOST:
-        yield Alarm(
-            "clipped",
-            f"{share:.0%} of the completions are cut off before their answer",
-            "a longer rollout.max_completion_length; or a reward for length: cosine, soft_overlong, length_l1_max",
-        )
+@_rule("untrained", FLAT, "steps in a row without one trained token, at least", hides=("no_variance",))
+def _untrained(past: Past, steps: float) -> Finding:
+    """As groups of equal rewards take no backward pass."""
+    if not past.always(lambda row: row.get(EQUAL) == 1.0 and "entropy" not in row, int(steps)):
+        return None
+    return (
+        f"in no group of the last {int(steps)} steps did the rewards differ: not one token was trained on",
+        "rewards that tell completions apart, more num_generations, a higher temperature, or other problems",
+    )
 
 
-def _no_variance(history: History) -> Iterator[Alarm]:
-    share = _recent(history, "frac_reward_zero_std")
-    if share is None or share <= HEALTHY["frac_reward_zero_std"][1]:
-        return
+@_rule("reward_low", 0.15, f"mean reward that was not passed in {START_STEPS} steps")
+def _reward_low(past: Past, least: float) -> Finding:
+    """Rewards that may be negative have no lowest value."""
+    if past.steps < START_STEPS or past.worst < 0 or not 0 < past.best <= least:
+        return None
+    return (
+        f"the mean reward has not passed {least:g} in {past.steps} steps; the best is {past.best:.3g}",
+        "easier problems, more num_generations, or a larger model: too few completions are right to learn from",
+    )
+
+
+@_rule("reward_fallen", 0.5, "smoothed reward, as a share of its best, below", is_collapse=True)
+def _reward_fallen(past: Past, share: float) -> Finding:
+    """Rewards that never were above 0 have no half; the threshold is our own."""
+    if past.best_smooth <= 0 or past.smooth >= share * past.best_smooth:
+        return None
+    return (
+        f"the reward has fallen to {past.smooth:.3g} from {past.best_smooth:.3g}, both smoothed",
+        "an earlier checkpoint, then a lower optim.learning_rate or a grpo.beta above 0",
+    )
+
+
+@_rule("clipped", 0.8, "share of completions that are cut off, above", is_collapse=True)
+def _clipped(past: Past, most: float) -> Finding:
+    """Up to here cut-off completions are a thing to know; where all are, three steps will do."""
+    share = past.recent(CLIPPED)
+    if share is None and past.always(lambda row: row.get(CLIPPED) == 1.0, FLAT):
+        share = 1.0
+    if share is None or share <= most:
+        return None
+    return (
+        f"{share:.0%} of the completions are cut off before their answer",
+        "a longer rollout.max_completion_length; or a reward for length: cosine, soft_overlong, length_l1_max",
+    )
+
+
+@_rule("length_growing", 2.0, "times as long as at first for no more reward, above")
+def _length_growing(past: Past, times: float) -> Finding:
+    """Length without reward is a known way of going wrong (Dr. GRPO, arXiv 2503.20783); the threshold is our own."""
+    length, at_first = past.recent(LENGTH), past.at_first(LENGTH)
+    reward, reward_at_first = past.recent("reward"), past.at_first("reward")
+    if length is None or at_first is None or reward is None or reward_at_first is None:
+        return None
+    if length <= times * at_first or reward > reward_at_first:
+        return None
+    return (
+        f"completions have {length:.0f} tokens, at first {at_first:.0f}, and earn no more: {reward:.3g}",
+        "grpo.loss_type: dr_grpo, or a reward for length: cosine, soft_overlong, length_l1_max",
+    )
+
+
+@_rule("no_variance", 0.8, "share of groups whose rewards are all equal, above")
+def _no_variance(past: Past, most: float) -> Finding:
+    share = past.recent(EQUAL)
+    if share is None or share <= most:
+        return None
     words = f"in {share:.0%} of the groups all rewards are equal; they teach nothing"
-    right = _recent(history, "rewards/accuracy/mean")
+    right = past.recent(ACCURACY)
     if right is not None and right >= LEARNT:
-        yield Alarm("no_variance", f"{words}: {right:.0%} is right already", "harder problems, or stop here and save")
-    else:
-        yield Alarm(
-            "no_variance",
-            words,
-            "rollout.resample_zero_variance: 2, more num_generations, a higher temperature, or other problems",
-        )
+        return f"{words}: {right:.0%} is right already", "harder problems, or stop here and save"
+    return words, "rollout.resample_zero_variance: 2, more num_generations, a higher temperature, or other problems"
 
 
-def _entropy(history: History, rewards: Sequence[float]) -> Iterator[Alarm]:
-    low, high = HEALTHY["entropy"]
-    entropy, earlier = _recent(history, "entropy"), _recent(history, "entropy", before=RECENT)
-    if entropy is None:
-        return
-    if entropy < low and _reward_holds(rewards):
-        if not _tells_apart(history):
-            yield Alarm(
-                "entropy_low",
-                f"entropy is {entropy:.2g} nats, below {low:g}: it is sure of its ways and tries little else",
-                "stop here if the reward has stopped rising; a higher rollout.temperature explores more",
-            )
-    elif entropy < low:
-        yield Alarm(
-            "entropy_low",
-            f"entropy is {entropy:.2g} nats, below {low:g}, and the reward has fallen: completions become the same",
+@_rule("equal", 1.0, "share of groups in which all completions are the same text, at least", is_collapse=True)
+def _equal(past: Past, share: float) -> Finding:
+    """Nothing can be told apart; the threshold is our own."""
+    if not past.always(lambda row: row.get("frac_completions_equal", 0.0) >= share):
+        return None
+    return (
+        "in every group all completions are the same text: nothing can be learnt from them",
+        "a higher rollout.temperature, or an earlier checkpoint",
+    )
+
+
+@_rule("entropy_gone", 0.01, "entropy in nats a token, below", is_collapse=True, hides=("entropy_low",))
+def _entropy_gone(past: Past, least: float) -> Finding:
+    """A fifth of what is low; the threshold is our own."""
+    if not past.always(lambda row: row.get("entropy", least) < least):
+        return None
+    return (
+        f"entropy is {past.latest[-1]['entropy']:.4f} nats a token: the policy explores no more",
+        "an earlier checkpoint, then a lower optim.learning_rate or grpo.epsilon_high: 0.28",
+    )
+
+
+@_rule("entropy_low", 0.05, "entropy in nats a token, below, while groups do not tell apart or the reward falls")
+def _entropy_low(past: Past, least: float) -> Finding:
+    entropy = past.recent("entropy")
+    if entropy is None or entropy >= least:
+        return None
+    if not _reward_holds(past):
+        return (
+            f"entropy is {entropy:.2g} nats, below {least:g}, and the reward has fallen: completions become the same",
             "an earlier checkpoint, then a lower optim.learning_rate or grpo.epsilon_high: 0.28",
         )
-    if entropy > high and not (earlier is not None and entropy < FALLING * earlier):
-        yield Alarm(
-            "entropy_high",
-            f"entropy is {entropy:.2g} nats, above {high:g}, and not falling: completions are partly noise",
-            "a lower rollout.temperature; if it goes on rising, a lower optim.learning_rate",
-        )
+    equal = past.recent(EQUAL)
+    if equal is not None and equal < MOSTLY:
+        return None  # most groups hold completions of different reward: there is variety enough to learn from
+    return (
+        f"entropy is {entropy:.2g} nats, below {least:g}: it is sure of its ways and tries little else",
+        "stop here if the reward has stopped rising; a higher rollout.temperature explores more",
+    )
 
 
-def _reward_holds(rewards: Sequence[float]) -> bool:
+def _reward_holds(past: Past) -> bool:
     """Whether the reward is near the best that there was."""
-    return len(rewards) >= RECENT and median(rewards[-RECENT:]) >= HOLDS * max(rewards)
+    reward = past.recent("reward")
+    return reward is not None and reward >= HOLDS * past.best
 
 
-def _tells_apart(history: History) -> bool:
-    """Whether most groups hold completions of different reward: then there is variety enough to learn from."""
-    equal = _recent(history, "frac_reward_zero_std")
-    return equal is not None and equal < MOSTLY
+@_rule("entropy_high", 0.5, "entropy in nats a token that is not falling, above")
+def _entropy_high(past: Past, most: float) -> Finding:
+    entropy, earlier = past.recent("entropy"), past.recent("entropy", before=RECENT)
+    if entropy is None or entropy <= most or (earlier is not None and entropy < FALLING * earlier):
+        return None
+    return (
+        f"entropy is {entropy:.2g} nats, above {most:g}, and not falling: completions are partly noise",
+        "a lower rollout.temperature; if it goes on rising, a lower optim.learning_rate",
+    )
 
 
-def _grad_norm(history: History) -> Iterator[Alarm]:
-    low, high = HEALTHY["grad_norm"]
-    taken = [row for row in history if row.get("grad_norm", 0.0) != 0.0]  # 0: no group of that step taught anything
-    norm = _recent(taken, "grad_norm")
-    if norm is not None and norm < low:
-        yield Alarm(
-            "grad_norm_low",
-            f"the gradient's norm is {norm:.2g}, below {low:g}: hardly anything is learnt",
-            "more num_generations, rewards that tell completions apart, or stop here: it may have learnt all",
-        )
-    if norm is not None and norm > high:
-        yield Alarm(
-            "grad_norm_high",
-            f"the gradient's norm is {norm:.2g}, above {high:g}, before clipping",
-            "a lower optim.learning_rate, more prompts_per_step, or a longer warmup_ratio",
-        )
+@_rule("grad_norm_low", 0.001, "norm of the gradient where there is one, below")
+def _grad_norm_low(past: Past, least: float) -> Finding:
+    norm = past.recent("grad_norm", counts=bool)  # 0: no group of that step taught anything
+    if norm is None or norm >= least:
+        return None
+    return (
+        f"the gradient's norm is {norm:.2g}, below {least:g}: hardly anything is learnt",
+        "more num_generations, rewards that tell completions apart, or stop here: it may have learnt all",
+    )
 
 
-def _kl(history: History) -> Iterator[Alarm]:
-    kl = _recent(history, "kl")
-    if kl is not None and kl > HEALTHY["kl"][1]:
-        yield Alarm(
-            "kl_high",
-            f"KL to the base is {kl:.2g} nats, above {HEALTHY['kl'][1]:g}: the model runs away from what it knew",
-            "a higher grpo.beta, or a lower optim.learning_rate",
-        )
+@_rule("grad_norm_high", 1.0, "norm of the gradient before clipping, above")
+def _grad_norm_high(past: Past, most: float) -> Finding:
+    norm = past.recent("grad_norm", counts=bool)
+    if norm is None or norm <= most:
+        return None
+    return (
+        f"the gradient's norm is {norm:.2g}, above {most:g}, before clipping",
+        "a lower optim.learning_rate, more prompts_per_step, or a longer warmup_ratio",
+    )
+
+
+@_rule("kl_high", 0.5, "KL to the base in nats, above")
+def _kl_high(past: Past, most: float) -> Finding:
+    kl = past.recent("kl")
+    if kl is None or kl <= most:
+        return None
+    return (
+        f"KL to the base is {kl:.2g} nats, above {most:g}: the model runs away from what it knew",
+        "a higher grpo.beta, or a lower optim.learning_rate",
+    )
+
+
+@_rule("sampler_apart", 0.1, "mean difference of sampler's and learner's log-probs in nats, above")
+def _sampler_apart(past: Past, most: float) -> Finding:
+    """Ratios are a tenth off then, half of what the clip allows; the threshold is our own."""
+    apart = past.recent(APART)
+    if apart is None or apart <= most:
+        return None
+    return (
+        f"sampler and learner differ by {apart:.2g} nats a token, above {most:g}: it learns from what it did not say",
+        "model.engine: native, or model.compute_dtype: float32; please report it with the model's name",
+    )
+
+
+@_rule("adapter_still", 1e-5, f"norm of the adapter as a share of its base's after {START_STEPS} trained steps, below")
+def _adapter_still(past: Past, least: float) -> Finding:
+    """Twenty steps at the paper's rate, 1e-6, are reckoned to give some 2e-4; the threshold is our own."""
+    moved = past.recent("adapter_norm")
+    if moved is None or past.trained_steps < START_STEPS or moved >= least:
+        return None
+    return (
+        f"the adapter's norm is {moved:.1g} of its base's after {past.trained_steps} trained steps: it hardly moved",
+        "a higher optim.learning_rate",
+    )
+
+
+@_rule("memory", 0.95, "share of the card's memory that was taken, above")
+def _memory(past: Past, most: float) -> Finding:
+    """Longer completions may not fit then; the threshold is our own."""
+    share = past.recent("peak_share")
+    if share is None or share <= most:
+        return None
+    return (
+        f"{share:.0%} of the card's memory is taken: longer completions may not fit, and cost time to try again",
+        "a smaller optim.micro_batch_tokens or rollout.kv_tokens",
+    )
+
+
+@_rule("slow", 0.5, "tokens a second, as a share of those at first, below")
+def _slow(past: Past, share: float) -> Finding:
+    """Half the speed is twice the price; the threshold is our own."""
+    speed, at_first = past.recent(SPEED), past.at_first(SPEED)
+    if speed is None or at_first is None or speed >= share * at_first:
+        return None
+    return (
+        f"{speed:,.0f} tokens a second, at first {at_first:,.0f}",
+        "look for another program on this machine (nvidia-smi, top), or a card that is too hot",
+    )
+
+
+@_rule("forecast", 1.5, "bill at the end as it is foretold, in times of what was foretold at first, above")
+def _forecast(past: Past, times: float) -> Finding:
+    """A forecast's worst case is some 1.6 times the best guess; the threshold is our own."""
+    usd, at_first = past.recent("usd_at_end"), past.at_first("usd_at_end")
+    if usd is None or at_first is None or usd <= times * at_first:
+        return None
+    return (
+        f"at this speed the run ends at {format_usd(usd)}, at first {format_usd(at_first)} were foretold",
+        "a shorter rollout.max_completion_length, or fewer stop.max_steps; the budget holds in any case",
+    )
+
+
+def _threshold(name: str) -> float:
+    return RULES[name].threshold
+
+
+HEALTHY: Mapping[str, tuple[float, float]] = {
+    EQUAL: (0.0, _threshold("no_variance")),
+    "entropy": (_threshold("entropy_low"), _threshold("entropy_high")),
+    "grad_norm": (_threshold("grad_norm_low"), _threshold("grad_norm_high")),
+    "kl": (-math.inf, _threshold("kl_high")),
+    CLIPPED: (0.0, _threshold("clipped")),
+}
+"""Lowest and highest healthy value; a figure outside is marked wherever people look."""

@@ -1,5 +1,6 @@
 """A step's numbers under TRL's names, and the completions that are kept for people to read."""
 
+import math
 from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
 from typing import Any
@@ -13,6 +14,7 @@ METRICS = (
     "frac_reward_zero_std",
     "frac_completions_equal",
     "grad_norm",
+    "adapter_norm",
     "loss",
     "learning_rate",
     "lr_horizon",
@@ -32,6 +34,7 @@ METRICS = (
     "num_tokens",
     "epoch",
     "peak_bytes",
+    "peak_share",
     "usd",
     "usd_per_hour",
     "usd_at_end",
@@ -70,6 +73,8 @@ def step_metrics(
         "usd": usd,
         "usd_per_hour": usd_per_hour,
     }
+    if math.isfinite(update.adapter_norm):
+        metrics["adapter_norm"] = update.adapter_norm
     if update.trained_tokens:
         metrics["entropy"] = update.entropy
         metrics["clip_ratio/region_mean"] = update.clip_fraction

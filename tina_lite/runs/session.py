@@ -122,14 +122,15 @@ class PeakMemory:
             self._by_phase[name] = max(self._by_phase.get(name, 0), int(self._cuda.max_memory_allocated()))
 
     def metrics(self) -> dict[str, float]:
-        """Give peak_bytes, and for a card peak_bytes/PHASE.
+        """Give peak_bytes, and for a card peak_bytes/PHASE and peak_share.
 
         They are what torch took of the card and what tensors held of it; without one, this process's resident size.
         """
         if self._cuda is None:
             return {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
         self._take_note()
-        return {"peak_bytes": self._most, **{f"peak_bytes/{name}": peak for name, peak in self._by_phase.items()}}
+        by_phase = {f"peak_bytes/{name}": peak for name, peak in self._by_phase.items()}
+        return {"peak_bytes": self._most, "peak_share": self._most / self._cuda.mem_get_info()[1], **by_phase}
 
     def _take_note(self) -> None:
         self._most = max(self._most, int(self._cuda.max_memory_reserved()))

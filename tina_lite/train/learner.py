@@ -13,6 +13,7 @@ lost to rounding.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import isfinite
 
 import torch
@@ -126,7 +127,7 @@ class Learner:
                 self._set(self._before)
                 return update
         self._scale.grow(step)
-        return update
+        return replace(update, adapter_norm=self.policy.adapter_norm())
 
     def undo(self) -> None:
         """Take the last update back, or what was done of it; without one there is nothing to do."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tina_lite.runs.events import StepDone
+from tina_lite.runs.events import Sample, StepDone
 from tina_lite.runs.metrics import step_metrics, step_samples
 from tina_lite.runs.session import Session
 from tina_lite.train.collect import Collected
@@ -17,6 +17,8 @@ class StepRecord:
     step: int
     metrics: dict[str, float]
     update: Update
+    typical: Sample
+    """A completion that is as good as most."""
 
 
 @dataclass(slots=True)
@@ -48,4 +50,4 @@ class Recorder:
         best, typical, kept = step_samples(collected.groups)
         session.folder.keep_samples([{"step": state.step, **sample} for sample in kept])
         session.events.emit(StepDone(state.step, self.max_steps, metrics, best, typical))
-        return StepRecord(state.step, metrics, update)
+        return StepRecord(state.step, metrics, update, typical)

@@ -117,6 +117,8 @@ class Update:
     """Share of trained tokens whose ratio was clipped."""
     kl: float | None = None
     """Mean k3 at the trained tokens, nats; None where no reference was asked."""
+    adapter_norm: float = math.nan
+    """After the step, as a share of the base's."""
 
     @property
     def finite(self) -> bool:
