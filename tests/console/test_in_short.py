@@ -28,7 +28,7 @@ def state_of(events: Iterable[Stamped]) -> ConsoleState:
 
 def bare(state: ConsoleState) -> dict[str, object]:
     """What has to be the same to the last digit, where the latest steps are told whole."""
-    left_out = ("history", "usd_by_phase", "phase_from_usd", "marks_s")
+    left_out = ("history", "earlier", "usd_by_phase", "phase_from_usd", "marks_s")
     return {name: getattr(state, name) for name in ConsoleState.__slots__ if name not in left_out}
 
 

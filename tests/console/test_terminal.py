@@ -18,6 +18,7 @@ from pathlib import Path
 import pyte
 import pytest
 
+from tina_lite.console.keys import HELP
 from tina_lite.console.screen import END
 from tina_lite.runs.events import Stamped, StepDone
 
@@ -202,3 +203,15 @@ def test_a_run_told_again_ends_with_q_or_ctrl_c(open_window: Callable[..., Windo
         else:
             window.process.send_signal(signal.SIGINT)
         assert window.ends() == 0
+
+
+def test_keys_name_themselves_and_show_earlier_samples(open_window: Callable[..., Window], hostile_run: Path) -> None:
+    window = open_window([sys.executable, "-m", "tina_lite.cli.main", "watch", str(hostile_run)], 160, 34)
+    window.until(partial(contains, "?: help"))
+    window.press("?")
+    window.until(partial(contains, HELP))
+    window.press("sss")
+    display = window.until(lambda text: "a typical one, step 18" in text)
+    assert "the best so far" not in "\n".join(display)
+    window.press("q")
+    assert window.ends() == 0

@@ -10,7 +10,7 @@ import pytest
 
 from tina_lite.recipe import load_recipe
 from tina_lite.runs.events import Evaluated, Event, RunFinished, RunStarted, Sample, Stamped, StepDone
-from tina_lite.track import Beginning, Listening, refuse_missing
+from tina_lite.track import Beginning, Listening, Tracker, refuse_missing
 from tina_lite.util.errors import BadInput
 
 
@@ -46,7 +46,7 @@ def tell(listener: Listening, *events: Event) -> None:
         listener(Stamped(0.0, 1.0, 0.002, event))
 
 
-class Remembering:
+class Remembering(Tracker):
     def __init__(self, beginning: Beginning) -> None:
         self.beginning = beginning
         self.logged: list[tuple[int, Mapping[str, float]]] = []
@@ -67,7 +67,7 @@ def test_a_tracker_gets_steps_and_evaluations_under_trl_names_and_is_closed_once
         return made[0]
 
     said: list[str] = []
-    listener = Listening("wandb", start, {"seed": 1}, said.append)
+    listener = Listening("track: wandb", start, {"seed": 1}, said.append)
     tell(listener, started(tmp_path / "quick-2"), step(1, usd=0.001), after(1), RunFinished({}))
     listener.close()
     [tracker] = made
@@ -95,7 +95,7 @@ def refusing(beginning: Beginning) -> Any:
 )
 def test_a_tracker_that_fails_is_said_once_and_left_alone(tmp_path: Path, start: Any, reason: str) -> None:
     said: list[str] = []
-    listener = Listening("wandb", start, {}, said.append)
+    listener = Listening("track: wandb", start, {}, said.append)
     tell(listener, started(tmp_path), step(1))
     listener._thread.join()
     tell(listener, step(2), step(3), RunFinished({}))
@@ -110,7 +110,7 @@ def test_a_tracker_that_hangs_is_left_behind_when_money_ends(tmp_path: Path) -> 
             let_go.wait()
 
     said: list[str] = []
-    listener = Listening("trackio", Hanging, {}, said.append, spare_s=lambda: -3.0)
+    listener = Listening("track: trackio", Hanging, {}, said.append, spare_s=lambda: -3.0)
     tell(listener, started(tmp_path), step(1), RunFinished({}))
     assert said == ["track: trackio was not done within 0.0 s of the run's end: its last numbers may be missing"]
     let_go.set()
@@ -124,7 +124,7 @@ def test_what_is_said_may_come_back_as_an_event(tmp_path: Path) -> None:
         said.append(text)
         tell(listener, step(9))
 
-    listener = Listening("wandb", refusing, {}, warn)
+    listener = Listening("track: wandb", refusing, {}, warn)
     tell(listener, started(tmp_path))
     listener._thread.join()
     tell(listener, step(1))

@@ -34,7 +34,7 @@ def test_a_flat_reward_is_said_by_step_3_and_the_run_ends_by_step_20(hopeless, t
     assert "alarm reward_zero, step 3" in line
     assert line.endswith("more: tina-lite docs troubleshooting")
     assert 'for example: asked "' in said.getvalue()
-    assert "nothing 0" in said.getvalue(), "the reward of the completion that is shown"
+    assert "; nothing gave 0" in said.getvalue() or "; cut off at its length limit" in said.getvalue()
     assert "amiss at the end: reward_zero: every reward" in said.getvalue()
     assert "reward_zero" in summary["alarms"]
     assert "20 steps in a row had nothing to learn from" in said.getvalue()

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tina_lite.budget.money import format_price
+from tina_lite.console.keys import View
 from tina_lite.console.lines import closing_facts
 from tina_lite.console.panels import (
     alarm_rows,
@@ -28,7 +29,7 @@ from tina_lite.console.panels import (
     left_words,
     run_lines,
 )
-from tina_lite.console.screen import DIM, FRAME_ROWS, Screen, column, ends, plain, single_keys
+from tina_lite.console.screen import DIM, FRAME_ROWS, Keys, Screen, column, ends, plain, single_keys
 from tina_lite.console.state import ConsoleState, Line, after, with_line
 from tina_lite.console.text import clean, format_duration, one_line
 from tina_lite.runs.events import RunStarted, Stamped
@@ -112,7 +113,9 @@ def _samples(state: ConsoleState, width: int, height: int) -> Iterator[tuple[Ren
     """The best so far above a typical one of the latest step; where only one fits, the one that tells more."""
     best, typical = state.best, state.typical
     kinds = [("the best so far", best), ("a typical one", typical)]
-    if height < ROWS_FOR_TWO_SAMPLES or best is None or typical is None:
+    if state.picked is not None:
+        kinds = [("a typical one", state.picked)]
+    elif height < ROWS_FOR_TWO_SAMPLES or best is None or typical is None:
         flat = any(alarm.name == "reward_zero" for alarm in state.alarms)
         kinds = [kinds[1] if flat and typical is not None else ("a completion", best) if best is None else kinds[0]]
     for index, (kind, shown) in enumerate(kinds):
@@ -157,6 +160,7 @@ class LiveConsole:
         self._clock = clock
         self._state = ConsoleState()
         self._updating = RLock()  # a signal handler may emit while the main thread is in here
+        self._keys, self._view = Keys(None), View()
         self._screen = Screen(self._stream, self.picture)
         self._stop = Event()
         self._thread = Thread(target=self._keep_drawing, name="console", daemon=True)
@@ -165,8 +169,8 @@ class LiveConsole:
 
     def __enter__(self) -> Self:
         self._screen.open()
+        self._keys = self._redirects.enter_context(single_keys(sys.__stdin__))
         self._thread.start()
-        self._redirects.enter_context(single_keys(sys.__stdin__))
         self._redirects.enter_context(redirect_stdout(self._printed))
         self._redirects.enter_context(redirect_stderr(self._printed))
         return self
@@ -199,11 +203,13 @@ class LiveConsole:
 
     def picture(self, width: int, height: int) -> RenderableType:
         """Draw the run as it is now."""
-        return draw(self._state, width, height, self._clock())
+        state, now = self._view.of(self._state, self._clock())
+        return draw(state, width, height, now, self._view.note("") if self._keys.descriptor is not None else "")
 
     def _keep_drawing(self) -> None:
         with suppress(OSError):  # a terminal that went away does not end the run
             while not self._stop.wait(REDRAW_S):
+                self._view.press(self._keys(within_s=0.0), self._state, self._clock())
                 self._screen.redraw()
 
     def _show_printed(self, line: str) -> None:

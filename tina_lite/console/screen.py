@@ -68,13 +68,13 @@ except ImportError:  # not on Windows
 class Keys:
     descriptor: int | None
 
-    def __call__(self, key: str, within_s: float) -> bool:
-        """Whether the key is pressed within this time; other keys are passed over."""
+    def __call__(self, within_s: float) -> str:
+        """Those that are pressed within this time; empty where none is."""
         if self.descriptor is None:
             time.sleep(within_s)
-            return False
+            return ""
         ready, _, _ = select.select([self.descriptor], [], [], within_s)
-        return bool(ready) and key in os.read(self.descriptor, 64).decode(errors="replace")
+        return os.read(self.descriptor, 64).decode(errors="replace") if ready else ""
 
 
 @contextmanager

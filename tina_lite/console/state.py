@@ -85,6 +85,7 @@ class History:
 
 PACE_OVER_STEPS = 10
 LINES_KEPT = 50
+SAMPLES_KEPT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,10 @@ class ConsoleState:
     """The latest of those with the highest reward so far."""
     typical: Shown | None = None
     """Of the latest step."""
+    earlier: tuple[Shown, ...] = ()
+    """Those of the latest steps, the newest last."""
+    picked: Shown | None = None
+    """The one that somebody wants to see."""
     evals: tuple[Evaluated, ...] = ()
     eval_s: float = 0.0
     """How long the latest evaluation took."""
@@ -316,7 +321,7 @@ def _after_phase(state: ConsoleState, change: PhaseChanged) -> ConsoleState:
 
 
 def _after_step(state: ConsoleState, done: StepDone) -> ConsoleState:
-    best = state.best
+    best, typical = state.best, Shown(done.step, done.typical or done.sample)
     return replace(
         state,
         step=done.step,
@@ -324,5 +329,6 @@ def _after_step(state: ConsoleState, done: StepDone) -> ConsoleState:
         history=state.history.plus(done.step, done.metrics),
         marks_s=(*state.marks_s, state.elapsed_s)[-PACE_OVER_STEPS - 1 :],
         best=Shown(done.step, done.sample) if best is None or done.sample.total >= best.sample.total else best,
-        typical=Shown(done.step, done.typical or done.sample),
+        typical=typical,
+        earlier=(*state.earlier, typical)[-SAMPLES_KEPT:],
     )

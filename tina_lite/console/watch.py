@@ -11,7 +11,10 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
+from rich.console import RenderableType
+
 from tina_lite.budget import read_bills
+from tina_lite.console.keys import View
 from tina_lite.console.lines import PlainConsole
 from tina_lite.console.live import REDRAW_S, draw, draw_closing
 from tina_lite.console.screen import Screen, single_keys
@@ -28,7 +31,7 @@ GONE = "not running, and it left no summary: killed; --resume goes on with it"
 class Following:
     """The state of a run as its files have it now. Its clock is the wall's, on which events are stamped."""
 
-    note = "watched; q leaves"
+    note = "watched · q: leave"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -71,7 +74,7 @@ class Replaying:
         self._speed = speed
         self._started = time.monotonic() if started is None else started
         self._told = 0
-        self.note = f"told again, {speed:g}x; q leaves"
+        self.note = f"told again, {speed:g}x · q: leave"
         self.state = ConsoleState()
 
     def now(self) -> float:
@@ -107,11 +110,18 @@ def moments(events: Sequence[Stamped]) -> Iterator[float]:
 def watch_live(run: Following | Replaying, terminal: TextIO, keys: TextIO) -> None:
     """The picture until q or Ctrl-C; leaves the summary on a clean screen."""
     run.look()
-    screen = Screen(terminal, lambda width, height: draw(run.state, width, height, run.now(), run.note))
+    view = View()
+
+    def picture(width: int, height: int) -> RenderableType:
+        state, now = view.of(run.state, run.now())
+        return draw(state, width, height, now, view.note(run.note))
+
+    screen = Screen(terminal, picture)
     try:
         screen.open()
         with suppress(KeyboardInterrupt), single_keys(keys) as pressed:
-            while not pressed("q", within_s=REDRAW_S):
+            while "q" not in (keys_now := pressed(within_s=REDRAW_S)):
+                view.press(keys_now, run.state, run.now())
                 run.look()
                 screen.redraw()
     finally:

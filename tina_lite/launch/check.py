@@ -26,7 +26,7 @@ from tina_lite.runs.folder import RUNS, free_folder, refuse_taken
 from tina_lite.runs.health import RULES
 from tina_lite.runs.identity import Identity, code_digests
 from tina_lite.runs.metrics import metric_names
-from tina_lite.track import refuse_missing
+from tina_lite.track import address_of, refuse_missing
 from tina_lite.util.device import usable_card
 from tina_lite.util.errors import BadInput, nearest, one_line
 from tina_lite.util.user_code import guest, load_function
@@ -94,6 +94,8 @@ def check(
     recipe = with_local_paths(recipe)
     recipe = same_run(path, recipe, force=force_recipe, asked=asked) if resume else pinned(recipe)
     refuse_missing(recipe.track)
+    if recipe.notify is not None:
+        address_of(recipe.notify)
     engine = engine_of(recipe)
     card = usable_card()
     hourly = hourly_rate(recipe.budget, rate, card, needs_price=recipe.budget.max_usd is not None)

@@ -108,7 +108,7 @@ def open_session(
     session = Session.begin(folder, meter, checked.limits, events, stop, recipe.grpo.num_iterations)
     stop.answer = session.warn
     with ExitStack() as stack:
-        tracking = trackers(recipe.track, recipe.model_dump(mode="json"), session.warn, lambda: spare_s(session))
+        tracking = trackers(recipe, session.warn, lambda: spare_s(session))
         for tracker in tracking:
             stack.callback(tracker.close)
         everybody: list[Listener] = [folder.listener, *tracking, *listeners]

@@ -69,7 +69,7 @@ def _bare(name: str) -> str:
     return known if known and revision else f"{known}{equals}{repo}"
 
 
-LIMITS = ("budget", "stop", "checkpoint", "track", "alarms", "callbacks")
+LIMITS = ("budget", "stop", "checkpoint", "track", "notify", "alarms", "callbacks")
 """Sections that change when a run ends and what is kept of it, and not a number that it computes before."""
 MORE = "more: tina-lite docs resume"
 UNFINISHED = ("interrupted", "stop_file", "until", "hopeless", "error", "no_room", "bad_input")

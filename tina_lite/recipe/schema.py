@@ -297,6 +297,8 @@ class Recipe(Section):
     """Whether the memory of the longest step is tried before the first one, where it will be tight."""
     track: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], BeforeValidator(as_list)] = ()
     """Who else gets the metrics; each needs its package (the extra `track` has all)."""
+    notify: str | None = None
+    """Where a line of JSON is posted at start, alarm and end; `$NAME` for a variable that holds the address."""
     alarms: Mapping[str, float | None] = Field(default_factory=dict)
     """Other thresholds of alarms, by name; null turns one off. `tina-lite alarms` lists them."""
     callbacks: Annotated[tuple[str, ...], BeforeValidator(as_list)] = ()

@@ -4,16 +4,17 @@ A tracker listens to the event stream from a thread of its own. Whatever goes wr
 goes on without it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
 
+from tina_lite.recipe import Recipe
 from tina_lite.track.backends import start_tracker
-from tina_lite.track.listening import Beginning, Listening, Tracker
+from tina_lite.track.listening import Beginning, Listening, Start, Tracker
+from tina_lite.track.webhook import Webhook, address_of
 from tina_lite.util.errors import BadInput
 
-__all__ = ["Beginning", "Listening", "Tracker", "refuse_missing", "trackers"]
+__all__ = ["Beginning", "Listening", "Tracker", "address_of", "refuse_missing", "trackers"]
 
 
 def refuse_missing(names: Sequence[str]) -> None:
@@ -25,8 +26,10 @@ def refuse_missing(names: Sequence[str]) -> None:
         raise BadInput(f"track: {', '.join(missing)} is not installed; {command}, or take it out of the recipe")
 
 
-def trackers(
-    names: Sequence[str], config: Mapping[str, Any], warn: Callable[[str], None], spare_s: Callable[[], float]
-) -> list[Listening]:
-    """Make one listener for each name of a recipe's `track`."""
-    return [Listening(name, partial(start_tracker, name), config, warn, spare_s) for name in names]
+def trackers(recipe: Recipe, warn: Callable[[str], None], spare_s: Callable[[], float]) -> list[Listening]:
+    """Make one listener for each name of a recipe's `track`, and one for its `notify`."""
+    config = recipe.model_dump(mode="json", exclude={"notify"})  # who knows the address may write to it
+    starts: dict[str, Start] = {f"track: {name}": partial(start_tracker, name) for name in recipe.track}
+    if recipe.notify is not None:
+        starts["notify:"] = partial(Webhook, address_of(recipe.notify))
+    return [Listening(name, start, config, warn, spare_s) for name, start in starts.items()]

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from tina_lite.runs.events import Evaluated, RunFinished, RunStarted, Stamped, StepDone
+from tina_lite.runs.events import AlarmRaised, Evaluated, RunFinished, RunStarted, Stamped, StepDone
 from tina_lite.util.errors import one_line
 
 CLOSE_S = 2.0
@@ -31,15 +31,23 @@ class Beginning:
     """The resolved recipe, with device, model and rate."""
 
 
-class Tracker(Protocol):
+class Tracker:
     """What a run asks of a tracker. Any method may raise."""
 
-    def log(self, step: int, scalars: Mapping[str, float]) -> None: ...
+    def hear(self, stamped: Stamped) -> None:
+        """Take note of an event of HEARD, the run's start among them."""
+        if isinstance(stamped.event, StepDone | Evaluated):
+            self.log(stamped.event.step, scalars(stamped))
+
+    def log(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Take note of numbers."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Flush and let go; called once."""
 
 
+HEARD = (RunStarted, StepDone, Evaluated, AlarmRaised, RunFinished)
 Start = Callable[[Beginning], Tracker]
 
 
@@ -67,7 +75,7 @@ class Listening:
         self._thread = threading.Thread(target=self._work, name=f"track-{name}", daemon=True)
 
     def __call__(self, stamped: Stamped) -> None:
-        if isinstance(stamped.event, RunStarted | StepDone | Evaluated):
+        if isinstance(stamped.event, HEARD):
             self._events.put(stamped)
         if isinstance(stamped.event, RunStarted):
             self._thread.start()
@@ -89,7 +97,7 @@ class Listening:
     def _warn_of_fault(self) -> None:
         if self._fault is not None and not self._said:
             self._said = True  # first: what is said comes back here as an event
-            self._warn(f"track: {self._name} {self._fault}")
+            self._warn(f"{self._name} {self._fault}")
 
     def _work(self) -> None:
         """The tracker's thread."""
@@ -98,8 +106,8 @@ class Listening:
             while (stamped := self._events.get()) is not None:
                 if isinstance(stamped.event, RunStarted):
                     tracker = self._start(_beginning(stamped.event, self._config))
-                elif isinstance(stamped.event, StepDone | Evaluated) and tracker is not None:
-                    tracker.log(stamped.event.step, scalars(stamped))
+                if tracker is not None:
+                    tracker.hear(stamped)
             if tracker is not None:
                 tracker.close()
         except BaseException as error:  # a tracker may even call sys.exit: none of it is the run's business

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tina_lite.answers.explaining import explain
+from tina_lite.console.lines import why_nothing
 from tina_lite.runs.events import AlarmOver, AlarmRaised, LogLine, Sample
 from tina_lite.runs.health import RULES, Alarm, alarms
 from tina_lite.runs.look import records
@@ -48,7 +48,7 @@ class HealthWatch(Callback):
             if name not in self._on:
                 self._session.events.emit(AlarmRaised(record.step, name, alarm.words, alarm.advice))
                 if name == "reward_zero":
-                    self._session.events.emit(LogLine("info", why_nothing(record.typical)))
+                    self._session.events.emit(LogLine("info", example(record.typical)))
         self._on = found
 
     @property
@@ -59,16 +59,14 @@ class HealthWatch(Callback):
         return {"alarms": {name: alarm.words for name, alarm in self._on.items()}}
 
 
-def why_nothing(sample: Sample) -> str:
-    r"""Say what a completion that earned nothing was asked, what it said, and how its answer was read.
+def example(sample: Sample) -> str:
+    r"""Say what a completion was asked, what it said, and why it got nothing.
 
-    >>> why_nothing(Sample("1+1?", "2", "It is three.", {"accuracy": 0.0}, 0.0, 0.0, "stop"))
-    'for example: asked "1+1?", gold 2, it said "It is three."; accuracy 0; the number 2 is wanted'
+    >>> example(Sample("1+1?", "2", "It is three.", {"accuracy": 0.0}, 0.0, 0.0, "stop"))
+    'for example: asked "1+1?", it ended "It is three."; no \\boxed{} answer, the gold is 2'
     """
-    worth = ", ".join(f"{name} {'-' if value is None else f'{value:g}'}" for name, value in sample.rewards.items())
-    said = f'for example: asked "{one_line(sample.question, 120)}", gold {one_line(sample.answer, 60)}, '
-    said += f'it said "{one_line(sample.completion[-SAID:], SAID)}"; {worth}'
-    return f"{said}; {explain(sample.completion, sample.answer, False).why}" if "accuracy" in sample.rewards else said
+    asked, ended = one_line(sample.question, 120), one_line(sample.completion[-SAID:], SAID)
+    return f'for example: asked "{asked}", it ended "{ended}"; {why_nothing(sample)}'
 
 
 class HopelessWatch(Callback):
