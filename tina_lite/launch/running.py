@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tina_lite.console.notebook import NotebookView, Summary, in_notebook
 from tina_lite.launch.check import Checked, check
 from tina_lite.launch.close import close
 from tina_lite.launch.open import (
@@ -52,6 +53,8 @@ def run(
 ) -> dict[str, Any]:
     """Train as the recipe says; returns the summary that the run folder keeps as summary.json.
 
+    In a notebook a picture of the run stands in the cell, and an interrupt of the kernel saves.
+
     Args:
         recipe: from `load_recipe`.
         rewards: in the place of the recipe's: functions, names, or sections such as {"name": "format", "weight": 0.5}.
@@ -74,7 +77,7 @@ def run(
     if rewards:
         recipe = recipe.model_copy(update={"rewards": sections_of(rewards)})
     if resume and out is not None and (summary := finished(Path(out), recipe)) is not None:
-        return summary
+        return Summary(summary)
     checked = check(
         recipe,
         out=out,
@@ -84,7 +87,8 @@ def run(
         force_restart=force_restart,
         callbacks=callbacks,
     )
-    return train(checked, listeners)
+    seen_by = [NotebookView()] if in_notebook() else []
+    return Summary(train(checked, [*seen_by, *listeners]))
 
 
 def train(checked: Checked, listeners: Sequence[Listener] = ()) -> dict[str, Any]:
