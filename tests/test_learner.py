@@ -8,6 +8,7 @@ import torch
 from sections import make_learner
 
 from tina_lite.policy import TokenBatch
+from tina_lite.train import batching
 from tina_lite.util.records import Completion, Group, ScoredGroup
 from tina_lite.util.wall_clock import OutOfTime
 
@@ -30,10 +31,10 @@ def scored(make_policy, make_prompts):
     return result
 
 
-def gradients(policy, groups, clip=1e9, **fields):
+def gradients(policy, groups, clip=1e9, step=1, **fields):
     """The clipped gradient of each master, caught before the optimiser uses it."""
     learner = make_learner(policy, max_grad_norm=clip, **{"micro_batch_tokens": 4096, **fields})
-    update = learner.update(groups, learning_rate=0.0, step=1)
+    update = learner.update(groups, learning_rate=0.0, step=step)
     return torch.cat([m.grad.flatten() for m in learner._master_weights.values()]), update
 
 
@@ -49,6 +50,31 @@ def test_the_gradient_does_not_depend_on_the_token_budget_or_the_order(make_poli
         assert close(gradients(policy, scored, **loss, micro_batch_tokens=tokens)[0], whole)
     assert close(gradients(policy, scored[::-1], **loss, micro_batch_tokens=200)[0], whole)
     assert update.grad_norm == pytest.approx(float(whole.norm()), rel=1e-5)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.1])
+@pytest.mark.parametrize("loss_type", ["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "gspo"])
+def test_the_expected_gradient_of_fewer_completions_is_that_of_all(make_policy, scored, monkeypatch, loss_type, beta):
+    """Over all choices there are: two of three, the first of which stays."""
+    policy, loss = make_policy(spread=0.05, fp32=True), {"loss_type": loss_type, "beta": beta}
+    whole, _ = gradients(policy, scored, **loss)
+    expected = torch.zeros_like(whole)
+    for kept, chance in ((1, 0.4), (2, 0.6)):
+        monkeypatch.setattr(batching, "thinned", lambda *given, k=kept, q=chance, **more: {0: 1.0, k: 1 / q})
+        part, update = gradients(policy, scored, **loss, update_completions=2)
+        assert update.trained_tokens < sum(len(c.ids) for s in scored for c in s.group.completions)
+        expected += chance * part
+    assert close(expected, whole, 1e-4)
+
+
+def test_the_choice_of_completions_is_the_steps_own(make_policy, scored):
+    policy = make_policy(spread=0.05, fp32=True)
+    first, _ = gradients(policy, scored, update_completions=2)
+    again, _ = gradients(policy, scored, update_completions=2)
+    assert torch.equal(first, again)
+    other = [gradients(policy, scored, update_completions=2, step=step)[0] for step in (2, 3, 4)]
+    assert not all(torch.equal(first, one) for one in other)
+    assert torch.equal(gradients(policy, scored, update_completions=3)[0], gradients(policy, scored)[0])
 
 
 def test_a_group_without_variance_is_skipped_and_the_gradient_is_that_of_training_on_it(make_policy, scored):

@@ -68,8 +68,9 @@ class StepWorkload:
 
     def trained_tokens(self, shares_prompts: bool) -> float:
         """Count the typical tokens of a forward pass over all sequences."""
-        prompts = self.memory_request.prompts if shares_prompts else self.memory_request.step_completions
-        return prompts * self.prompt + self.memory_request.step_completions * self.completion
+        request = self.memory_request
+        prompts = request.prompts if shares_prompts else request.trained_completions
+        return prompts * self.prompt + request.trained_completions * self.completion
 
 
 # Seconds of a step: products at the device's speed, memory at its bandwidth, and a call for every operation.
@@ -153,7 +154,7 @@ def update_s(shape: ModelShape, workload: StepWorkload, device: Device, memory: 
     """Forward and backward over all completions, and an optimiser step; as often as the recipe iterates."""
     tokens, completions = (
         workload.trained_tokens(shape.dense),
-        workload.memory_request.step_completions * workload.completion,
+        workload.memory_request.trained_completions * workload.completion,
     )
     forwards = 1 if memory.activations == "stored" else 2
     passes = 2 * (forwards + 1 + workload.reference)  # dx alone: the base takes no gradient

@@ -31,6 +31,8 @@ class MemoryRequest:
     quantization: str
     r: int
     target_modules: tuple[str, ...]
+    update_completions: int | None = None
+    """Of a group, that take part in an update; None: all."""
 
     @classmethod
     def of(cls, recipe: Recipe) -> "MemoryRequest":
@@ -47,6 +49,7 @@ class MemoryRequest:
             quantization=recipe.model.quantization,
             r=recipe.lora.r,
             target_modules=recipe.lora.target_modules,
+            update_completions=recipe.grpo.update_completions,
         )
 
     @classmethod
@@ -84,14 +87,18 @@ class MemoryRequest:
         return self.prompts * self.generations
 
     @property
+    def trained_completions(self) -> int:
+        return self.prompts * min(self.generations, self.update_completions or self.generations)
+
+    @property
     def sequences(self) -> int:
         """That are worth decoding at once."""
         return max(self.step_completions, min(self.eval_completions, ROWS_ENOUGH))
 
     def step_tokens(self, shares_prompts: bool) -> int:
         """Count the tokens of one forward pass over all sequences."""
-        prompts = self.prompts if shares_prompts else self.step_completions
-        return prompts * self.longest_prompt + self.step_completions * self.longest_completion
+        prompts = self.prompts if shares_prompts else self.trained_completions
+        return prompts * self.longest_prompt + self.trained_completions * self.longest_completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +212,7 @@ def learning_bytes(
         kept = kept // shape.layers + (inputs if activations == "recomputed" else inputs // shape.layers)
     if not (memory_budget.card and item == 2):
         kept += tokens * memory_request.longest_sequence * (item + 1)  # one mask for all layers
-        sequences = min(memory_request.step_completions, tokens // SHORTEST)
+        sequences = min(memory_request.trained_completions, tokens // SHORTEST)
         repeated = (
             sequences * memory_request.longest_prompt * 2 * shape.kv_heads * shape.head_dim * item
         )  # keys of the prompt

@@ -240,6 +240,8 @@ class GrpoSection(Section):
     tis_cap: Number | None = Field(None, gt=0)
     """Truncated importance sampling between sampler and learner; off where not given, 2 with rollout.engine: vllm."""
     mask_truncated_completions: bool = False
+    update_completions: Count | None = Field(None, ge=1)
+    """Completions of a group that the update learns from, chosen and weighed so that its expected gradient stays."""
 
 
 class OptimSection(Section):

@@ -1,8 +1,9 @@
 """What an update is computed in: examples packed into micro-batches, and what adds up over them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
+from random import Random
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from tina_lite.grpo import LossWeights
 from tina_lite.policy.interface import TokenBatch
 from tina_lite.recipe.schema import GrpoSection
+from tina_lite.train.thinning import thinned
 from tina_lite.util.records import Completion, Prompt, ScoredGroup, Update
 
 
@@ -20,6 +22,8 @@ class TrainExample:
     prompt: Prompt
     completion: Completion
     advantage: float
+    weight: float = 1.0
+    """In the loss: it stands for so many of its group."""
 
     @property
     def tokens(self) -> int:
@@ -44,11 +48,12 @@ class UpdateBatch:
     def of(
         cls, groups: Sequence[ScoredGroup], grpo: GrpoSection, max_completion_length: int, seed: int
     ) -> "UpdateBatch":
-        """Every group counts in the weights, those with a gradient become examples."""
+        """Every completion counts in the weights; those of groups with a gradient become examples, or some of them."""
         completions = [c for scored in groups for c in scored.group.completions if not _masked(c, grpo)]
         tokens = sum(len(completion.ids) for completion in completions)
         count = sum(len(scored.group.completions) for scored in groups)
-        found = [sorted(_examples(scored, grpo), key=lambda example: -example.tokens) for scored in groups]
+        chosen = (_examples(scored, grpo, Random(f"{seed}/{place}")) for place, scored in enumerate(groups))
+        found = [sorted(group, key=lambda example: -example.tokens) for group in chosen]
         examples = sorted(filter(None, found), key=lambda examples: -examples[0].tokens)
         return cls(examples, LossWeights(grpo.loss_type, count, tokens, max_completion_length), seed)
 
@@ -58,11 +63,16 @@ def takes_part(group: ScoredGroup, grpo: GrpoSection) -> bool:
     return group.teaches or grpo.beta > 0
 
 
-def _examples(scored: ScoredGroup, grpo: GrpoSection) -> list[TrainExample]:
+def _examples(scored: ScoredGroup, grpo: GrpoSection, draw: Random) -> list[TrainExample]:
     if not takes_part(scored, grpo):
         return []
     pairs = zip(scored.group.completions, scored.advantages, strict=True)
-    return [TrainExample(scored.group.prompt, c, advantage) for c, advantage in pairs if not _masked(c, grpo)]
+    examples = [TrainExample(scored.group.prompt, c, advantage) for c, advantage in pairs if not _masked(c, grpo)]
+    if grpo.update_completions is None or len(examples) <= grpo.update_completions:
+        return examples
+    advantages = [example.advantage for example in examples]
+    weights = thinned(advantages, grpo.update_completions, draw, all_matter=grpo.beta > 0)
+    return [replace(examples[place], weight=weight) for place, weight in weights.items()]
 
 
 def _masked(completion: Completion, grpo: GrpoSection) -> bool:

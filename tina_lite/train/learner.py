@@ -292,7 +292,8 @@ class Learner:
             + (before - old_logprobs_no_dropout),  # so that the weight is exp(old_logprobs_no_dropout - behaviour)
             reference_logprobs=reference,
         )
-        scale = update_batch.weights.per_token(mask.sum(-1).float())
+        weights = torch.tensor([example.weight for example in examples], device=device)
+        scale = weights * update_batch.weights.per_token(mask.sum(-1).float())
         loss = (losses * mask * scale[:, None]).sum()
         (loss * self._scale.value).backward()
         difference = ((old_logprobs_no_dropout - behaviour).abs() * mask).sum()
