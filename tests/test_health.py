@@ -85,7 +85,7 @@ def test_each_rule_speaks_beyond_its_bound_and_not_at_it(
     assert names(ill(**bad)[:needed]) == [name]
 
 
-BEFORE = WELL | {"completions/mean_length": 100.0, "tokens_per_second": 900.0, "usd_at_end": 1.0}
+BEFORE = WELL | {"completions/mean_length": 100.0, "step_time": 9.0, "usd_at_end": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,9 @@ BEFORE = WELL | {"completions/mean_length": 100.0, "tokens_per_second": 900.0, "
     [
         ("length_growing", {"completions/mean_length": 201.0}, {"completions/mean_length": 200.0}),
         ("length_growing", {"completions/mean_length": 201.0}, {"completions/mean_length": 201.0, "reward": 1.3}),
-        ("slow", {"tokens_per_second": 449.0}, {"tokens_per_second": 450.0}),
+        ("slow", {"step_time": 18.1}, {"step_time": 18.0}),
+        ("slow", {"step_time": 18.1, "completions/mean_length": 50.0}, {"step_time": 18.0}),
+        ("slow", {"step_time": 28.0}, {"step_time": 28.0, "completions/mean_length": 160.0}),
         ("forecast", {"usd_at_end": 1.51}, {"usd_at_end": 1.5}),
     ],
 )

@@ -77,11 +77,16 @@ def watch(tmp_path):
 
 
 def test_what_is_over_is_told_too(watch):
-    _, told = watch([*[CUT_OFF] * 4, *[WELL] * 8])
+    _, told = watch([*[CUT_OFF] * 4, *[WELL] * 12])
     assert [(event.event, event.step, event.name) for event in told] == [
         ("alarm", 3, "clipped"),
-        ("alarm_over", 7, "clipped"),
+        ("alarm_over", 11, "clipped"),
     ]
+
+
+def test_what_comes_and_goes_is_told_once(watch):
+    _, told = watch([*[CUT_OFF] * 4, *[WELL] * 4, *[CUT_OFF] * 4, *[WELL] * 4])
+    assert [event.event for event in told] == ["alarm"]
 
 
 def test_a_collapse_ends_the_run_while_it_lasts(watch):

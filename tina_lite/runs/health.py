@@ -24,7 +24,7 @@ LEARNT = 0.5
 """Where this share is right, groups of equal rewards are mostly groups in which all are."""
 
 ACCURACY, EQUAL, CLIPPED = "rewards/accuracy/mean", "frac_reward_zero_std", "completions/clipped_ratio"
-LENGTH, APART, SPEED = "completions/mean_length", "sampling/sampling_logp_difference/mean", "tokens_per_second"
+LENGTH, APART, SECONDS = "completions/mean_length", "sampling/sampling_logp_difference/mean", "step_time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,14 +329,17 @@ def _memory(past: Past, most: float) -> Finding:
     )
 
 
-@_rule("slow", 0.5, "tokens a second, as a share of those at first, below")
-def _slow(past: Past, share: float) -> Finding:
-    """Half the speed is twice the price; the threshold is our own."""
-    speed, at_first = past.recent(SPEED), past.at_first(SPEED)
-    if speed is None or at_first is None or speed >= share * at_first:
+@_rule("slow", 2.0, "times the seconds that a step took at first, for completions of the same length, above")
+def _slow(past: Past, times: float) -> Finding:
+    """Twice the time is twice the price; the threshold is our own."""
+    seconds, at_first = past.recent(SECONDS), past.at_first(SECONDS)
+    length, length_at_first = past.recent(LENGTH), past.at_first(LENGTH)
+    if seconds is None or at_first is None or length is None or length_at_first is None:
+        return None
+    if seconds <= times * at_first * max(1.0, length / max(1.0, length_at_first)):
         return None
     return (
-        f"{speed:,.0f} tokens a second, at first {at_first:,.0f}",
+        f"a step takes {seconds:.3g} s, at first it took {at_first:.3g} s",
         "look for another program on this machine (nvidia-smi, top), or a card that is too hot",
     )
 

@@ -7,7 +7,7 @@ from tina_lite.console.lines import why_nothing
 from tina_lite.runs.events import AlarmOver, AlarmRaised, LogLine, Sample
 from tina_lite.runs.health import RULES, Alarm, alarms
 from tina_lite.runs.look import records
-from tina_lite.runs.past import Past
+from tina_lite.runs.past import RECENT, Past
 from tina_lite.runs.session import Session
 from tina_lite.train.callbacks import Callback
 from tina_lite.train.recorder import StepRecord
@@ -19,7 +19,7 @@ SAID = 200
 
 
 class HealthWatch(Callback):
-    """Tells what is amiss and what to try, once until it was over in between: a log is all that many look at."""
+    """Tells what is amiss and what to try, once until it was over for a while: a log is all that many look at."""
 
     def __init__(self, session: Session, thresholds: Mapping[str, float | None], ends_run: bool) -> None:
         """`thresholds`: those that differ from the rules' own; `ends_run`: where the policy has collapsed."""
@@ -27,7 +27,9 @@ class HealthWatch(Callback):
         self._thresholds = thresholds
         self._ends_run = ends_run
         self._past = Past()
-        self._on: dict[str, Alarm] = {}
+        self._on: list[Alarm] = []
+        self._quiet_for: dict[str, int] = {}
+        """Of each that was told: the steps for which it has not been so, and is over after RECENT."""
 
     def on_begin(self) -> None:
         """A resumed run has its metrics behind it; what is amiss still is told again, as its log is a new one."""
@@ -37,26 +39,27 @@ class HealthWatch(Callback):
     def after_step(self, record: StepRecord) -> None:
         self._past.see(record.metrics)
         try:
-            found = {alarm.name: alarm for alarm in alarms(self._past, self._thresholds)}
+            self._on = alarms(self._past, self._thresholds)
         except Exception as error:  # a run is worth more than what is said of it
             self._session.warn_once(f"alarms failed: {type(error).__name__}: {one_line(error)}", "alarms")
             return
-        for name in self._on:
-            if name not in found:
-                self._session.events.emit(AlarmOver(record.step, name))
-        for name, alarm in found.items():
-            if name not in self._on:
-                self._session.events.emit(AlarmRaised(record.step, name, alarm.words, alarm.advice))
-                if name == "reward_zero":
+        for alarm in self._on:
+            if alarm.name not in self._quiet_for:
+                self._session.events.emit(AlarmRaised(record.step, alarm.name, alarm.words, alarm.advice))
+                if alarm.name == "reward_zero":
                     self._session.events.emit(LogLine("info", example(record.typical)))
-        self._on = found
+        on = {alarm.name for alarm in self._on}
+        quiet = {name: steps + 1 for name, steps in self._quiet_for.items() if name not in on}
+        for name in (name for name, steps in quiet.items() if steps == RECENT):
+            self._session.events.emit(AlarmOver(record.step, name))
+        self._quiet_for = dict.fromkeys(on, 0) | {name: steps for name, steps in quiet.items() if steps < RECENT}
 
     @property
     def stop_reason(self) -> str | None:
-        return "collapse" if self._ends_run and any(RULES[name].is_collapse for name in self._on) else None
+        return "collapse" if self._ends_run and any(RULES[alarm.name].is_collapse for alarm in self._on) else None
 
     def summary(self) -> Mapping[str, Any]:
-        return {"alarms": {name: alarm.words for name, alarm in self._on.items()}}
+        return {"alarms": {alarm.name: alarm.words for alarm in self._on}}
 
 
 def example(sample: Sample) -> str:
