@@ -45,14 +45,14 @@ def _chances(sizes: Sequence[float], most: int) -> list[float]:
     chances = [0.0] * len(sizes)
     left = {place for place, size in enumerate(sizes) if size > 0}
     room = most
-    while left and room > 0:
+    while len(left) > room > 0:
         share = room / sum(sizes[place] for place in left)
         sure = {place for place in left if share * sizes[place] >= 1.0}
         if not sure:
-            for place in left:
-                chances[place] = share * sizes[place]
-            break
+            return [share * size if place in left else chances[place] for place, size in enumerate(sizes)]
         for place in sure:
             chances[place] = 1.0
         left, room = left - sure, room - len(sure)
+    for place in left if room else ():
+        chances[place] = 1.0
     return chances
