@@ -9,7 +9,7 @@ TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://do
 
 .PHONY: install install-unsloth quickstart browser test test-all test-unsloth lint base clean
 .PHONY: bench bench-quickstart bench-step bench-rollout bench-memory bench-busy bench-plan bench-learning
-.PHONY: bench-rewards bench-data bench-growth bench-eval bench-coverage
+.PHONY: bench-rewards bench-update bench-data bench-growth bench-eval bench-coverage
 .PHONY: docs doc-tables models
 .PHONY: soak-budget soak-caps soak-crash soak-bill
 
@@ -91,6 +91,9 @@ bench-growth: $(INSTALLED)  ## 9 to 12 min, MODEL: whether memory stands still o
 
 bench-busy: $(INSTALLED)  ## 6 to 10 min, MODEL DATA: a run alone, and two at once on the same cores
 	@$(BIN)/python bench/busy.py $(MODEL) $(DATA)
+
+bench-update: $(INSTALLED)  ## 2 min, MODEL: seconds of an update on all completions of a group, and on half
+	@$(BIN)/python bench/update.py $(MODEL)
 
 bench-data: $(INSTALLED)  ## 1 min: seconds and memory to the first step on a million rows
 	@$(BIN)/python bench/data.py
