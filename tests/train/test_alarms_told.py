@@ -35,7 +35,7 @@ def test_a_flat_reward_is_said_by_step_3_and_the_run_ends_by_step_20(hopeless, t
     assert line.endswith("more: tina-lite docs troubleshooting")
     assert 'for example: asked "' in said.getvalue()
     assert "; nothing gave 0" in said.getvalue() or "; cut off at its length limit" in said.getvalue()
-    assert "amiss at the end: reward_zero: every reward" in said.getvalue()
+    assert "amiss at the end: reward_zero: every reward of the last 20 steps is 0" in said.getvalue()
     assert "reward_zero" in summary["alarms"]
     assert "20 steps in a row had nothing to learn from" in said.getvalue()
 

@@ -154,10 +154,19 @@ def closing_facts(state: ConsoleState) -> Facts:
         ("a dollar bought", bought(summary.get("per_dollar") or {})),
         ("spent on", phases(summary.get("usd_by_phase") or {})),
         ("tokens", tokens(summary.get("tokens") or {})),
-        ("amiss at the end", "; ".join(f"{alarm.name}: {one_line(alarm.words)}" for alarm in state.alarms)),
+        ("amiss at the end", amiss(summary.get("alarms") or {})),
         ("folder", from_here(state.started.folder) if state.started else ""),
     ]
     return [(label, value) for label, value in facts if value]
+
+
+def amiss(alarms: Mapping[str, str]) -> str:
+    """Name the alarms that are not over.
+
+    >>> amiss({"clipped": "95% of the completions are cut off before their answer"})
+    'clipped: 95% of the completions are cut off before their answer'
+    """
+    return "; ".join(f"{one_line(name)}: {one_line(words)}" for name, words in alarms.items())
 
 
 def held_out(evaluation: Mapping[str, Any]) -> str:
