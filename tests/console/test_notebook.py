@@ -90,3 +90,9 @@ def test_an_interrupt_of_the_kernel_saves(kernel: Any, quick_recipe: Path, tmp_p
     assert "tina-lite resume" in error["content"]["evalue"]
     assert list((out / "checkpoints").iterdir())
     assert '"stop_reason": "interrupted"' in (out / "summary.json").read_text()
+
+
+@pytest.mark.slow
+def test_a_notebook_that_was_open_for_hours_pays_for_what_it_calls(kernel: Any) -> None:
+    code = "from tina_lite.budget.meter import ProcessClock; assert ProcessClock().elapsed_s() < 0.1"
+    assert not [one for one in said(kernel, f"import time; time.sleep(0.5); {code}") if one["msg_type"] == "error"]

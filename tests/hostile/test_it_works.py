@@ -225,11 +225,12 @@ def test_a_reward_without_any_opinion_is_told_once(place: Path, recipe: Path) ->
 
 
 def test_completions_that_are_all_cut_off_are_told_once(place: Path, recipe: Path) -> None:
-    changes = {"rollout.max_completion_length": 1, "stop.max_steps": 2}
-    summary = run(load_recipe(recipe, changes), out=place / "r")
-    cut = [text for text in summary["warnings"] if text.startswith("all completions of step 1 were cut off")]
-    assert len(cut) == 1
-    assert "rollout.max_completion_length" in cut[0]
+    changes, told = {"rollout.max_completion_length": 1, "stop.max_steps": 6}, []
+    summary = run(load_recipe(recipe, changes), out=place / "r", listeners=[lambda stamped: told.append(stamped.event)])
+    (alarm,) = (event for event in told if event.event == "alarm" and event.name == "clipped")
+    assert alarm.step == 3
+    assert "rollout.max_completion_length" in alarm.advice
+    assert summary["alarms"]["clipped"] == "100% of the completions are cut off before their answer"
 
 
 def test_a_benchmark_that_vanishes_and_prompts_that_are_skipped_are_in_the_summary(place: Path, recipe: Path) -> None:

@@ -72,7 +72,7 @@ def end_run() -> None:
 
 
 def _begun_at() -> float:
-    if hasattr(sys, "ps1") or "ipykernel" in sys.modules:
+    if hasattr(sys, "ps1"):  # IPython and its kernels have prompts too
         return _boottime()
     return _boottime() - process_age_s() if _ended_at is None else _ended_at
 
