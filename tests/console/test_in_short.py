@@ -29,7 +29,8 @@ def state_of(events: Iterable[Stamped]) -> ConsoleState:
 def bare(state: ConsoleState) -> dict[str, object]:
     """What has to be the same to the last digit, where the latest steps are told whole."""
     left_out = ("history", "earlier", "usd_by_phase", "phase_from_usd", "marks_s")
-    return {name: getattr(state, name) for name in ConsoleState.__slots__ if name not in left_out}
+    names = (*(name for name in ConsoleState.__slots__ if name not in left_out), "typical")
+    return {name: getattr(state, name) for name in names}
 
 
 @given(steps=st.integers(0, 20), resumed=st.integers(-1, 7), whole=st.integers(1, 60), left=st.integers(1, 30))

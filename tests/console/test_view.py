@@ -108,7 +108,7 @@ def test_hostile_text_is_harmless(story: Story, seen: Seen, text: str, width: in
     assert state.best is not None
     hostile = replace(state.best.sample, question=text, answer=text, rewards={text: 0.0}, finish_reason="length")
     alarm = AlarmRaised(1, "reward_zero", text, text)
-    state = replace(state, best=Shown(1, hostile), typical=Shown(1, hostile), alarms=(alarm,))
+    state = replace(state, best=Shown(1, hostile), earlier=(Shown(1, hostile),), alarms=(alarm,))
     output = render(state, width, height, 49.0)
     assert all(char == "\n" or char >= " " for char in COLOUR.sub("", output))
     output.encode("utf-8")

@@ -10,7 +10,7 @@ import pytest
 
 from tina_lite.recipe import load_recipe
 from tina_lite.runs.events import Evaluated, Event, RunFinished, RunStarted, Sample, Stamped, StepDone
-from tina_lite.track import Beginning, Listening, Tracker, refuse_missing
+from tina_lite.track import Beginning, Listening, ScalarTracker, refuse_missing
 from tina_lite.util.errors import BadInput
 
 
@@ -46,7 +46,7 @@ def tell(listener: Listening, *events: Event) -> None:
         listener(Stamped(0.0, 1.0, 0.002, event))
 
 
-class Remembering(Tracker):
+class Remembering(ScalarTracker):
     def __init__(self, beginning: Beginning) -> None:
         self.beginning = beginning
         self.logged: list[tuple[int, Mapping[str, float]]] = []

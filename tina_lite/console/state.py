@@ -135,10 +135,8 @@ class ConsoleState:
     """Session seconds at which the first step began and the latest steps ended."""
     best: Shown | None = None
     """The latest of those with the highest reward so far."""
-    typical: Shown | None = None
-    """Of the latest step."""
     earlier: tuple[Shown, ...] = ()
-    """Those of the latest steps, the newest last."""
+    """Typical ones of the latest steps, the newest last."""
     picked: Shown | None = None
     """The one that somebody wants to see."""
     evals: tuple[Evaluated, ...] = ()
@@ -159,6 +157,11 @@ class ConsoleState:
     def over(self) -> str:
         """Words for a run that does not go on; else empty."""
         return self.gone if self.summary is None else ended_as(str(self.summary.get("stop_reason")))
+
+    @property
+    def typical(self) -> Shown | None:
+        """A completion of the latest step."""
+        return self.earlier[-1] if self.earlier else None
 
     @property
     def steps_done(self) -> int:
@@ -321,7 +324,7 @@ def _after_phase(state: ConsoleState, change: PhaseChanged) -> ConsoleState:
 
 
 def _after_step(state: ConsoleState, done: StepDone) -> ConsoleState:
-    best, typical = state.best, Shown(done.step, done.typical or done.sample)
+    best = state.best
     return replace(
         state,
         step=done.step,
@@ -329,6 +332,5 @@ def _after_step(state: ConsoleState, done: StepDone) -> ConsoleState:
         history=state.history.plus(done.step, done.metrics),
         marks_s=(*state.marks_s, state.elapsed_s)[-PACE_OVER_STEPS - 1 :],
         best=Shown(done.step, done.sample) if best is None or done.sample.total >= best.sample.total else best,
-        typical=typical,
-        earlier=(*state.earlier, typical)[-SAMPLES_KEPT:],
+        earlier=(*state.earlier, Shown(done.step, done.typical or done.sample))[-SAMPLES_KEPT:],
     )

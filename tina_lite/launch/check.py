@@ -206,7 +206,7 @@ def _contradictions(recipe: Recipe) -> tuple[str, ...]:
 def _refuse_unknown_alarm(recipe: Recipe) -> None:
     for name in recipe.alarms:
         if name not in RULES:
-            hint = nearest(name, list(RULES)) or f"; known are {', '.join(RULES)}"
+            hint = _nearest_or_all(name, list(RULES))
             raise BadInput(f"alarms.{name}: there is no such alarm{hint}; tina-lite alarms lists them")
 
 
@@ -215,5 +215,8 @@ def _refuse_unknown_metric(recipe: Recipe, rewards: Sequence[WeightedReward]) ->
     condition = Condition.parse(recipe.stop.when) if recipe.stop.when else None
     names = metric_names([weighted.reward.name for weighted in rewards])
     if condition is not None and condition.metric not in names:
-        hint = nearest(condition.metric, names)
-        raise BadInput(f"stop.when: there is no metric {condition.metric}{hint or '; known are ' + ', '.join(names)}")
+        raise BadInput(f"stop.when: there is no metric {condition.metric}{_nearest_or_all(condition.metric, names)}")
+
+
+def _nearest_or_all(name: str, known: list[str]) -> str:
+    return nearest(name, known) or f"; known are {', '.join(known)}"

@@ -9,7 +9,6 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tina_lite.console.notebook import NotebookView, Summary, in_notebook
 from tina_lite.launch.check import Checked, check
 from tina_lite.launch.close import close
 from tina_lite.launch.open import (
@@ -74,6 +73,8 @@ def run(
         Interrupted: a signal ended the run, after it had saved.
         Exception: whatever else ended the run, after it had saved; the traceback is in error.txt too.
     """
+    from tina_lite.console.notebook import NotebookView, Summary, in_notebook  # Rich's live view, which few need
+
     if rewards:
         recipe = recipe.model_copy(update={"rewards": sections_of(rewards)})
     if resume and out is not None and (summary := finished(Path(out), recipe)) is not None:

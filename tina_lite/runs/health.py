@@ -41,6 +41,8 @@ class Alarm:
 
 Finding = tuple[str, str] | None
 """Words and advice; None where nothing is amiss."""
+Find = Callable[[Past, float], Finding]
+"""By a threshold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Rule:
     """A recipe's `alarms` may give another."""
     what: str
     """What the threshold is of, and on which side of it something is amiss."""
-    find: Callable[[Past, float], Finding]
+    find: Find
     is_collapse: bool
     """Whether `stop.on_collapse` ends the run: nothing is left to explore."""
     hides: tuple[str, ...]
@@ -65,12 +67,33 @@ RULES: dict[str, Rule] = {}
 
 def _rule(
     name: str, threshold: float, what: str, *, is_collapse: bool = False, hides: tuple[str, ...] = ()
-) -> Callable[[Callable[[Past, float], Finding]], Callable[[Past, float], Finding]]:
-    def keep(find: Callable[[Past, float], Finding]) -> Callable[[Past, float], Finding]:
+) -> Callable[[Find], Find]:
+    def keep(find: Find) -> Find:
         RULES[name] = Rule(name, threshold, what, find, is_collapse, hides)
         return find
 
     return keep
+
+
+def _beyond(
+    name: str,
+    threshold: float,
+    what: str,
+    metric: str,
+    words: str,
+    advice: str,
+    *,
+    below: bool = False,
+    counts: Callable[[float], bool] = math.isfinite,
+) -> None:
+    """Add a rule that looks at one metric alone; `words` have a place for its value and for the bound."""
+
+    @_rule(name, threshold, what)
+    def find(past: Past, bound: float) -> Finding:
+        value = past.recent(metric, counts=counts)
+        if value is None or (value >= bound if below else value <= bound):
+            return None
+        return words.format(value=value, bound=bound), advice
 
 
 def alarms(past: Past, changed: Mapping[str, float | None] | None = None) -> list[Alarm]:
@@ -260,49 +283,41 @@ def _entropy_high(past: Past, most: float) -> Finding:
     )
 
 
-@_rule("grad_norm_low", 0.001, "norm of the gradient where there is one, below")
-def _grad_norm_low(past: Past, least: float) -> Finding:
-    norm = past.recent("grad_norm", counts=bool)  # 0: no group of that step taught anything
-    if norm is None or norm >= least:
-        return None
-    return (
-        f"the gradient's norm is {norm:.2g}, below {least:g}: hardly anything is learnt",
-        "more num_generations, rewards that tell completions apart, or stop here: it may have learnt all",
-    )
-
-
-@_rule("grad_norm_high", 1.0, "norm of the gradient before clipping, above")
-def _grad_norm_high(past: Past, most: float) -> Finding:
-    norm = past.recent("grad_norm", counts=bool)
-    if norm is None or norm <= most:
-        return None
-    return (
-        f"the gradient's norm is {norm:.2g}, above {most:g}, before clipping",
-        "a lower optim.learning_rate, more prompts_per_step, or a longer warmup_ratio",
-    )
-
-
-@_rule("kl_high", 0.5, "KL to the base in nats, above")
-def _kl_high(past: Past, most: float) -> Finding:
-    kl = past.recent("kl")
-    if kl is None or kl <= most:
-        return None
-    return (
-        f"KL to the base is {kl:.2g} nats, above {most:g}: the model runs away from what it knew",
-        "a higher grpo.beta, or a lower optim.learning_rate",
-    )
-
-
-@_rule("sampler_apart", 0.1, "mean difference of sampler's and learner's log-probs in nats, above")
-def _sampler_apart(past: Past, most: float) -> Finding:
-    """Ratios are a tenth off then, half of what the clip allows; the threshold is our own."""
-    apart = past.recent(APART)
-    if apart is None or apart <= most:
-        return None
-    return (
-        f"sampler and learner differ by {apart:.2g} nats a token, above {most:g}: it learns from what it did not say",
-        "model.engine: native, or model.compute_dtype: float32; please report it with the model's name",
-    )
+_beyond(
+    "grad_norm_low",
+    0.001,
+    "norm of the gradient where there is one, below",
+    "grad_norm",
+    "the gradient's norm is {value:.2g}, below {bound:g}: hardly anything is learnt",
+    "more num_generations, rewards that tell completions apart, or stop here: it may have learnt all",
+    below=True,
+    counts=bool,  # 0: no group of that step taught anything
+)
+_beyond(
+    "grad_norm_high",
+    1.0,
+    "norm of the gradient before clipping, above",
+    "grad_norm",
+    "the gradient's norm is {value:.2g}, above {bound:g}, before clipping",
+    "a lower optim.learning_rate, more prompts_per_step, or a longer warmup_ratio",
+    counts=bool,
+)
+_beyond(
+    "kl_high",
+    0.5,
+    "KL to the base in nats, above",
+    "kl",
+    "KL to the base is {value:.2g} nats, above {bound:g}: the model runs away from what it knew",
+    "a higher grpo.beta, or a lower optim.learning_rate",
+)
+_beyond(
+    "sampler_apart",
+    0.1,  # our own: ratios are a tenth off then, half of what the clip allows
+    "mean difference of sampler's and learner's log-probs in nats, above",
+    APART,
+    "sampler and learner differ by {value:.2g} nats a token, above {bound:g}: it learns from what it did not say",
+    "model.engine: native, or model.compute_dtype: float32; please report it with the model's name",
+)
 
 
 @_rule("adapter_still", 1e-5, f"norm of the adapter as a share of its base's after {START_STEPS} trained steps, below")
@@ -317,16 +332,14 @@ def _adapter_still(past: Past, least: float) -> Finding:
     )
 
 
-@_rule("memory", 0.95, "share of the card's memory that was taken, above")
-def _memory(past: Past, most: float) -> Finding:
-    """Longer completions may not fit then; the threshold is our own."""
-    share = past.recent("peak_share")
-    if share is None or share <= most:
-        return None
-    return (
-        f"{share:.0%} of the card's memory is taken: longer completions may not fit, and cost time to try again",
-        "a smaller optim.micro_batch_tokens or rollout.kv_tokens",
-    )
+_beyond(
+    "memory",
+    0.95,  # our own: longer completions may not fit then
+    "share of the card's memory that was taken, above",
+    "peak_share",
+    "{value:.0%} of the card's memory is taken: longer completions may not fit, and cost time to try again",
+    "a smaller optim.micro_batch_tokens or rollout.kv_tokens",
+)
 
 
 @_rule("slow", 2.0, "times the seconds that a step took at first, for completions of the same length, above")

@@ -1,4 +1,4 @@
-"""Trackers: a run's numbers for TensorBoard, Weights & Biases or Trackio, under the names that TRL's users know.
+"""Trackers: a run's numbers for TensorBoard, Weights & Biases or Trackio, under TRL's names; and a webhook.
 
 A tracker listens to the event stream from a thread of its own. Whatever goes wrong with it is said once, and the run
 goes on without it.
@@ -10,11 +10,11 @@ from importlib.util import find_spec
 
 from tina_lite.recipe import Recipe
 from tina_lite.track.backends import start_tracker
-from tina_lite.track.listening import Beginning, Listening, Start, Tracker
+from tina_lite.track.listening import Beginning, Listening, ScalarTracker, Start
 from tina_lite.track.webhook import Webhook, address_of
 from tina_lite.util.errors import BadInput
 
-__all__ = ["Beginning", "Listening", "Tracker", "address_of", "refuse_missing", "trackers"]
+__all__ = ["Beginning", "Listening", "ScalarTracker", "address_of", "refuse_missing", "trackers"]
 
 
 def refuse_missing(names: Sequence[str]) -> None:

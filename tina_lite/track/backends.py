@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from typing import Any
 
-from tina_lite.track.listening import Beginning, Tracker
+from tina_lite.track.listening import Beginning, ScalarTracker, Tracker
 
 PROJECT = "tina-lite"
 REACH_S = 5.0
@@ -16,7 +16,7 @@ FINISH_S = 10.0
 """A network that is gone must not keep a paid machine up for longer; what was not sent stays in RUN/wandb."""
 
 
-class TensorBoardTracker(Tracker):
+class TensorBoardTracker(ScalarTracker):
     """Event files are written into RUN/tensorboard, for `tensorboard --logdir runs`."""
 
     def __init__(self, beginning: Beginning) -> None:
@@ -38,7 +38,7 @@ class TensorBoardTracker(Tracker):
         self._writer.close()
 
 
-class WandbTracker(Tracker):
+class WandbTracker(ScalarTracker):
     """Numbers go to Weights & Biases; WANDB_MODE, _PROJECT, _ENTITY and _API_KEY are obeyed.
 
     Without credentials or a network the run is kept in RUN/wandb, as `WANDB_MODE=offline` would keep it; `wandb sync`
@@ -89,7 +89,7 @@ def _run_id(beginning: Beginning) -> str:
         return hashlib.sha256(ledger.readline()).hexdigest()[:12]
 
 
-class TrackioTracker(Tracker):
+class TrackioTracker(ScalarTracker):
     """Numbers go into a database on this machine, for `trackio show`; TRACKIO_PROJECT and _SPACE_ID are obeyed."""
 
     def __init__(self, beginning: Beginning) -> None:

@@ -7,10 +7,11 @@ tracker, not the run. At the run's end it has `CLOSE_S` to get rid of what is qu
 import math
 import queue
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tina_lite.runs.events import AlarmRaised, Evaluated, RunFinished, RunStarted, Stamped, StepDone
 from tina_lite.util.errors import one_line
@@ -31,18 +32,28 @@ class Beginning:
     """The resolved recipe, with device, model and rate."""
 
 
-class Tracker:
+class Tracker(Protocol):
     """What a run asks of a tracker. Any method may raise."""
 
     def hear(self, stamped: Stamped) -> None:
         """Take note of an event of HEARD, the run's start among them."""
+
+    def close(self) -> None:
+        """Flush and let go; called once."""
+
+
+class ScalarTracker(ABC):
+    """Is a tracker of numbers alone."""
+
+    def hear(self, stamped: Stamped) -> None:
         if isinstance(stamped.event, StepDone | Evaluated):
             self.log(stamped.event.step, scalars(stamped))
 
+    @abstractmethod
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Take note of numbers."""
-        raise NotImplementedError
+        """Take note of the numbers of a step or an evaluation."""
 
+    @abstractmethod
     def close(self) -> None:
         """Flush and let go; called once."""
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from tina_lite.budget.money import format_usd
 from tina_lite.runs.events import AlarmRaised, RunFinished, RunStarted, Stamped
-from tina_lite.track.listening import Beginning, Tracker
+from tina_lite.track.listening import Beginning
 from tina_lite.util.errors import BadInput
 
 LIMIT_S = 5.0
@@ -19,7 +19,7 @@ def address_of(notify: str) -> str:
     return address
 
 
-class Webhook(Tracker):
+class Webhook:
     """Posts each line; one that cannot be sent goes with the next, but a run whose first is lost has no webhook."""
 
     def __init__(self, address: str, beginning: Beginning) -> None:
@@ -37,13 +37,16 @@ class Webhook(Tracker):
         line = {name: value for name, value in stamped.to_json().items() if name != "summary"}
         self._unsent.append({"run": self._run, "text": words, "content": words, **line})
         try:
-            self.close()
+            self._send()
         except httpx.TransportError:
             if isinstance(stamped.event, RunStarted):
                 raise
 
     def close(self) -> None:
-        """Send what is left."""
+        self._send()
+
+    def _send(self) -> None:
+        """What is unsent, the oldest first."""
         import httpx
 
         while self._unsent:

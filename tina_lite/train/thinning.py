@@ -5,7 +5,7 @@ from random import Random
 
 
 def thinned(advantages: Sequence[float], most: int, draw: Random, *, all_matter: bool = False) -> dict[int, float]:
-    """Choose about `most` completions of a group; gives each one's number and its weight in the loss.
+    """Choose `most` completions of a group; gives each one's number and its weight in the loss.
 
     Completion i is taken with chance q_i and weighs 1 / q_i, so that the expected gradient is that of the whole group
     (Horvitz and Thompson, JASA 47, 1952). Its chance goes by |advantage|, as that is what its gradient has for a
