@@ -9,7 +9,7 @@ TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://do
 
 .PHONY: install install-unsloth quickstart browser test test-all test-unsloth lint base clean
 .PHONY: bench bench-quickstart bench-step bench-rollout bench-memory bench-busy bench-plan bench-learning
-.PHONY: bench-rewards bench-update bench-data bench-growth bench-eval bench-coverage
+.PHONY: bench-rewards bench-update bench-selection bench-lr bench-base bench-data bench-growth bench-eval bench-coverage
 .PHONY: docs doc-tables models
 .PHONY: soak-budget soak-caps soak-crash soak-bill
 
@@ -57,10 +57,11 @@ lint: $(INSTALLED)
 	$(BIN)/python tests/house.py
 	$(MKDOCS) --site-dir build/site
 
-# Benchmarks end within 10 minutes on two cores, at BENCH_MINUTES=N earlier or later, with what was measured until then.
+# Benchmarks end within 10 minutes on two cores (those of learning within 120), at BENCH_MINUTES=N earlier or later, with
+# what was measured until then.
 bench:  ## what there is to measure, and how long it takes
 	@echo "make TARGET, with MODEL=folder of SmolLM2-135M-Instruct and DATA=gsm8k-train.jsonl where named;"
-	@echo "BENCH_MINUTES=N ends any of them after N minutes with what it has, 10 by default"
+	@echo "BENCH_MINUTES=N ends any of them after N minutes with what it has, 10 by default (120 for selection, lr, base)"
 	@sed -n 's/^\(bench-[a-z]*\):.*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 bench-quickstart: $(INSTALLED)  ## 4 to 8 min: the quickstart over three seeds: gain, seconds, memory, dollars
@@ -94,6 +95,16 @@ bench-busy: $(INSTALLED)  ## 6 to 10 min, MODEL DATA: a run alone, and two at on
 
 bench-update: $(INSTALLED)  ## 2 min, MODEL: seconds of an update on all completions of a group, and on half
 	@$(BIN)/python bench/update.py $(MODEL)
+
+CHEAPER := BENCH_MINUTES=$${BENCH_MINUTES:-120} $(BIN)/python bench/cheaper.py
+bench-selection: $(INSTALLED)  ## 40 to 60 min, MODEL: what selection by difficulty saves; SEEDS='1 2 3'
+	@$(CHEAPER) selection $(MODEL) $(SEEDS)
+
+bench-lr: $(INSTALLED)  ## 90 to 120 min, MODEL: step sizes side by side; SEEDS='1 2 3'
+	@$(CHEAPER) lr $(MODEL) $(SEEDS)
+
+bench-base: $(INSTALLED)  ## 40 to 60 min, MODEL: a base in NF4 and one in 16 bit; SEEDS='1 2 3'
+	@$(CHEAPER) base $(MODEL) $(SEEDS)
 
 bench-data: $(INSTALLED)  ## 1 min: seconds and memory to the first step on a million rows
 	@$(BIN)/python bench/data.py

@@ -27,7 +27,7 @@ PLACES = {
     "rollout": ("tina_lite.rollout.sampling", "sample_tokens", 60, 1),
     "reward": ("tina_lite.train.collect", "score", 1, 0),
     "resampling": ("tina_lite.data.PromptSource", "next", 3, 0),
-    "update": ("tina_lite.train.learner.Learner", "_backward", 2, 0),
+    "update": ("tina_lite.train.learner.Learner", "_backward", 1, 0),
     "save": ("tina_lite.runs.checkpoint", "write_file", 5, STEPS),
     "after": ("tina_lite.eval.evaluator.Evaluator", "after", 1, STEPS),
     "judging after": ("tina_lite.eval.scoring", "majority_share", 11, STEPS),

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tina_lite.answers import is_sane
@@ -25,6 +25,7 @@ def test_whatever_is_typed_is_read_and_is_the_same_as_itself(text: str) -> None:
 
 
 @given(st.text(alphabet=st.sampled_from(list("0123456789.,-/^= ()%$½ ab")), max_size=30))
+@example("1  000")
 def test_what_has_one_spelling_keeps_it(text: str) -> None:
     once = one_spelling(text)
     assert one_spelling(once) == once

@@ -16,7 +16,7 @@ SIZES = {"gsm8k-train": 7473, "gsm8k-test": 1319, "limr-train": 1389, "math500":
 
 def test_arithmetic() -> None:
     problems = load("arithmetic", seed=3, params={"size": 10})
-    assert pairs(problems) == [arithmetic(3, "train", index) for index in range(10)]
+    assert list(problems) == [arithmetic(3, "train", index) for index in range(10)]
     assert [problem.index for problem in problems] == list(range(10))
     assert (len(load("arithmetic")), len(load("arithmetic", split="test"))) == (100_000, 2_000)
     assert len(load("arithmetic", limit=7)) == 7

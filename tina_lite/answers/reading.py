@@ -87,8 +87,8 @@ def one_spelling(text: str) -> str:
         text = NOTHING.sub("", SPACE.sub(" ", text))
         text = DEGREE.sub(r"^\\circ", FRACTION.sub(r"\\frac", text))
         text = UNEQUAL.sub(r"\\ne", MORE.sub(r"\\ge", LESS.sub(r"\\le", text)))
-    text = NUMBER_IN_GROUPS.sub(lambda match: match.group().replace(" ", ""), text)
-    return WHITE.sub(" ", text).strip()
+    text = WHITE.sub(" ", text).strip()
+    return NUMBER_IN_GROUPS.sub(lambda match: match.group().replace(" ", ""), text)
 
 
 def _without_unicode(text: str) -> str:

@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tina_lite.budget.money import format_price
+from tina_lite.console.closing import closing_facts
 from tina_lite.console.keys import View
-from tina_lite.console.lines import closing_facts
 from tina_lite.console.panels import (
     alarm_rows,
     draw_alarms,

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from tina_lite.console.lines import closing_facts
+from tina_lite.console.closing import closing_facts
 from tina_lite.console.live import REDRAW_S, draw
 from tina_lite.console.state import ConsoleState, after
 from tina_lite.runs.events import RunFinished, Stamped

@@ -8,7 +8,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from tina_lite.budget.money import format_price, format_usd
-from tina_lite.console.lines import interval, why_nothing
+from tina_lite.console.closing import interval
+from tina_lite.console.lines import why_nothing
 from tina_lite.console.screen import DIM, FRAME_CELLS, FRAME_ROWS, framed, plain
 from tina_lite.console.state import ConsoleState, Forecast, Line, Shown
 from tina_lite.console.text import (

@@ -53,6 +53,11 @@ class Sum:
         return tuple(f"{before}{term:+d}={after}" for before, term, after in zip(totals, self.terms[1:], totals[1:]))
 
     @property
+    def features(self) -> dict[str, int]:
+        """What makes it hard: how many terms, and digits of the longest."""
+        return {"terms": len(self.terms), "digits": len(str(max(map(abs, self.terms))))}
+
+    @property
     def held_out(self) -> bool:
         digest = blake2b(self.expression.encode(), digest_size=4).digest()
         return int.from_bytes(digest, "big") % HELD_OUT_ONE_IN == 0
@@ -79,11 +84,11 @@ def ask(rng: random.Random, problem: Sum) -> str:
     return f"{name} has {problem.terms[0]} {things}. {name} {told}. How many {things} now?"
 
 
-def arithmetic(seed: int, split: str, index: int) -> tuple[str, str]:
-    """Give question and answer number `index` of a split ("train" or "test") under a seed."""
+def arithmetic(seed: int, split: str, index: int) -> Problem:
+    """Give number `index` of a split ("train" or "test") under a seed."""
     rng = random.Random(f"{seed}/{split}/{index}")
     problem = draw_sum(rng, held_out=split == "test")
-    return ask(rng, problem), str(problem.value)
+    return Problem(index, ask(rng, problem), str(problem.value), problem.features)
 
 
 ARITHMETIC_SIZES = {"train": 100_000, "test": 2_000}
@@ -101,11 +106,7 @@ def load_arithmetic(data: DataSection, seed: int) -> ProblemSet:
     refuse_unknown(params, ["size"], "arithmetic")
     size = _size(params.get("size", ARITHMETIC_SIZES[split]), "arithmetic")
 
-    def fetch(index: int) -> Problem:
-        question, answer = arithmetic(seed, split, index)
-        return Problem(index, question, answer, {})
-
-    return ProblemSet("arithmetic", fetch, range(size)[: data.limit], {})
+    return ProblemSet("arithmetic", lambda index: arithmetic(seed, split, index), range(size)[: data.limit], {})
 
 
 def load_gym(data: DataSection, seed: int) -> ProblemSet:

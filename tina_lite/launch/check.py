@@ -27,6 +27,7 @@ from tina_lite.runs.health import RULES
 from tina_lite.runs.identity import Identity, code_digests
 from tina_lite.runs.metrics import metric_names
 from tina_lite.track import address_of, refuse_missing
+from tina_lite.train.selection import refuse_columns
 from tina_lite.util.device import usable_card
 from tina_lite.util.errors import BadInput, nearest, one_line
 from tina_lite.util.user_code import guest, load_function
@@ -119,6 +120,7 @@ def check(
         raise BadInput(f"callbacks: two of {', '.join(name for name, _ in theirs)} have one name; rename one")
     wanted = wants_answers(one.reward for one in rewards)
     train, benchmarks, warnings, _ = problems_of(recipe, without_data=without_data, golds_wanted=wanted)
+    refuse_columns(recipe.data, train)
     if len(train):
         warnings += tuple(try_rewards(rewards, train[0]))
     warnings += _contradictions(recipe) + _too_few(benchmarks)

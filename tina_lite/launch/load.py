@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from tina_lite.budget.conditions import Condition
-from tina_lite.data import first_prompts
+from tina_lite.data import PromptSource, first_prompts
 from tina_lite.data.sources import EVAL_SEED, prompts_of
 from tina_lite.eval.evaluator import Evaluator
 from tina_lite.launch.check import Checked
@@ -36,7 +36,9 @@ from tina_lite.train.callbacks import (
 from tina_lite.train.collect import Collector
 from tina_lite.train.learner import Learner
 from tina_lite.train.recorder import Recorder
+from tina_lite.train.savings import Savings
 from tina_lite.train.schedule import Schedule
+from tina_lite.train.selection import Selector
 from tina_lite.train.trainer import Trainer
 from tina_lite.train.turning_point import TurningPoint
 from tina_lite.util.device import refuse_other_card
@@ -105,9 +107,11 @@ def load(p: Checked, session: Session, tokenizer: Any, kept: CheckpointState | N
     scale = recipe.grpo.scale_rewards
     given = recipe.optim.schedule_steps or recipe.stop.max_steps
     schedule = Schedule(session, recipe.optim, given or p.max_steps, one_epoch=given is None)
-    collector = Collector(session, sampler, source, p.rewards, recipe.rollout, scale, p.max_steps)
+    selector = _selector(recipe, source)
+    collector = Collector(session, sampler, source, p.rewards, recipe.rollout, scale, selector, p.max_steps)
     callbacks = callbacks_of(session, recipe, p.max_steps, p.callbacks, turn, evaluator, checkpoints)
     checkpoints.parts |= {"evals": evaluator, "choices": machine, "schedule": schedule.kept, "rewards": collector.kept}
+    checkpoints.parts |= {"selection": selector.kept} if selector else {}
     checkpoints.parts |= {n: one for n, one in callbacks.items() if one.kept or isinstance(one, UserCallback)}
     checkpoints.snapshot()
     if kept is not None:
@@ -135,12 +139,21 @@ def callbacks_of(
         "health": HealthWatch(session, recipe.alarms, ends_run=stop.on_collapse),
         **({"hopeless": HopelessWatch(session, stop.hopeless)} if stop.hopeless else {}),
         "turning_point": turn,
+        "savings": Savings(session),
         "eta": EtaWatch(session, max_steps),
         **{f"callback {name}": UserCallback(session, name, one) for name, one in theirs},
         "nonfinite": NonfiniteSteps(session, checkpoints),
         "checkpoints": Checkpoints(session, checkpoints),
         "gains": Evaluations(session, evaluator, checkpoints),
     }
+
+
+def _selector(recipe: Recipe, source: PromptSource) -> Selector | None:
+    """By accuracy, where that is a reward, else by the first that the recipe names."""
+    if recipe.rollout.selection == "uniform":
+        return None
+    names = [reward.name for reward in recipe.rewards]
+    return Selector(source, recipe.data, "accuracy" if "accuracy" in names else names[0], recipe.seed)
 
 
 def _open(p: Checked, tokenizer: Any, earlier: SavedRuntime | None) -> Policy:
@@ -170,7 +183,8 @@ def make_sampler(
 def _evaluations(recipe: Recipe) -> RolloutSection:
     """The rollout's section as evaluations sample: at their own temperature, from the whole distribution."""
     temperature = recipe.rollout.temperature if recipe.eval.temperature is None else recipe.eval.temperature
-    return recipe.rollout.model_copy(update={"temperature": temperature, "top_p": 1.0, "top_k": 0, "min_p": 0.0})
+    whole = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "stop_loops": False}
+    return recipe.rollout.model_copy(update={"temperature": temperature, **whole})
 
 
 def _benchmark_prompts(p: Checked, tokenizer: Any, warn: Callable[[str], None]) -> dict[str, list[Prompt]]:

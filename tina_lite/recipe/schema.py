@@ -81,13 +81,12 @@ DtypeName = Literal["float32", "bfloat16", "float16"]
 
 class ModelSection(Section):
     id: str = "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"
-    """Hub id, maybe with @REVISION, local folder, or builtin:tiny for the base that ships with the package."""
+    """Hub id, maybe with @REVISION, local folder, or builtin:tiny, the base in the package."""
     quantization: Literal["nf4", "none"] = "nf4"
     engine: Annotated[Literal["auto", "native", "unsloth"], NAMED_NATIVE] = "auto"
-    """auto: the faster one, which is native but on a CUDA card for an architecture that Unsloth alone accelerates."""
+    """auto: the faster one; unsloth on a CUDA card for architectures that it alone accelerates, else native."""
     compute_dtype: Literal["auto", DtypeName] = "auto"
-    """auto: bfloat16 on a card that has it, float16 on one that has that alone; on a CPU bfloat16 where it is measured
-    to be clearly faster."""
+    """auto: bfloat16 on a card that has it, else float16; on a CPU bfloat16 where it is clearly faster."""
 
     @property
     def named(self) -> str:
@@ -109,8 +108,8 @@ class SourceSection(Section):
     """Where problems come from, alone or as a part of a mixture."""
 
     source: str
-    """Hub id, maybe with @REVISION, a .jsonl, .json, .csv, .tsv or .parquet file, .gz or .zst of one, a folder of them,
-    reasoning_gym:TASK (or a mixture such as reasoning_gym:chain_sum=2,gcd), module:function, or arithmetic."""
+    """Hub id, maybe with @REVISION; a .jsonl, .json, .csv, .tsv or .parquet file, .gz or .zst of one, a folder of them;
+    reasoning_gym:TASK, or a mixture (reasoning_gym:chain_sum=2,gcd); module:function; arithmetic."""
     split: str | None = None
     """Of a hub data set or a built-in task; default: train."""
     config: str | None = None
@@ -144,6 +143,10 @@ class DataSection(SourceSection):
     """False: each epoch goes through the problems in the order of the data, such as a curriculum's."""
     held_out: Number = Field(0.05, gt=0, lt=1)
     """Share of the problems kept from training for eval, by a hash of the question."""
+    difficulty: str | None = None
+    """Column with a problem's solve rate, 0 to 1."""
+    difficulty_key: Words = ()
+    """Columns that tell kinds of equally hard problems apart; default: each is a kind of its own."""
     target_length: Lengths | None = None
     """Shortest and longest: each prompt asks for a length in tokens drawn between them (L1, arXiv 2503.04697)."""
 
@@ -167,6 +170,8 @@ class RolloutSection(Section):
     engine: Annotated[Literal["native", "vllm"], NAMED_NATIVE] = "native"
     """native: tina-lite's sampler; vllm: vLLM on the weights of the unsloth engine, on a CUDA card."""
     prompts_per_step: Count = Field(4, ge=1)
+    selection: Literal["uniform", "difficulty"] = "uniform"
+    """difficulty: of four times as many, those that are solved about half of the time."""
     num_generations: Count = Field(4, ge=2)
     max_prompt_length: Count = Field(512, ge=1)
     max_completion_length: Count = Field(3584, ge=1)
@@ -178,7 +183,9 @@ class RolloutSection(Section):
     min_p: Number = Field(0.0, ge=0, lt=1)
     """0: off."""
     stop: Texts = ()
-    """A completion also ends with the first of these texts, which it keeps, across the borders of tokens too."""
+    """A completion also ends with the first of these texts, which it keeps, across tokens too."""
+    stop_loops: bool = False
+    """End completions that go in circles; they count as cut off."""
     resample_zero_variance: Count = Field(0, ge=0)
     """How often in a step groups without variance are replaced by fresh problems."""
     kv_tokens: Count | None = Field(None, ge=16)
@@ -213,8 +220,8 @@ class RewardSection(Section):
     max_failures: Count | None = Field(None, ge=0)
     """Completions on which it may fail before the run ends; where not given, it may fail now and then."""
     completions: Literal["auto", "chat", "text"] = "auto"
-    """How a function of TRL's signature gets completions and prompts: as chats, or as texts, as TRL does where the data
-    holds texts. auto: as chats, or as texts where its annotation says so (completions: list[str])."""
+    """How a function of TRL's signature gets completions and prompts. auto: as chats, or as texts where its annotation
+    says so (completions: list[str])."""
 
     @model_validator(mode="before")
     @classmethod
@@ -332,8 +339,17 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _difficulty_is_asked_for(self) -> "Recipe":
+        for name in ("difficulty", "difficulty_key"):
+            if getattr(self.data, name) and self.rollout.selection == "uniform":
+                raise ValueError(f"data.{name}: does nothing without rollout.selection: difficulty")
+        return self
+
+    @model_validator(mode="after")
     def _vllm_draws_plainly(self) -> "Recipe":
         rollout = self.rollout
+        if rollout.engine == "vllm" and rollout.stop_loops:
+            raise ValueError("rollout.stop_loops: vLLM decodes by itself, and nobody can look; leave one of them out")
         if rollout.engine == "vllm" and rollout.truncates:
             raise ValueError(
                 "rollout.engine: vllm gives log-probs after truncation, which the learner cannot match; "

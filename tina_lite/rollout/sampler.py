@@ -10,6 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from tina_lite.policy.memory_request import PREFILL_PROMPTS, sequences_at_once
+from tina_lite.rollout.loops import EVERY, TAIL, WINDOW, goes_round
 from tina_lite.rollout.sampling import Batch, DecodeSlot, TextOf, compaction, random_numbers, sample_tokens
 from tina_lite.util.errors import NoRoom
 from tina_lite.util.memory import with_less_each_time
@@ -198,10 +199,14 @@ class Sampler:
             done.decoded_tokens += len(batch.slots)
             ended = batch.ended(tokens, stop_ids)
             if self._tail:
-                ended = [over or self._said(ids) for over, ids in zip(ended, batch.latest(self._tail), strict=True)]
+                latest = batch.latest(self._tail, range(len(ended)))
+                ended = [over or self._said(ids) for over, ids in zip(ended, latest, strict=True)]
+            loops = self._loops(batch, ended) if self._sampling.stop_loops else set()
+            if loops:
+                ended = [over or slot in loops for slot, over in enumerate(ended)]
             if any(ended):
                 for slot in (slot for slot, over in enumerate(ended) if over):
-                    done.add(batch.slots[slot].key, self._completion(*batch.drawn(slot)))
+                    done.add(batch.slots[slot].key, self._completion(*batch.drawn(slot), loops=slot in loops))
                 kept = torch.tensor(compaction(ended), dtype=torch.int64, device=self._policy.device)
                 decoder.keep(kept)
                 batch.keep(kept)
@@ -240,6 +245,13 @@ class Sampler:
                         uniform = random_numbers(self._seed, step, problem, number, count, epoch)
                         yield DecodeSlot(group, number, prefix, uniform)
 
+    def _loops(self, batch: Batch, ended: Sequence[bool]) -> set[int]:
+        """Which sequences go round in circles; each is looked at after so many tokens of its own."""
+        due = [slot for slot, over in enumerate(ended) if not over and batch.lengths[slot] % EVERY == 0]
+        long = [slot for slot in due if batch.lengths[slot] >= 3 * WINDOW]
+        latest = batch.latest(min(TAIL, self._sampling.max_completion_length), long) if long else []
+        return {slot for slot, ids in zip(long, latest, strict=True) if goes_round(ids)}
+
     def _said(self, ids: Sequence[int]) -> bool:
         """Whether the last tokens of a completion hold a stop."""
         return self._stop_in(self._text_of(ids)) is not None
@@ -249,11 +261,11 @@ class Sampler:
         ends = [text.find(stop) + len(stop) for stop in self._sampling.stop if stop in text]
         return min(ends, default=None)
 
-    def _completion(self, ids: list[int], logprobs: list[float]) -> Completion:
+    def _completion(self, ids: list[int], logprobs: list[float], loops: bool = False) -> Completion:
         text = self._text_of(ids)
         end = self._stop_in(text) if self._tail else None
         whole = end is not None or ids[-1] in self._policy.stop_ids
-        finish: FinishReason = "stop" if whole else "length"
+        finish: FinishReason = "stop" if whole else "loop" if loops else "length"
         return Completion(tuple(ids), tuple(logprobs), text[:end], finish)
 
 

@@ -101,6 +101,8 @@ class Batch:
 
     def __init__(self) -> None:
         self.slots: list[DecodeSlot] = []
+        self.lengths: list[int] = []
+        """Tokens drawn so far."""
         self._tensors: dict[str, Tensor] = {}  # each with a row for each of `slots`
 
     def admit(self, slots: Sequence[DecodeSlot], device: "torch.device") -> None:
@@ -116,6 +118,7 @@ class Batch:
         }
         self._tensors = {k: torch.cat((self._tensors[k], v)) if self.slots else v for k, v in added.items()}
         self.slots.extend(slots)
+        self.lengths.extend([0] * len(slots))
 
     def sample_tokens(self, sampling: "RolloutSection") -> "Tensor":
         """Sample one more token for every sequence, (N,)."""
@@ -125,6 +128,7 @@ class Batch:
         t["tokens"].scatter_(1, at, tokens[:, None])
         t["logprobs"].scatter_(1, at, logprobs[:, None])
         t["lengths"] += 1
+        self.lengths = [length + 1 for length in self.lengths]
         return tokens
 
     def ended(self, tokens: "Tensor", stop_ids: "Tensor") -> list[bool]:
@@ -134,24 +138,26 @@ class Batch:
         ended: list[bool] = over.tolist()
         return ended
 
-    def latest(self, count: int) -> list[list[int]]:
-        """Give the last tokens of each sequence, at most `count`."""
+    def latest(self, count: int, slots: Sequence[int]) -> list[list[int]]:
+        """Give the last tokens of some sequences, at most `count`."""
         import torch
 
-        t = self._tensors
-        at = t["lengths"][:, None] - torch.arange(count, 0, -1, device=t["lengths"].device)  # (N, count)
-        drawn = t["tokens"].gather(1, at.clamp(min=0)).tolist()
-        return [slot[max(0, count - length) :] for slot, length in zip(drawn, t["lengths"].tolist(), strict=True)]
+        t, chosen = self._tensors, torch.tensor(slots)
+        lengths = t["lengths"][chosen]
+        at = lengths[:, None] - torch.arange(count, 0, -1, device=lengths.device)  # (n, count)
+        drawn = t["tokens"][chosen].gather(1, at.clamp(min=0)).tolist()
+        return [ids[max(0, count - self.lengths[slot]) :] for slot, ids in zip(slots, drawn, strict=True)]
 
     def drawn(self, slot: int) -> tuple[list[int], list[float]]:
         """Give tokens and log-probs of a sequence."""
         t = self._tensors
-        length = int(t["lengths"][slot])
+        length = self.lengths[slot]
         return t["tokens"][slot, :length].tolist(), t["logprobs"][slot, :length].tolist()
 
     def keep(self, kept: "Tensor") -> None:
         self._tensors = {name: tensor[kept] for name, tensor in self._tensors.items()}
         self.slots = [self.slots[slot] for slot in kept.tolist()]
+        self.lengths = [self.lengths[slot] for slot in kept.tolist()]
 
     def set_logits(self, logits: "Tensor") -> None:
         self._tensors["logits"] = logits

@@ -28,6 +28,11 @@ METRICS = (
     "completions/clipped_ratio",
     "resampling/reward_before",
     "resampling/discarded_groups",
+    "selection/error",
+    "selection/distinct",
+    "update/tokens_saved",
+    "loops/ended",
+    "loops/tokens_saved",
     "skipped_groups",
     "step_time",
     "tokens_per_second",
@@ -73,6 +78,8 @@ def step_metrics(
         "usd": usd,
         "usd_per_hour": usd_per_hour,
     }
+    if update.saved_tokens:
+        metrics["update/tokens_saved"] = update.saved_tokens
     if math.isfinite(update.adapter_norm):
         metrics["adapter_norm"] = update.adapter_norm
     if update.trained_tokens:

@@ -87,7 +87,7 @@ class Machine:
 
 ONCE_IN_STATE = ("schedule", "nonfinite", "condition", "gains", "rewards")
 """Parts that stood among the fields of "state" in checkpoints up to 0.2.0 of 2026-11."""
-MAY_BE_NEW = ("callback ", "turning_point")
+MAY_BE_NEW = ("callback ", "turning_point", "savings")
 """Begin the names of parts that a run may have got since its checkpoint."""
 
 

@@ -39,6 +39,8 @@ class UpdateBatch:
     weights: LossWeights
     seed: int
     """Of dropout."""
+    saved_tokens: int
+    """Of completions with a gradient that were not chosen."""
     old_logprobs: list[Tensor] = field(default_factory=list)
     """Before the first of the iterations, (T,) for each example: with the dropout of this step, for ratios."""
     old_logprobs_no_dropout: list[Tensor] = field(default_factory=list)
@@ -52,10 +54,12 @@ class UpdateBatch:
         completions = [c for scored in groups for c in scored.group.completions if not _masked(c, grpo)]
         tokens = sum(len(completion.ids) for completion in completions)
         count = sum(len(scored.group.completions) for scored in groups)
-        chosen = (_examples(scored, grpo, Random(f"{seed}/{place}")) for place, scored in enumerate(groups))
+        every = [_examples(scored, grpo) for scored in groups]
+        chosen = [_some(group, grpo, Random(f"{seed}/{place}")) for place, group in enumerate(every)]
         found = [sorted(group, key=lambda example: -example.tokens) for group in chosen]
         examples = sorted(filter(None, found), key=lambda examples: -examples[0].tokens)
-        return cls(examples, LossWeights(grpo.loss_type, count, tokens, max_completion_length), seed)
+        saved = _completion_tokens(every) - _completion_tokens(chosen)
+        return cls(examples, LossWeights(grpo.loss_type, count, tokens, max_completion_length), seed, saved)
 
 
 def takes_part(group: ScoredGroup, grpo: GrpoSection) -> bool:
@@ -63,16 +67,25 @@ def takes_part(group: ScoredGroup, grpo: GrpoSection) -> bool:
     return group.teaches or grpo.beta > 0
 
 
-def _examples(scored: ScoredGroup, grpo: GrpoSection, draw: Random) -> list[TrainExample]:
+def _examples(scored: ScoredGroup, grpo: GrpoSection) -> list[TrainExample]:
+    """All of a group that have a gradient."""
     if not takes_part(scored, grpo):
         return []
     pairs = zip(scored.group.completions, scored.advantages, strict=True)
-    examples = [TrainExample(scored.group.prompt, c, advantage) for c, advantage in pairs if not _masked(c, grpo)]
+    return [TrainExample(scored.group.prompt, c, advantage) for c, advantage in pairs if not _masked(c, grpo)]
+
+
+def _some(examples: list[TrainExample], grpo: GrpoSection, draw: Random) -> list[TrainExample]:
+    """Those of them that the update learns from."""
     if grpo.update_completions is None or len(examples) <= grpo.update_completions:
         return examples
     advantages = [example.advantage for example in examples]
     weights = thinned(advantages, grpo.update_completions, draw, all_matter=grpo.beta > 0)
     return [replace(examples[place], weight=weight) for place, weight in weights.items()]
+
+
+def _completion_tokens(groups: Sequence[Sequence[TrainExample]]) -> int:
+    return sum(len(example.completion.ids) for examples in groups for example in examples)
 
 
 def _masked(completion: Completion, grpo: GrpoSection) -> bool:

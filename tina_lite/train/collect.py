@@ -10,6 +10,7 @@ from tina_lite.recipe.schema import RolloutSection
 from tina_lite.rewards import BrokenRewards, StepScores, TrainerState, WeightedReward, score
 from tina_lite.rollout.sampler import Sampler
 from tina_lite.runs.session import Session
+from tina_lite.train.selection import Selector
 from tina_lite.util.errors import TinaError
 from tina_lite.util.records import Group, Prompt, ScoredGroup
 from tina_lite.util.stateful import Fields
@@ -52,6 +53,8 @@ class Collector:
     rewards: Sequence[WeightedReward]
     rollout: RolloutSection
     scale_rewards: str
+    selector: Selector | None
+    """Asks some of the source's problems; None: all are asked, in its order."""
     max_steps: int
     """Told to rewards that ask how far training is."""
     kept: Failures = field(init=False, default_factory=Failures)
@@ -60,6 +63,8 @@ class Collector:
     """Whether stop.max_tokens left too few for a single group of the latest rollout."""
     _step_tokens: int = field(init=False, default=0)
     """Of the step under way, prompts included."""
+    _scored: list[ScoredGroup] = field(init=False, default_factory=list)
+    """Of the step under way, replaced ones included."""
 
     def __post_init__(self) -> None:
         most = {one.reward.name: one.max_failures for one in self.rewards if one.max_failures is not None}
@@ -67,7 +72,7 @@ class Collector:
 
     def collect(self, step: int) -> Collected:
         """Collect the groups of one step. OutOfTime where none was finished, or a signal came."""
-        self._step_tokens = 0
+        self._step_tokens, self._scored = 0, []
         self.source.position = self.session.state.position
         sampled, tokens, seconds = self._sample(self._next_prompts(self.rollout.prompts_per_step), step)
         if not sampled:
@@ -77,11 +82,15 @@ class Collector:
         if self.rollout.resample_zero_variance:
             self._resample(collected, step)
         collected.groups = with_advantages(collected.groups, self.scale_rewards)
+        if self.selector is not None:
+            collected.metrics |= self.selector.learn(self._scored)
+        if self.rollout.stop_loops:
+            collected.metrics |= _loops(collected.groups, self.rollout.max_completion_length)
         collected.position, collected.metrics["epoch"] = self.source.position, self.source.epoch
         return collected
 
     def _next_prompts(self, count: int) -> list[Prompt]:
-        prompts = self.source.next(count)
+        prompts = (self.selector or self.source).next(count)
         for reason, rows in self.source.passed_over.items():
             # said of the first, and again when there are ten times as many
             said = f"{len(rows)} prompts skipped so far: {reason}"
@@ -124,7 +133,9 @@ class Collector:
                 f"step {session.state.step} is saved: mend it and go on with: tina-lite resume {session.folder.path}"
             )
         pairs = zip(groups, scores.groups, strict=True)
-        return [ScoredGroup(group, of_group.rewards, of_group.totals) for group, of_group in pairs]
+        found = [ScoredGroup(group, of_group.rewards, of_group.totals) for group, of_group in pairs]
+        self._scored += found
+        return found
 
     def _trainer_state(self, step: int) -> TrainerState:
         return TrainerState(step - 1, self.max_steps, self.source.position / self.source.problems)
@@ -154,6 +165,12 @@ class Collector:
             collected.prompt_tokens += _prompt_tokens(fresh)
             collected.groups = teaching + self._score(fresh, step, seconds)
         collected.metrics |= {"resampling/reward_before": reward, "resampling/discarded_groups": discarded}
+
+
+def _loops(groups: Sequence[ScoredGroup], longest: int) -> dict[str, float]:
+    """How many completions were ended in a loop, and the tokens that they would have gone on for at most."""
+    ended = [len(c.ids) for scored in groups for c in scored.group.completions if c.finish_reason == "loop"]
+    return {"loops/ended": len(ended), "loops/tokens_saved": sum(longest - length for length in ended)}
 
 
 def _prompt_tokens(groups: Sequence[Group]) -> int:

@@ -115,10 +115,11 @@ class Learner:
         self.updated_at, self._check_time = step, out_of_time
         skipped = sum(not takes_part(group, self._grpo) for group in groups)
         update_batch = self._update_batch(groups, self._seed * 1_000_003 + step)
-        trained = 0
+        trained = saved = 0
         for _ in range(self._grpo.num_iterations if update_batch.examples else 1):
             sums, norm = self._gradients(update_batch, progress)
             trained += sums.tokens
+            saved += update_batch.saved_tokens
             update = sums.update(norm, learning_rate, trained, skipped, reference=bool(self._grpo.beta))
             if update_batch.examples and update.finite:
                 self._step(learning_rate)
@@ -127,7 +128,7 @@ class Learner:
                 self._set(self._before)
                 return update
         self._scale.grow(step)
-        return replace(update, adapter_norm=self.policy.adapter_norm())
+        return replace(update, saved_tokens=saved, adapter_norm=self.policy.adapter_norm())
 
     def undo(self) -> None:
         """Take the last update back, or what was done of it; without one there is nothing to do."""

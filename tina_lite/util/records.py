@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-FinishReason = Literal["stop", "length", "deadline"]
+FinishReason = Literal["stop", "length", "loop", "deadline"]
 PhaseName = Literal["load", "rollout", "reward", "update", "eval", "save", "other"]
 PHASES: tuple[PhaseName, ...] = ("load", "rollout", "reward", "update", "eval", "save", "other")
 """What a run spends time and money on."""
@@ -117,6 +117,8 @@ class Update:
     """Share of trained tokens whose ratio was clipped."""
     kl: float | None = None
     """Mean k3 at the trained tokens, nats; None where no reference was asked."""
+    saved_tokens: int = 0
+    """Completion tokens that would have taken one, had `grpo.update_completions` not left them out."""
     adapter_norm: float = math.nan
     """After the step, as a share of the base's."""
 

@@ -1,0 +1,100 @@
+"""What a field of a recipe saves: runs with it and without, and what each had learned for how many dollars.
+
+Usage:
+    python bench/cheaper.py EXPERIMENT MODEL [SEED ...]        default: 1 2 3
+
+EXPERIMENT is one of `EXPERIMENTS`, MODEL a folder of SmolLM2-135M-Instruct. Each run is a process of its own, and the
+kinds take turns. The dollars are those of training, without loading and evaluations. A table goes to stderr, one JSON
+object to stdout: by kind and seed, pairs of dollars and Pass@1 on the held-out problems.
+"""
+
+import json
+import sys
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from sides import head, in_time, run, say
+
+Curve = list[tuple[float, float]]
+"""Dollars, and Pass@1."""
+
+RATE = 0.20
+EVALS = {"eval.every": 10, "eval.problems": 200, "eval.samples": 1}
+MIXED = {
+    "data.params": {"min_terms": 2, "max_terms": 5, "min_digits": 1, "max_digits": 3, "size": 2000},
+    "data.held_out": 0.1,
+    "rollout.max_prompt_length": 80,
+}
+"""2,000 sums of mixed difficulty, a tenth of them held out."""
+BY_KIND = {"rollout.selection": "difficulty", "data.difficulty_key": ["metadata.num_terms", "metadata.num_digits"]}
+BY_FEATURES = {"rollout.selection": "difficulty", "data.difficulty_key": ["terms", "digits"]}
+HALF = {"grpo.update_completions": 4}
+ALPHA = 64
+EXPERIMENTS: dict[str, tuple[str, dict[str, Any], dict[str, dict[str, Any]]]] = {
+    "selection": ("smollm2-cpu", MIXED, {"uniform": {}, "difficulty": BY_KIND}),
+    "lr": (
+        "smollm2-cpu",
+        {},
+        {
+            f"alpha x lr {both:g}": {"optim.learning_rate": both / ALPHA}
+            for both in (6.4e-3, 1.3e-3, 6.4e-4, 3.2e-4, 1.3e-4)
+        },
+    ),
+    "base": ("smollm2-cpu", {}, {"NF4": {}, "16-bit": {"model.quantization": "none"}}),
+    "update": ("smollm2-cpu", {}, {"all": {}, "half": HALF}),
+    "quickstart": (
+        "quickstart",
+        {},
+        {"all": {}, "difficulty": BY_FEATURES, "half": HALF, "both": {**BY_FEATURES, **HALF}},
+    ),
+}
+"""The recipe, what is changed in all of its runs, and in each kind; the first kind is what the others are beside."""
+
+
+def measure(recipe: str, model: str, seed: int, changes: dict[str, Any], out: Path) -> Curve:
+    """Run once; what had been learned at each evaluation."""
+    command = [sys.executable, "-m", "tina_lite.cli.main", "run", recipe, "--model", model, "--rate", str(RATE)]
+    given = [part for name, value in changes.items() for part in ("--set", f"{name}={json.dumps(value)}")]
+    run([[*command, *given, "--seed", str(seed), "--out", str(out), "--plain"]])
+    seconds = [json.loads(line)["step_time"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+    figures = [json.loads(line) for line in (out / "figures.jsonl").read_text().splitlines()]
+    return [(sum(seconds[: one["step"]]) / 3600 * RATE, one["pass_at_1"]) for one in figures]
+
+
+def mean_curve(curves: list[Curve]) -> Curve:
+    """Of several seeds, evaluation by evaluation."""
+    return [(fmean(usd for usd, _ in points), fmean(share for _, share in points)) for points in zip(*curves)]
+
+
+def usd_to(curve: Curve, wanted: float) -> float | None:
+    """Dollars until a curve first reaches a Pass@1, between two evaluations in a straight line; None: it never does."""
+    for (usd, share), (later_usd, later) in pairwise(curve):
+        if later >= wanted > share:
+            return usd + (later_usd - usd) * (wanted - share) / (later - share)
+    return None
+
+
+def main() -> None:
+    name, model, *seeds = sys.argv[1:]
+    recipe, common, kinds = EXPERIMENTS[name]
+    curves: dict[str, dict[int, Curve]] = {kind: {} for kind in kinds}
+    head("seed", "kind", "dollars at the end", "Pass@1 by evaluation")
+    with tempfile.TemporaryDirectory() as folder, in_time():
+        for seed in map(int, seeds or "123"):
+            for kind, changes in kinds.items():
+                curve = measure(recipe, model, seed, {**EVALS, **common, **changes}, Path(folder) / f"{kind}-{seed}")
+                curves[kind][seed] = curve
+                say(seed, kind, f"{curve[-1][0]:.4f}", " ".join(f"{share:.2f}" for _, share in curve))
+    first = mean_curve(list(curves[next(iter(kinds))].values()))
+    for kind in list(kinds)[1:]:
+        usd = usd_to(mean_curve(list(curves[kind].values())), first[-1][1])
+        reached = f"{usd / first[-1][0]:.2f} of the dollars" if usd is not None else "never"
+        print(f"{kind}: reaches {first[-1][1]:.3f}, the first kind's last, for {reached}", file=sys.stderr)
+    print(json.dumps({"experiment": name, "rate": RATE, "curves": curves}))
+
+
+if __name__ == "__main__":
+    main()
