@@ -33,25 +33,26 @@ BY_KIND = {"rollout.selection": "difficulty", "data.difficulty_key": ["metadata.
 BY_FEATURES = {"rollout.selection": "difficulty", "data.difficulty_key": ["terms", "digits"]}
 HALF = {"grpo.update_completions": 4}
 ALPHA = 64
-EXPERIMENTS: dict[str, tuple[str, dict[str, Any], dict[str, dict[str, Any]]]] = {
-    "selection": ("smollm2-cpu", MIXED, {"uniform": {}, "difficulty": BY_KIND}),
-    "lr": (
-        "smollm2-cpu",
-        {},
-        {
-            f"alpha x lr {both:g}": {"optim.learning_rate": both / ALPHA}
-            for both in (6.4e-3, 1.3e-3, 6.4e-4, 3.2e-4, 1.3e-4)
-        },
-    ),
-    "base": ("smollm2-cpu", {}, {"NF4": {}, "16-bit": {"model.quantization": "none"}}),
-    "update": ("smollm2-cpu", {}, {"all": {}, "half": HALF}),
-    "quickstart": (
-        "quickstart",
-        {},
-        {"all": {}, "difficulty": BY_FEATURES, "half": HALF, "both": {**BY_FEATURES, **HALF}},
-    ),
+QUICKSTART, SMOLLM2 = "quickstart", "smollm2-cpu"
+Kind = tuple[str, dict[str, Any]]
+"""A recipe, and what is changed in it."""
+EXPERIMENTS: dict[str, dict[str, Kind]] = {
+    "selection": {"uniform": (SMOLLM2, MIXED), "difficulty": (SMOLLM2, {**MIXED, **BY_KIND})},
+    "lr": {
+        f"alpha x lr {both:g}": (SMOLLM2, {"optim.learning_rate": both / ALPHA})
+        for both in (6.4e-3, 1.3e-3, 6.4e-4, 3.2e-4, 1.3e-4)
+    },
+    "base": {"NF4": (SMOLLM2, {}), "16-bit": (SMOLLM2, {"model.quantization": "none"})},
+    "quickstart": {
+        "all": (QUICKSTART, {}),
+        "difficulty": (QUICKSTART, BY_FEATURES),
+        "half": (QUICKSTART, HALF),
+        "both": (QUICKSTART, {**BY_FEATURES, **HALF}),
+    },
+    "quickstart-cheap": {"quickstart": (QUICKSTART, {}), "cheap": ("cheap/quickstart-cheap", {})},
+    "smollm2-cheap": {"smollm2-cpu": (SMOLLM2, {}), "cheap": ("cheap/smollm2-cheap", {})},
 }
-"""The recipe, what is changed in all of its runs, and in each kind; the first kind is what the others are beside."""
+"""The first kind is what the others are beside."""
 
 
 def measure(recipe: str, model: str, seed: int, changes: dict[str, Any], out: Path) -> Curve:
@@ -79,13 +80,13 @@ def usd_to(curve: Curve, wanted: float) -> float | None:
 
 def main() -> None:
     name, model, *seeds = sys.argv[1:]
-    recipe, common, kinds = EXPERIMENTS[name]
+    kinds = EXPERIMENTS[name]
     curves: dict[str, dict[int, Curve]] = {kind: {} for kind in kinds}
     head("seed", "kind", "dollars at the end", "Pass@1 by evaluation")
     with tempfile.TemporaryDirectory() as folder, in_time():
         for seed in map(int, seeds or "123"):
-            for kind, changes in kinds.items():
-                curve = measure(recipe, model, seed, {**EVALS, **common, **changes}, Path(folder) / f"{kind}-{seed}")
+            for kind, (recipe, changes) in kinds.items():
+                curve = measure(recipe, model, seed, {**EVALS, **changes}, Path(folder) / f"{kind}-{seed}")
                 curves[kind][seed] = curve
                 say(seed, kind, f"{curve[-1][0]:.4f}", " ".join(f"{share:.2f}" for _, share in curve))
     first = mean_curve(list(curves[next(iter(kinds))].values()))

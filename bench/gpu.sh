@@ -7,6 +7,7 @@
 #   tests       tests marked gpu; the two engines compared
 #   quickstart  the shipped recipe with each engine: gain, seconds, dollars
 #   rollout     completion tokens a second, against transformers' generate and the card's memory bandwidth
+#   decode      the products of an MLP in 4 bits, from a copy and dequantised, as shares of the bandwidth
 #   step        seconds of a step of 24 completions of 512 tokens by phase, against TRL
 #   memory      the longest completions that train on 6, 8, 12, 16 and 24 GB, peak by phase, and the plan's figure
 #

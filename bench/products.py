@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear as plain_linear
 
-from tina_lite.policy.dense.model import DenseModel, FusedLinear, packed, packed_linear
+from tina_lite.policy.dense.linears import FusedLinear, packed, packed_linear
+from tina_lite.policy.dense.model import DenseModel
 
 REPEATS = 5
 

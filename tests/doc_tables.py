@@ -34,7 +34,7 @@ def _order(name: str) -> tuple[int, int, str]:
     """Quickstart first, the paper's last; cards by their memory."""
     folder, _, own = name.rpartition("/")
     digits = "".join(letter for letter in own if letter.isdigit()) if folder == "cards" else ""
-    return ["", "small", "cards", "paper"].index(folder), int(digits or 0), "" if name == "quickstart" else own
+    return ["", "cheap", "small", "cards", "paper"].index(folder), int(digits or 0), "" if name == "quickstart" else own
 
 
 def fields() -> Iterator[str]:

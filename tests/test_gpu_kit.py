@@ -41,7 +41,7 @@ def test_a_rehearsal_goes_through_every_part(tmp_path: Path) -> None:
     done = kit(tmp_path, "--rehearse")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     reports = {report["part"]: report for report in map(json.loads, done.stdout.splitlines())}
-    assert list(reports) == ["env", "tests", "quickstart", "rollout", "step", "memory"]
+    assert list(reports) == ["env", "tests", "quickstart", "rollout", "decode", "step", "memory"]
     results = {part: report["results"] for part, report in reports.items()}
     machine = reports["env"]["machine"]
     engines = ["native", "unsloth"] if machine["unsloth"] else ["native"]
@@ -51,6 +51,8 @@ def test_a_rehearsal_goes_through_every_part(tmp_path: Path) -> None:
     assert sides == [*engines, "generate-nf4", "generate-16bit"]
     assert {line["tokens"] for line in results["rollout"] if line["lengths"] == "equal"} == {8 * 8, 16 * 8}
     assert all(0 < line["tokens"] < line["rows"] * 8 for line in results["rollout"] if line["lengths"] == "spread")
+    assert {line["product"] for line in results["decode"]} == {"gate_up", "down"}
+    assert all(line["4 bits, ms"] > 0 for line in results["decode"])
     for step in results["step"][: len(engines)]:
         assert (step["tokens"], step["rollout_share"] + step["update_share"]) == (2 * 4 * 8, pytest.approx(1, abs=2e-3))
         assert step["planned_rollout_s"] > 0

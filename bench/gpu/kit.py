@@ -88,6 +88,10 @@ def rollout(kit: Kit) -> list[Result]:
     return [line for side in sides for line in kit.child("rollout.py", side)]
 
 
+def decode(kit: Kit) -> list[Result]:
+    return kit.child("decode.py")
+
+
 def step(kit: Kit) -> list[Result]:
     sides = (*kit.engines, *(["trl"] if kit.machine["trl"] else []))
     lines = [line for side in sides for line in kit.child("step_trl.py" if side == "trl" else "step.py", side)]
@@ -104,6 +108,7 @@ PARTS: dict[str, Callable[[Kit], list[Result]]] = {
     "tests": tests,
     "quickstart": quickstart,
     "rollout": rollout,
+    "decode": decode,
     "step": step,
     "memory": memory,
 }

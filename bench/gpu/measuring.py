@@ -70,7 +70,7 @@ def planned(recipe: "Recipe", sizes: Sizes, cap_gb: float | None) -> tuple[Any, 
     else:
         vram = None if cap_gb is None else cap_gb * 1e9 / GIB
         device = find_device(shape, gpu=name if card_named(name) else None, vram_gib=vram)
-    memory = layout_of(shape, MemoryRequest.of(recipe), room_on(device))
+    memory = layout_of(shape, MemoryRequest.of(recipe), room_on(device, shape))
     return memory, step_time(shape, work, device, memory, r=sizes.r, target_modules=PROJECTIONS), device
 
 

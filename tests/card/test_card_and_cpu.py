@@ -11,7 +11,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tina_lite.policy import TokenBatch
 from tina_lite.policy.dense.attention import can_flash
-from tina_lite.policy.dense.model import DenseModel, base_weight
+from tina_lite.policy.dense.cache import reads_by_length
+from tina_lite.policy.dense.linears import base_weight
+from tina_lite.policy.dense.model import DenseModel
 from tina_lite.policy.hf_decoder import CachedDecoder
 from tina_lite.policy.native import NativePolicy
 from tina_lite.rollout.sampler import Sampler
@@ -129,13 +131,35 @@ def test_attention_over_a_shared_prompt_needs_no_mask(dtype: torch.dtype, head_d
     assert can_flash(torch.device("cuda"), dtype, head_dim)
 
 
-@pytest.mark.parametrize("dense_copy", [True, False], ids=["dense copy", "dequantised"])
-def test_replayed_steps_draw_what_others_draw(make_policy: Any, make_prompts: Any, dense_copy: bool) -> None:
+@pytest.mark.parametrize(
+    "base",
+    [{}, {"dense_copy": False}, {"in_4_bits": ("gate_up", "down")}],
+    ids=["dense copy", "dequantised", "in 4 bits"],
+)
+def test_replayed_steps_draw_what_others_draw(make_policy: Any, make_prompts: Any, base: dict[str, Any]) -> None:
     policy = make_policy(spread=0.05)
-    policy._dense = DenseModel(policy.causal_lm, policy.dtype, dense_copy=dense_copy)
+    policy._dense = DenseModel(policy.causal_lm, policy.dtype, **base)
     prompts = make_prompts(policy, 5)
     replaying, other = policy.decoder(5, 512), policy.decoder(5, 512)
-    other._cuda_graphs._can_record = False
+    other._cuda_graphs = None
     assert decode(replaying, prompts, 150) == decode(other, prompts, 150)
     assert replaying._cuda_graphs._graphs
-    assert not other._cuda_graphs._graphs
+
+
+@pytest.mark.parametrize("dtype", SIXTEEN_BITS, ids=str)
+@pytest.mark.parametrize("width", [64, 128])
+def test_a_decode_step_reads_of_each_sequence_what_is_there(dtype: torch.dtype, width: int) -> None:
+    if not has(dtype) or torch.cuda.get_device_capability() < (8, 0):
+        pytest.skip("this card has no flash kernel in it")
+    assert reads_by_length(torch.device("cuda"), dtype, width)
+
+
+@torch.no_grad()
+def test_products_in_4_bits_are_those_of_the_dequantised_weights(make_policy: Any) -> None:
+    policy = make_policy(spread=0.05)
+    x = torch.randn(24, policy.causal_lm.config.hidden_size, device="cuda", dtype=policy.dtype)
+    dense = DenseModel(policy.causal_lm, policy.dtype, dense_copy=False)
+    wanted = [layer.gate_up(x).float() for layer in dense.layers]
+    ours = DenseModel(policy.causal_lm, policy.dtype, in_4_bits=("gate_up",))
+    for layer, one in zip(ours.layers, wanted, strict=True):
+        assert (layer.gate_up(x) - one).norm() < 0.01 * one.norm()

@@ -10,7 +10,7 @@ import torch
 from sections import decode, rollout_section
 
 from tina_lite.policy import TokenBatch
-from tina_lite.policy.dense.model import base_weight
+from tina_lite.policy.dense.linears import base_weight
 from tina_lite.policy.hf_decoder import CachedDecoder
 from tina_lite.policy.lm_head import Head, token_logprobs
 from tina_lite.policy.loading import load_tokenizer

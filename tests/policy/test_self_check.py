@@ -161,7 +161,7 @@ def test_a_step_of_1e_5_reaches_the_sampler_as_it_reaches_the_learner(dtype, tmp
 
 @torch.no_grad()
 def test_a_processor_without_instructions_for_16_bits_does_without_the_packed_layout(make_policy, monkeypatch):
-    from tina_lite.policy.dense import model as dense
+    from tina_lite.policy.dense import linears as dense
 
     expected = make_policy(compute_dtype="bfloat16", spread=0.05).logprobs(BATCH, 1.0)[0]
     monkeypatch.setattr(dense, "_is_known", lambda dtype: False)
@@ -173,7 +173,7 @@ def test_a_processor_without_instructions_for_16_bits_does_without_the_packed_la
 
 
 def test_what_the_library_refuses_is_found_out_by_trying(monkeypatch):
-    from tina_lite.policy.dense import model as dense
+    from tina_lite.policy.dense import linears as dense
 
     def refuses(weight: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("mkldnn_reorder_linear_weight: bf16 path needs the cpu support avx512bw")

@@ -59,6 +59,7 @@ def load(p: Checked, session: Session, tokenizer: Any, kept: CheckpointState | N
     choices = earlier or SavedRuntime(
         dtype=policy.dtype_name,
         dense_copy=layout.dense_copy,
+        in_4_bits=layout.in_4_bits,
         kv_tokens=layout.kv_tokens,
         micro_batch_tokens=layout.micro_batch_tokens,
         activations=layout.activations,

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from tina_lite.budget.rates import card_words
 from tina_lite.policy.engine import refuse_float16
+from tina_lite.policy.four_bit import rows_by_table
 from tina_lite.policy.memory_request import MemoryBudget
 from tina_lite.policy.shape import ModelShape
 from tina_lite.recipe.schema import DtypeName
@@ -160,6 +161,8 @@ class Card:
     bandwidth_gb_s: float
     watts: float
     """Of the board at the most."""
+    capability: str
+    """CUDA's word for its generation."""
     source: str
 
 
@@ -175,6 +178,7 @@ def cards() -> tuple[Card, ...]:
             tflops=float(row["tflops"]),
             bandwidth_gb_s=float(row["bandwidth_gb_s"]),
             watts=float(row["watts"]),
+            capability=row["capability"],
             source=row["source"],
         )
         for row in rows
@@ -255,6 +259,8 @@ class Device:
     """The card whose price is asked; None for a CPU."""
     watts: float | None = None
     """What it draws at the most; None where that is not known."""
+    capability: str = ""
+    """Of a card."""
     assumptions: tuple[str, ...] = ()
 
     @property
@@ -335,6 +341,7 @@ def on_card(card: Card, compute_dtype: str, vram_gib: float | None = None) -> De
         decode_call_s=REPLAYED_CALL_S,
         priced_as=card.name,
         watts=card.watts,
+        capability=card.capability if dtype != "float32" else "",
         assumptions=(
             f"{FLOPS_SHARE:.0%} of {card.tflops:g} TFLOP/s and {BANDWIDTH_SHARE:.0%} of {card.bandwidth_gb_s:g} GB/s "
             f"({card.source}); not measured on this card",
@@ -361,7 +368,12 @@ def on_cpu(speed: CpuSpeed, compute_dtype: str, memory: int) -> Device:
     )
 
 
-def room_on(device: Device) -> MemoryBudget:
-    """For a run that is not begun yet."""
-    runtime = CARD_RUNTIME if device.card else CPU_RUNTIME
-    return MemoryBudget(device.memory, card=device.card, itemsize=device.itemsize, runtime=runtime)
+def room_on(device: Device, shape: ModelShape) -> MemoryBudget:
+    """For a run of such a model that is not begun yet."""
+    return MemoryBudget(
+        device.memory,
+        card=device.card,
+        itemsize=device.itemsize,
+        runtime=CARD_RUNTIME if device.card else CPU_RUNTIME,
+        rows_in_4_bits=rows_by_table(device.capability, shape),
+    )

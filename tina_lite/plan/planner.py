@@ -142,7 +142,7 @@ def make_plan(
         load_s=load_s,
         rate=rate,
         problems=problems,
-        assumptions=tuple(_assumptions(shape, recipe, device, workload, measured, ratio)),
+        assumptions=tuple(_assumptions(shape, recipe, device, memory, workload, measured, ratio)),
         **course(step, evaluation_s),
     )
     well, ill = (
@@ -174,7 +174,7 @@ def _around(
 
 
 def _layout(shape: ModelShape, recipe: Recipe, device: Device) -> MemoryLayout:
-    return layout_of(shape, MemoryRequest.of(recipe), room_on(device))
+    return layout_of(shape, MemoryRequest.of(recipe), room_on(device, shape))
 
 
 def _change(
@@ -219,9 +219,20 @@ def _ratio(measured: Measured, shape: ModelShape, device: Device) -> float:
 
 
 def _assumptions(
-    shape: ModelShape, recipe: Recipe, device: Device, workload: StepWorkload, measured: Measured | None, ratio: float
+    shape: ModelShape,
+    recipe: Recipe,
+    device: Device,
+    memory: MemoryLayout,
+    workload: StepWorkload,
+    measured: Measured | None,
+    ratio: float,
 ) -> Iterator[str]:
     yield from device.assumptions
+    if memory.in_4_bits:
+        yield (
+            f"{' and '.join(memory.in_4_bits)} multiplied in 4 bits as fast as their codes are read, where "
+            "bitsandbytes has its kernel for it; a run measures it first, and keeps a dense copy where that is faster"
+        )
     objection = _objection(measured, recipe, device) if measured else ""
     if measured and not objection:
         yield (

@@ -10,7 +10,7 @@ from typing import Any
 
 from tina_lite.plan.device import Device
 from tina_lite.policy.memory import MemoryLayout
-from tina_lite.policy.memory_request import MemoryRequest
+from tina_lite.policy.memory_request import UN_NESTED, MemoryRequest, nf4_bytes, weights_in_4_bits
 from tina_lite.policy.shape import ModelShape
 from tina_lite.recipe import Recipe, load_recipe
 from tina_lite.runs.folder import folders_named
@@ -137,9 +137,10 @@ def rollout_s(
     steps = (waves - 1) * workload.completion + last
     tokens = rows * workload.completion
     weights = shape.linear_weights + shape.head_weights + adapter
-    read = weights * device.itemsize
-    if not memory.dense_copy:
-        read += round(shape.linear_weights * (0.5 + device.itemsize))  # dequantised anew: read in 4 bits, written
+    in_4_bits = weights_in_4_bits(shape, memory.in_4_bits)
+    read = (weights - in_4_bits) * device.itemsize + nf4_bytes(in_4_bits) + round(in_4_bits * UN_NESTED)
+    if not memory.dense_copy:  # dequantised anew: read in 4 bits, written
+        read += round((shape.linear_weights - in_4_bits) * (0.5 + device.itemsize))
     call_s = device.decode_call_s if shape.dense else device.call_s
     cached = (workload.prompt + workload.completion / 2) * shape.kv_bytes(device.itemsize)
     drawn = shape.vocabulary * 4 * DRAW_PASSES
@@ -169,8 +170,9 @@ def update_s(shape: ModelShape, workload: StepWorkload, device: Device, memory: 
     seconds = (
         products / device.flops + attention / device.attention_flops + moved / device.bandwidth + calls * device.call_s
     )
-    if not memory.dense_copy:
-        seconds += batches * (forwards + 1) * shape.linear_weights * (0.5 + device.itemsize) / device.bandwidth
+    in_4_bits = weights_in_4_bits(shape, memory.in_4_bits)
+    dequantised = in_4_bits if memory.dense_copy else shape.linear_weights
+    seconds += batches * (forwards + 1) * dequantised * (0.5 + device.itemsize) / device.bandwidth
     return workload.iterations * seconds
 
 

@@ -45,6 +45,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         "fits": plan.fits,
         "change": dict(plan.change) if plan.change else None,
         "dense_copy": memory.dense_copy,
+        "in_4_bits": list(memory.in_4_bits),
         "recompute": memory.activations != "stored",
         "seconds_per_step": plan.step.total,
         "seconds": {
@@ -81,6 +82,8 @@ def _memory_lines(plan: Plan) -> Iterator[str]:
     memory, dtype = plan.memory, plan.device.dtype
     copies = "dense, to learn and sample with" if plan.device.card else "dense to learn with, packed to sample with"
     copy = copies if memory.dense_copy else "none: each weight is dequantised at each use"
+    if memory.in_4_bits:
+        copy = f"{copy.partition(':')[0]}; {' and '.join(memory.in_4_bits)} in 4 bits"
     again = {"stored": "", "recomputed": ", layers computed twice", "offloaded": ", twice, off the card between"}
     notes = {
         "runtime": "CUDA and libraries" if plan.device.card else "interpreter, libraries, kernels",

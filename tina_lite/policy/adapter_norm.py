@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tina_lite.policy.dense.model import base_weight
+from tina_lite.policy.dense.linears import base_weight
 
 
 class AdapterNorm:

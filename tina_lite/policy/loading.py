@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from tina_lite.policy.engine import FLOAT16_CAPABILITY
+from tina_lite.policy.four_bit import measured_rows
 from tina_lite.policy.memory import MemoryLayout, layout_of, refuse_too_large
 from tina_lite.policy.memory_request import MemoryBudget, MemoryRequest
 from tina_lite.policy.model_folder import as_pretrained, model_folder, refuse_broken, refuse_other_quantization
@@ -311,8 +312,11 @@ def lay_out(
 
     What was chosen before is not refused: a run that is resumed tries.
     """
-    memory_budget = MemoryBudget(free_bytes(device), device.type == "cuda", dtype.itemsize)
-    layout = layout_of(shape_of(config), memory_request, memory_budget, unsloth=unsloth, runtime=runtime)
+    shape, on_a_card = shape_of(config), device.type == "cuda"
+    measures = on_a_card and runtime is None and not unsloth and shape.dense and memory_request.quantization == "nf4"
+    rows = measured_rows(shape, device, dtype) if measures and dtype.itemsize == 2 else {}
+    memory_budget = MemoryBudget(free_bytes(device), on_a_card, dtype.itemsize, rows_in_4_bits=rows)
+    layout = layout_of(shape, memory_request, memory_budget, unsloth=unsloth, runtime=runtime)
     if runtime is None:
         refuse_too_large(layout)
     return layout

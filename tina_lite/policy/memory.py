@@ -19,9 +19,11 @@ prompts of 512, r = 32. GiB:
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from tina_lite.policy.memory_request import (
     LOGIT_COPIES,
+    UN_NESTED,
     MemoryBudget,
     MemoryRequest,
     base_bytes,
@@ -30,15 +32,18 @@ from tina_lite.policy.memory_request import (
     reading_bytes,
     sequence_bytes,
     sequences_at_once,
+    weights_in_4_bits,
 )
 from tina_lite.policy.shape import ModelShape
 from tina_lite.util.errors import NoRoom
-from tina_lite.util.stateful import Activations, ResolvedRuntime
+from tina_lite.util.stateful import Activations, Product, ResolvedRuntime
 
 GIB = 1024**3
 TIGHT = 0.15
 SLOWER_WITHOUT_COPY = 2.2
 """A decode step that dequantises every weight: 0.5 and 2 bytes are read and 2 written, where 2 were read."""
+FASTER_IN_4_BITS = 0.5
+"""One that multiplies in 4 bits: 0.56 bytes are read where 2 were, at less than the bandwidth of those."""
 BATCH_TOKENS = 256
 """As long takes what a micro-batch costs beside its tokens."""
 ADAPTER_ITEM = 2 + 4
@@ -54,7 +59,9 @@ class MemoryLayout:
     """What is kept where, and the bytes of each part at its largest."""
 
     dense_copy: bool
-    """Whether a dense copy of the base is kept."""
+    """Whether a dense copy of the base is kept, but for what is in 4 bits."""
+    in_4_bits: tuple[Product, ...]
+    """Products that a decode step multiplies in 4 bits."""
     sequences: int
     """Decoded at once where all are the longest."""
     kv_tokens: int
@@ -68,8 +75,8 @@ class MemoryLayout:
     runtime: int
     base: int
     sampling_copy: int
-    """The dense copy of the base for training and sampling, on a CPU another one for sampling, packed; the adapter as
-    sampling reads it."""
+    """The dense copy of the base for training and sampling, on a CPU another one for sampling, packed; scales that are
+    not nested; the adapter as sampling reads it."""
     adapters: int
     """In bfloat16, with their gradients."""
     optimizer: int
@@ -136,7 +143,8 @@ def layout_of(
     own = shape.dense and not unsloth
     if runtime is not None:
         tokens = max(memory_request.longest_sequence, runtime.micro_batch_tokens)
-        layout = _laid_out(shape, memory_request, memory_budget, own, runtime.dense_copy, runtime.activations, tokens)
+        copy = Copy(runtime.dense_copy, runtime.in_4_bits)
+        layout = _laid_out(shape, memory_request, memory_budget, own, copy, runtime.activations, tokens)
         return replace(
             layout,
             kv_tokens=runtime.kv_tokens,
@@ -147,7 +155,9 @@ def layout_of(
     layouts = list(_layouts(shape, memory_request, memory_budget, own, unsloth))
     fitting = [layout for layout in layouts if layout.peak <= memory_budget.usable]
     layout = (
-        min(fitting, key=lambda one: _price(one, memory_request)) if fitting else min(layouts, key=lambda one: one.peak)
+        min(fitting, key=lambda one: _price(one, memory_request, shape))
+        if fitting
+        else min(layouts, key=lambda one: one.peak)
     )
     return replace(layout, reason=_reason(layout, memory_request, own))
 
@@ -165,9 +175,29 @@ def refuse_too_large(layout: MemoryLayout) -> None:
 def _layouts(
     shape: ModelShape, memory_request: MemoryRequest, memory_budget: MemoryBudget, own: bool, unsloth: bool
 ) -> Iterator[MemoryLayout]:
-    for dense_copy in (True, False) if own else (False,):
+    for copy in _copies(memory_request, memory_budget, own):
         for activations, tokens in _ways_to_learn(memory_request, memory_budget, own, unsloth):
-            yield _laid_out(shape, memory_request, memory_budget, own, dense_copy, activations, tokens)
+            layout = _laid_out(shape, memory_request, memory_budget, own, copy, activations, tokens)
+            if all(layout.sequences <= memory_budget.rows_in_4_bits[product] for product in layout.in_4_bits):
+                yield layout
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What of the base is there a second time, and what is multiplied in 4 bits instead."""
+
+    dense: bool
+    in_4_bits: tuple[Product, ...]
+
+
+def _copies(memory_request: MemoryRequest, memory_budget: MemoryBudget, own: bool) -> Iterator[Copy]:
+    products: list[tuple[Product, ...]] = [()]
+    if own and memory_request.quantization == "nf4":
+        known = tuple(memory_budget.rows_in_4_bits)
+        products = [products for count in range(len(known), -1, -1) for products in combinations(known, count)]
+    for dense in (True, False) if own else (False,):
+        for in_4_bits in products:
+            yield Copy(dense, in_4_bits)
 
 
 def _ways_to_learn(
@@ -195,10 +225,11 @@ def _most_tokens(memory_request: MemoryRequest, own: bool) -> int:
     return max(memory_request.longest_sequence, min(memory_request.micro_batch_tokens, memory_request.step_tokens(own)))
 
 
-def _price(layout: MemoryLayout, memory_request: MemoryRequest) -> float:
+def _price(layout: MemoryLayout, memory_request: MemoryRequest, shape: ModelShape) -> float:
     """Of a step, in units of decoding all sequences at once: a forward and backward pass over them is about as long."""
     waves = -(-memory_request.sequences // layout.sequences)
-    rollout = waves * (1.0 if layout.dense_copy else SLOWER_WITHOUT_COPY)
+    share = weights_in_4_bits(shape, layout.in_4_bits) / shape.linear_weights
+    rollout = waves * (share * FASTER_IN_4_BITS + (1 - share) * (1.0 if layout.dense_copy else SLOWER_WITHOUT_COPY))
     if not layout.micro_batch_tokens:
         return rollout
     tokens = memory_request.step_tokens(shares_prompts=True)
@@ -217,7 +248,7 @@ def _laid_out(
     memory_request: MemoryRequest,
     memory_budget: MemoryBudget,
     own: bool,
-    dense_copy: bool,
+    copy: Copy,
     activations: Activations,
     tokens: int,
 ) -> MemoryLayout:
@@ -225,12 +256,14 @@ def _laid_out(
     fused = shape.fused_adapter_elements(memory_request.r, memory_request.target_modules) * item if own else 0
     base = base_bytes(shape, memory_request.quantization, item)
     copies = 1 if memory_budget.card else 2
-    copy = (copies * shape.linear_weights + (copies - 1) * shape.head_weights) * item if dense_copy else 0
-    if memory_budget.card or not dense_copy or item < 4:
-        copy += fused  # elsewhere base and adapter are sampled from in one
+    in_4_bits = weights_in_4_bits(shape, copy.in_4_bits)
+    copied = (copies * (shape.linear_weights - in_4_bits) + (copies - 1) * shape.head_weights) * item
+    sampling_copy = round(in_4_bits * UN_NESTED) + (copied if copy.dense else 0)
+    if memory_budget.card or not copy.dense or item < 4:
+        sampling_copy += fused  # elsewhere base and adapter are sampled from in one
     optimizer = (OPTIMIZER_ITEM + (0 if memory_budget.card else UNDO_ITEM)) * lora if tokens else 0
     adapters = ADAPTER_ITEM * lora
-    left = memory_budget.usable - base - copy - adapters - optimizer
+    left = memory_budget.usable - base - sampling_copy - adapters - optimizer
 
     reading, per_sequence = reading_bytes(shape, memory_request, item), sequence_bytes(shape, memory_request, item)
     fitting = max(1, int(max(0, left - reading) // per_sequence))
@@ -249,10 +282,11 @@ def _laid_out(
 
     chunk = chunk_elements(memory_budget.card, left)
     stored, passing = learning_bytes(shape, memory_request, memory_budget, own, activations, tokens)
-    if not dense_copy:
+    if not copy.dense or copy.in_4_bits:
         passing += 2 * shape.largest_weight * item
     return MemoryLayout(
-        dense_copy=dense_copy,
+        dense_copy=copy.dense,
+        in_4_bits=copy.in_4_bits,
         sequences=sequences,
         kv_tokens=kv_tokens,
         micro_batch_tokens=tokens if tokens < _most_tokens(memory_request, own) else memory_request.micro_batch_tokens,
@@ -260,7 +294,7 @@ def _laid_out(
         chunk_elements=chunk,
         runtime=memory_budget.runtime,
         base=base,
-        sampling_copy=copy,
+        sampling_copy=sampling_copy,
         adapters=adapters,
         optimizer=optimizer,
         kv_cache=kv_cache,
@@ -280,7 +314,9 @@ def _reason(layout: MemoryLayout, memory_request: MemoryRequest, own: bool) -> s
         else "all sequences at once"
     ]
     if own:
-        said.append("a dense copy of the base" if layout.dense_copy else "no dense copy of the base")
+        said.append(f"{'a' if layout.dense_copy else 'no'} dense copy of the base")
+    if layout.in_4_bits:
+        said.append(f"{' and '.join(layout.in_4_bits)} in 4 bits instead")
     if layout.micro_batch_tokens:
         said.append(f"micro-batches of {layout.micro_batch_tokens:,} tokens")
     if layout.activations != "stored":

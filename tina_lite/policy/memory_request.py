@@ -1,11 +1,12 @@
 """What a run asks of memory, part by part, at the recipe's longest, and what there is. Without torch."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from tina_lite.policy.shape import ModelShape
 from tina_lite.recipe import Recipe
 from tina_lite.recipe.schema import LoraSection, ModelSection
-from tina_lite.util.stateful import Activations
+from tina_lite.util.stateful import Activations, Product
 
 ROWS_ENOUGH = 128
 """Rows decoded at once beyond those of a step, where an evaluation has as many: more are hardly faster."""
@@ -112,6 +113,8 @@ class MemoryBudget:
     """Bytes of an activation."""
     runtime: int = 0
     """Of `free`, what interpreter and libraries will take; 0 where they are loaded."""
+    rows_in_4_bits: Mapping[Product, int] = field(default_factory=dict)
+    """Up to how many sequences the device multiplies a product faster in 4 bits than with a dense copy."""
 
     @property
     def usable(self) -> int:
@@ -141,6 +144,8 @@ SCORE_COPIES = 5
 """Scores, weights, their gradients and the product under way."""
 NF4_BLOCK = 64
 """Weights that share an absmax, itself one byte."""
+UN_NESTED = 3 / NF4_BLOCK
+"""Bytes more a weight where the absmax is in float32, as a product in 4 bits reads it."""
 NF4_NESTED_BLOCK = 256
 """Absmaxes that share one in float32."""
 NF4_TABLES = 256 * 4 + 16 * 4 + 4
@@ -164,6 +169,12 @@ def base_bytes(shape: ModelShape, quantization: str, itemsize: int) -> int:
         return shape.parameters * itemsize
     modules = shape.layers * len(shape.linears)
     return nf4_bytes(shape.linear_weights) + modules * NF4_TABLES + shape.other_weights * itemsize
+
+
+def weights_in_4_bits(shape: ModelShape, in_4_bits: Collection[Product]) -> int:
+    """Count the weights of products that a decode step multiplies in 4 bits."""
+    one = shape.hidden * shape.intermediate
+    return shape.layers * one * sum({"gate_up": 2, "down": 1}[product] for product in in_4_bits)
 
 
 def nf4_bytes(weights: int) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tina_lite.policy.dense.model import base_weight
+from tina_lite.policy.dense.linears import base_weight
 from tina_lite.policy.loading import attention_of, load_base
 from tina_lite.recipe.schema import ModelSection
 

@@ -80,7 +80,9 @@ class NativePolicy:
         self._trains = False
         self._dense: DenseModel | None = None
         if fits(self._causal_lm):
-            self._dense = DenseModel(self._causal_lm, self._dtype, dense_copy=self.layout.dense_copy)
+            self._dense = DenseModel(
+                self._causal_lm, self._dtype, dense_copy=self.layout.dense_copy, in_4_bits=self.layout.in_4_bits
+            )
         self.shares_prompts = self._dense is not None
         self.dtype_name = NAMES[self._dtype]
         refuse_disagreement(self, self._causal_lm, self._dtype, max_tokens)

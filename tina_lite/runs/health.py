@@ -222,7 +222,7 @@ def _no_variance(past: Past, most: float) -> Finding:
     right = past.recent(ACCURACY)
     if right is not None and right >= LEARNT:
         return f"{words}: {right:.0%} is right already", "harder problems, or stop here and save"
-    return words, "rollout.resample_zero_variance: 2, more num_generations, a higher temperature, or other problems"
+    return words, "rollout.selection: difficulty, resample_zero_variance: 2, more num_generations, or other problems"
 
 
 @_rule("equal", 1.0, "share of groups in which all completions are the same text, at least", is_collapse=True)

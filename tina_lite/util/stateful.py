@@ -49,12 +49,17 @@ Activations = Annotated[
 """What the backward pass finds: all of it; each layer's input, the rest computed again; that input in main memory."""
 
 
-@dataclass(frozen=True, slots=True)
+Product = Literal["gate_up", "down"]
+"""Of an MLP, that a decode step may multiply in 4 bits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedRuntime:
     """A resumed run goes on with it, whatever is free then."""
 
     dense_copy: Annotated[bool, read_as("dense_copy", "resident")]
-    """Whether the engine keeps a dense copy of the base."""
+    """Whether the engine keeps a dense copy of the base, but for the products that are in 4 bits."""
+    in_4_bits: tuple[Product, ...] = ()
     kv_tokens: Annotated[int, Field(ge=0)]
     """Of the sampler's cache, over all rows; 0 where the cache is not its own."""
     micro_batch_tokens: Annotated[int, Field(ge=1)]

@@ -1,9 +1,11 @@
 """Models of Llama's shape as plain tensors: a dense frozen base with the adapter beside it, trained and decoded from.
 
-model.py         the tensors, and the projections with their adapters
+model.py         the tensors
+linears.py       projections that read the same input as one product, with their adapters
 forward.py       the training forward pass, without padding; a group's prompt is computed once
 attention.py     attention of both passes
 autograd_ops.py  the differentiable pieces of a layer
 decoder.py       a token of every sequence at a time
+cache.py         the keys and values that a decode step reads
 cuda_graphs.py   the kernels of a decode step launched as one, on a card
 """

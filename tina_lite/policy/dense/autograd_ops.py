@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tina_lite.policy.dense.model import FusedLinear, linear_plus
+from tina_lite.policy.dense.linears import FusedLinear, linear_plus
 
 
 class _AdaptedLinear(torch.autograd.Function):
