@@ -43,6 +43,7 @@ EXPERIMENTS: dict[str, dict[str, Kind]] = {
         for both in (6.4e-3, 1.3e-3, 6.4e-4, 3.2e-4, 1.3e-4)
     },
     "base": {"NF4": (SMOLLM2, {}), "16-bit": (SMOLLM2, {"model.quantization": "none"})},
+    "update": {"all": (SMOLLM2, {}), "half": (SMOLLM2, HALF)},
     "quickstart": {
         "all": (QUICKSTART, {}),
         "difficulty": (QUICKSTART, BY_FEATURES),

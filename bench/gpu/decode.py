@@ -17,9 +17,12 @@ ADVISES = MODELS[1]
 def main() -> None:
     import torch
 
-    from tina_lite.policy.four_bit import BYTES, Trial, measured_rows, products
+    from tina_lite.policy.dense.trial import Trial, Way, measured_rows
+    from tina_lite.policy.four_bit import products
+    from tina_lite.policy.memory_request import READ_IN_4_BITS
     from tina_lite.policy.model_folder import read_shape
 
+    moved: dict[Way, float] = {"4 bits": READ_IN_4_BITS, "copy": 2.0, "dequantised": READ_IN_4_BITS + 2 + 2}
     rehearse = "--rehearse" in sys.argv
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rate = bytes_a_second()
@@ -27,12 +30,12 @@ def main() -> None:
         for name, (out, into) in products(read_shape(model)).items():
             trial = Trial(*((64, 64) if rehearse else (out, into)), device, torch.bfloat16)
             for rows in ROWS[: 1 if rehearse else None]:
-                seconds = {way: trial.seconds(way, rows) for way in BYTES}
+                seconds = {way: trial.seconds(way, rows) for way in moved}
                 line: dict[str, object] = {"model": model.rpartition("/")[2], "product": name, "rows": rows}
                 line |= {f"{way}, ms": round(1000 * taken, 4) for way, taken in seconds.items()}
                 if rate is not None:
                     line |= {
-                        f"{way}, share": round(BYTES[way] * out * into / s / rate, 3) for way, s in seconds.items()
+                        f"{way}, share": round(moved[way] * out * into / s / rate, 3) for way, s in seconds.items()
                     }
                 print(json.dumps(line), flush=True)
     if rate is not None:

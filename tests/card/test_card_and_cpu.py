@@ -52,6 +52,11 @@ def has(dtype: torch.dtype) -> bool:
     return dtype != torch.bfloat16 or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
+def skip_without_flash(dtype: torch.dtype) -> None:
+    if not has(dtype) or torch.cuda.get_device_capability() < (8, 0):
+        pytest.skip("this card has no flash kernel in it")
+
+
 def greedy(policy: NativePolicy, prompts: Any) -> list[tuple[int, ...]]:
     sampler = Sampler(policy, rollout_section(0.0, 24), seed=1, kv_tokens=512)
     return [group.completions[0].ids for group in sampler.rollout(prompts, 1, 1).groups]
@@ -126,8 +131,7 @@ def test_no_attention_of_rollout_or_update_runs_in_the_math_kernel(
 @pytest.mark.parametrize("dtype", SIXTEEN_BITS, ids=str)
 @pytest.mark.parametrize("head_dim", [64, 128])
 def test_attention_over_a_shared_prompt_needs_no_mask(dtype: torch.dtype, head_dim: int) -> None:
-    if not has(dtype) or torch.cuda.get_device_capability() < (8, 0):
-        pytest.skip("this card has no flash kernel in it")
+    skip_without_flash(dtype)
     assert can_flash(torch.device("cuda"), dtype, head_dim)
 
 
@@ -149,8 +153,7 @@ def test_replayed_steps_draw_what_others_draw(make_policy: Any, make_prompts: An
 @pytest.mark.parametrize("dtype", SIXTEEN_BITS, ids=str)
 @pytest.mark.parametrize("width", [64, 128])
 def test_a_decode_step_reads_of_each_sequence_what_is_there(dtype: torch.dtype, width: int) -> None:
-    if not has(dtype) or torch.cuda.get_device_capability() < (8, 0):
-        pytest.skip("this card has no flash kernel in it")
+    skip_without_flash(dtype)
     assert reads_by_length(torch.device("cuda"), dtype, width)
 
 

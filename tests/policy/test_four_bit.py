@@ -12,9 +12,11 @@ from sections import decode
 
 from tina_lite.plan.device import card_named, on_card, room_on
 from tina_lite.policy import four_bit
+from tina_lite.policy.dense import trial
 from tina_lite.policy.dense.linears import MOST_IN_4_BITS, FusedLinear, base_weight, can_join
 from tina_lite.policy.dense.model import DenseModel
-from tina_lite.policy.four_bit import TRIED, Trial, measured_rows, products, rows_by_table
+from tina_lite.policy.dense.trial import TRIED, Trial, measured_rows
+from tina_lite.policy.four_bit import products, rows_by_table
 from tina_lite.policy.memory import MemoryLayout, layout_of
 from tina_lite.policy.memory_request import MemoryRequest
 from tina_lite.policy.model_folder import read_shape
@@ -111,7 +113,7 @@ def test_what_is_not_in_nf4_stays_as_it_is(make_policy: Any, make_prompts: Any) 
 def test_rows_end_where_it_is_slower_for_the_first_time(faster: list[bool]) -> None:
     wins = dict(zip(TRIED, faster, strict=True))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(four_bit, "Trial", lambda *_: SimpleNamespace(is_won_with=wins.__getitem__))
+        patched.setattr(trial, "Trial", lambda *_: SimpleNamespace(is_won_with=wins.__getitem__))
         most = measured_rows(read_shape(R1), torch.device("cuda"), torch.bfloat16).get("gate_up", 0)
     assert all(wins[rows] for rows in TRIED if rows <= most)
     assert most == TRIED[-1] or not wins[next(rows for rows in TRIED if rows > most)]
@@ -121,17 +123,17 @@ def test_a_card_that_cannot_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) ->
     shape = replace(read_shape(R1), hidden=64, intermediate=128)
     here = torch.device("cpu"), torch.bfloat16
     monkeypatch.setattr(four_bit, "SMALLEST", 1)
-    monkeypatch.setattr(four_bit, "timed", lambda work: len(work()))
+    monkeypatch.setattr(trial, "timed", lambda work: len(work()))
     assert measured_rows(shape, *here) == {}  # as fast as a copy is not faster
     times = iter([1.0, 2.0] * 100)
-    monkeypatch.setattr(four_bit, "timed", lambda work: next(times))
+    monkeypatch.setattr(trial, "timed", lambda work: next(times))
     assert measured_rows(shape, *here) == {"gate_up": 128, "down": 128}
 
     def fails(*_: Any) -> Any:
         raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(four_bit, "timed", fails)
+        patched.setattr(trial, "timed", fails)
         assert measured_rows(shape, *here) == {}
     product = Trial.product
     monkeypatch.setattr(Trial, "product", lambda self, way, *of: product(self, way, *of) * (1 + 0.1 * (way != "copy")))

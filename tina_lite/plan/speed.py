@@ -10,7 +10,7 @@ from typing import Any
 
 from tina_lite.plan.device import Device
 from tina_lite.policy.memory import MemoryLayout
-from tina_lite.policy.memory_request import UN_NESTED, MemoryRequest, nf4_bytes, weights_in_4_bits
+from tina_lite.policy.memory_request import READ_IN_4_BITS, MemoryRequest, weights_in_4_bits
 from tina_lite.policy.shape import ModelShape
 from tina_lite.recipe import Recipe, load_recipe
 from tina_lite.runs.folder import folders_named
@@ -138,7 +138,7 @@ def rollout_s(
     tokens = rows * workload.completion
     weights = shape.linear_weights + shape.head_weights + adapter
     in_4_bits = weights_in_4_bits(shape, memory.in_4_bits)
-    read = (weights - in_4_bits) * device.itemsize + nf4_bytes(in_4_bits) + round(in_4_bits * UN_NESTED)
+    read = (weights - in_4_bits) * device.itemsize + round(in_4_bits * READ_IN_4_BITS)
     if not memory.dense_copy:  # dequantised anew: read in 4 bits, written
         read += round((shape.linear_weights - in_4_bits) * (0.5 + device.itemsize))
     call_s = device.decode_call_s if shape.dense else device.call_s

@@ -81,9 +81,11 @@ def _span_record(plan: Plan) -> dict[str, list[float | None]]:
 def _memory_lines(plan: Plan) -> Iterator[str]:
     memory, dtype = plan.memory, plan.device.dtype
     copies = "dense, to learn and sample with" if plan.device.card else "dense to learn with, packed to sample with"
-    copy = copies if memory.dense_copy else "none: each weight is dequantised at each use"
+    copy = copies if memory.dense_copy else "none"
     if memory.in_4_bits:
-        copy = f"{copy.partition(':')[0]}; {' and '.join(memory.in_4_bits)} in 4 bits"
+        copy += f"; {' and '.join(memory.in_4_bits)} in 4 bits"
+    elif not memory.dense_copy:
+        copy += ": each weight is dequantised at each use"
     again = {"stored": "", "recomputed": ", layers computed twice", "offloaded": ", twice, off the card between"}
     notes = {
         "runtime": "CUDA and libraries" if plan.device.card else "interpreter, libraries, kernels",

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
+from tina_lite.policy.dense.trial import measured_rows
 from tina_lite.policy.engine import FLOAT16_CAPABILITY
-from tina_lite.policy.four_bit import measured_rows
 from tina_lite.policy.memory import MemoryLayout, layout_of, refuse_too_large
 from tina_lite.policy.memory_request import MemoryBudget, MemoryRequest
 from tina_lite.policy.model_folder import as_pretrained, model_folder, refuse_broken, refuse_other_quantization

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from math import prod
 
 from tina_lite.policy.shape import ModelShape
 from tina_lite.recipe import Recipe
@@ -146,6 +147,8 @@ NF4_BLOCK = 64
 """Weights that share an absmax, itself one byte."""
 UN_NESTED = 3 / NF4_BLOCK
 """Bytes more a weight where the absmax is in float32, as a product in 4 bits reads it."""
+READ_IN_4_BITS = 0.5 + 4 / NF4_BLOCK
+"""Bytes a weight that such a product reads."""
 NF4_NESTED_BLOCK = 256
 """Absmaxes that share one in float32."""
 NF4_TABLES = 256 * 4 + 16 * 4 + 4
@@ -173,8 +176,7 @@ def base_bytes(shape: ModelShape, quantization: str, itemsize: int) -> int:
 
 def weights_in_4_bits(shape: ModelShape, in_4_bits: Collection[Product]) -> int:
     """Count the weights of products that a decode step multiplies in 4 bits."""
-    one = shape.hidden * shape.intermediate
-    return shape.layers * one * sum({"gate_up": 2, "down": 1}[product] for product in in_4_bits)
+    return shape.layers * sum(prod(shape.mlp_products[product]) for product in in_4_bits)
 
 
 def nf4_bytes(weights: int) -> int:

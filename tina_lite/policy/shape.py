@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tina_lite.util.errors import BadInput
+from tina_lite.util.stateful import Product
 
 ARCHITECTURES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 """Computed by the engine as plain tensors (policy/dense); others run through transformers' own forward pass."""
@@ -88,6 +89,11 @@ class ModelShape:
             "up_proj": (self.hidden, self.intermediate),
             "down_proj": (self.intermediate, self.hidden),
         }
+
+    @property
+    def mlp_products(self) -> dict[Product, tuple[int, int]]:
+        """The (out, in) of the products of a layer's MLP."""
+        return {"gate_up": (2 * self.intermediate, self.hidden), "down": (self.hidden, self.intermediate)}
 
     @property
     def linear_weights(self) -> int:

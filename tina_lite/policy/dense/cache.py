@@ -116,30 +116,17 @@ class FlashCache:
         sequences, tokens = len(at), self._buffer.shape[3]
         everyone = torch.arange(sequences, device=at.device)
         starts = torch.arange(sequences + 1, device=at.device, dtype=torch.int32)
-        lengths = (at + 1).int()
+        places, lengths = starts * tokens, (at + 1).int()
 
         def attend(layer: int, query: Tensor, key_value: Tensor) -> Tensor:
             keys, values = self._buffer[:, layer, :sequences]
             keys[everyone, at], values[everyone, at] = key_value.chunk(2, dim=1)
-            return by_length(query, keys.flatten(0, 1), values.flatten(0, 1), starts, starts * tokens, lengths, used)
+            keys, values = keys.flatten(0, 1), values.flatten(0, 1)  # (N x tokens, kv heads, d)
+            attended = varlen_attn(query, keys, values, starts, places, 1, used, enable_gqa=True, seqused_k=lengths)
+            assert isinstance(attended, Tensor)  # else a pair, where more is asked for
+            return attended
 
         return attend
-
-
-def by_length(
-    query: Tensor, keys: Tensor, values: Tensor, starts: Tensor, places: Tensor, lengths: Tensor, most: int
-) -> Tensor:
-    """Attention of one query a sequence to the first `lengths` (N,) of its keys, which begin at `places` (N + 1,).
-
-    Args:
-        query: (N, heads, d).
-        keys, values: (tokens, kv heads, d), of all sequences.
-        starts: 0 to N.
-        most: no sequence has more keys.
-    """
-    attended = varlen_attn(query, keys, values, starts, places, 1, most, enable_gqa=True, seqused_k=lengths)
-    assert isinstance(attended, Tensor)  # else a pair, where more is asked for
-    return attended
 
 
 def make_cache(layers: int, heads: int, width: int, sequences: int, tokens: int, like: Tensor) -> Cache:

@@ -66,31 +66,39 @@ MOST_IN_4_BITS = 512
 
 
 class Codes:
-    """The NF4 codes of modules, one above the other; the modules go on with a part of the same memory."""
+    """A weight (out, in) as NF4 codes."""
 
-    def __init__(self, modules: Sequence[Any]) -> None:
+    def __init__(self, codes: Tensor, scales: Tensor, block: int, shape: list[int]) -> None:
+        """`codes`: (out x in / 2, 1) bytes; `scales`: float32, one for each `block` of weights in a row."""
+        self._codes, self._scales, self._block, self._shape = codes, scales, block, shape
+
+    @classmethod
+    def joined(cls, modules: Sequence[Any]) -> "Codes":
+        """Those of modules, one above the other; the modules go on with a part of the same memory."""
         bases = [getattr(module, "base_layer", module) for module in modules]
         states = [base.weight.quant_state for base in bases]
         for state in states:
             _un_nest(state)
-        self.shape = [sum(module.out_features for module in modules), modules[0].in_features]
-        self._block: int = states[0].blocksize
-        self._codes = torch.cat([base.weight.data for base in bases])  # (out x in / 2, 1) bytes
-        self._scales = torch.cat([state.absmax for state in states])  # (out x in / block,)
-        codes = self._codes.split([len(base.weight.data) for base in bases])
-        scales = self._scales.split([len(state.absmax) for state in states])
-        for base, state, its_codes, its_scales in zip(bases, states, codes, scales, strict=True):
+        shape = [sum(module.out_features for module in modules), modules[0].in_features]
+        codes = torch.cat([base.weight.data for base in bases])
+        scales = torch.cat([state.absmax for state in states])
+        parts = codes.split([len(base.weight.data) for base in bases])
+        scale_parts = scales.split([len(state.absmax) for state in states])
+        for base, state, its_codes, its_scales in zip(bases, states, parts, scale_parts, strict=True):
             base.weight.data, state.absmax = its_codes, its_scales
+        return cls(codes, scales, states[0].blocksize, shape)
 
-    def product(self, x: Tensor, bias: Tensor | None) -> Tensor:
+    def product(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """Take x (N, in) to x W' + bias, by bitsandbytes' product that reads the codes."""
-        y: Tensor = torch.ops.bitsandbytes.gemm_4bit(x, self._codes, self.shape, self._scales, self._block, "nf4", bias)
+        y: Tensor = torch.ops.bitsandbytes.gemm_4bit(
+            x, self._codes, self._shape, self._scales, self._block, "nf4", bias
+        )
         return y
 
     def dequantised(self, dtype: torch.dtype) -> Tensor:
         """The weight (out, in)."""
         weight: Tensor = torch.ops.bitsandbytes.dequantize_4bit(
-            self._codes, self._scales, self._block, "nf4", self.shape, dtype
+            self._codes, self._scales, self._block, "nf4", self._shape, dtype
         )
         return weight
 
@@ -131,7 +139,7 @@ class FusedLinear:
         self._dtype = dtype
         biases = [getattr(module, "base_layer", module).bias for module in modules]
         self.bias = None if biases[0] is None else torch.cat([bias.detach().to(dtype) for bias in biases])
-        self._codes = Codes(modules) if in_4_bits and can_join(modules) else None
+        self._codes = Codes.joined(modules) if in_4_bits and can_join(modules) else None
         self._weight = self.dense() if dense_copy and self._codes is None else None
         self._packed: Tensor | None = None  # for sampling: base and adapter in one, or the base alone
         self._merges = dtype == torch.float32
