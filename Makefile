@@ -7,11 +7,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # A machine without an NVIDIA card gets the CPU build of torch, some hundred megabytes instead of several thousand.
 TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://download.pytorch.org/whl/cpu)
 
-.PHONY: install install-unsloth quickstart browser test test-all test-unsloth lint base clean
+.PHONY: install install-unsloth quickstart browser test test-all test-unsloth test-beyond lint base clean
 .PHONY: bench bench-quickstart bench-step bench-rollout bench-memory bench-busy bench-plan bench-learning
 .PHONY: bench-rewards bench-update bench-selection bench-lr bench-base bench-data bench-growth bench-eval bench-coverage
 .PHONY: docs doc-tables models
-.PHONY: soak-budget soak-caps soak-crash soak-bill
+.PHONY: soak-budget soak-caps soak-crash soak-bill soak-sweep
 
 install: $(INSTALLED)
 
@@ -32,10 +32,10 @@ browser:  ## Debian's Chromium for the tests of the report, which are skipped wi
 # A worker for each core, each with a thread; ARGS='-n 0 FILE' runs a file in one process, with a debugger if wished.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8
 test: $(INSTALLED)  ## the core, for whoever changes something: two minutes or three on two cores
-	$(PYTEST) --dist worksteal -m "not slow" $(ARGS)
+	$(PYTEST) --dist worksteal -m "not slow and not beyond" $(ARGS)
 
 test-all: $(INSTALLED)  ## the core and all the rest, last both engines; Chromium's part needs make browser
-	$(PYTEST) --dist worksteal -m "not unsloth" $(ARGS)
+	$(PYTEST) --dist worksteal -m "not unsloth and not beyond" $(ARGS)
 	$(MAKE) test-unsloth
 
 UNSLOTH := $(VENV)/.installed-unsloth
@@ -46,6 +46,17 @@ $(UNSLOTH): $(INSTALLED)
 
 test-unsloth: $(UNSLOTH)  ## both engines compared, and whole runs under either; MODEL=folder adds a real model
 	$(if $(MODEL),TINA_LITE_TEST_MODEL=$(MODEL)) $(PYTEST) --dist loadfile -m unsloth tests/policy $(ARGS)
+
+BEYOND := $(VENV)/.installed-beyond
+SKY := .venv-sky
+$(BEYOND): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[sweep]'
+	test -x $(SKY)/bin/python || $(PYTHON) -m venv $(SKY)
+	$(SKY)/bin/python -m pip install --quiet skypilot==0.14.1
+	touch $@
+
+test-beyond: $(BEYOND)  ## sweeps on Ray, also when something is killed, and tasks as SkyPilot reads them: ten minutes
+	PATH=$(CURDIR)/$(SKY)/bin:$$PATH $(BIN)/python -m pytest --numprocesses 0 -m beyond tests/sweep tests/rent $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
@@ -139,6 +150,9 @@ soak-caps: $(INSTALLED)  ## 27 runs whose time goes where no stop rule is asked,
 
 soak-crash: $(INSTALLED)  ## 50 runs that are killed and resumed: each must end as if nothing had happened
 	$(BIN)/python tests/soak_crash.py $(ARGS)
+
+soak-sweep: $(BEYOND)  ## nine sweeps of which a trial, a worker or the driver is killed, about 15 minutes: each must end as if nothing had happened
+	$(BIN)/python tests/soak_sweep.py $(ARGS)
 
 soak-bill: $(INSTALLED)  ## a run killed 20 times and resumed, about 4 minutes: its bill against a stopwatch
 	$(BIN)/python tests/soak_bill.py $(ARGS)

@@ -15,7 +15,7 @@ from tina_lite.policy import four_bit
 from tina_lite.policy.dense import trial
 from tina_lite.policy.dense.linears import MOST_IN_4_BITS, FusedLinear, base_weight, can_join
 from tina_lite.policy.dense.model import DenseModel
-from tina_lite.policy.dense.trial import TRIED, Trial, measured_rows
+from tina_lite.policy.dense.trial import TRIED, ProductTrial, measured_rows
 from tina_lite.policy.four_bit import products, rows_by_table
 from tina_lite.policy.memory import MemoryLayout, layout_of
 from tina_lite.policy.memory_request import MemoryRequest
@@ -113,7 +113,7 @@ def test_what_is_not_in_nf4_stays_as_it_is(make_policy: Any, make_prompts: Any) 
 def test_rows_end_where_it_is_slower_for_the_first_time(faster: list[bool]) -> None:
     wins = dict(zip(TRIED, faster, strict=True))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(trial, "Trial", lambda *_: SimpleNamespace(is_won_with=wins.__getitem__))
+        patched.setattr(trial, "ProductTrial", lambda *_: SimpleNamespace(is_won_with=wins.__getitem__))
         most = measured_rows(read_shape(R1), torch.device("cuda"), torch.bfloat16).get("gate_up", 0)
     assert all(wins[rows] for rows in TRIED if rows <= most)
     assert most == TRIED[-1] or not wins[next(rows for rows in TRIED if rows > most)]
@@ -135,8 +135,10 @@ def test_a_card_that_cannot_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) ->
     with monkeypatch.context() as patched:
         patched.setattr(trial, "timed", fails)
         assert measured_rows(shape, *here) == {}
-    product = Trial.product
-    monkeypatch.setattr(Trial, "product", lambda self, way, *of: product(self, way, *of) * (1 + 0.1 * (way != "copy")))
+    product = ProductTrial.product
+    monkeypatch.setattr(
+        ProductTrial, "product", lambda self, way, *of: product(self, way, *of) * (1 + 0.1 * (way != "copy"))
+    )
     assert measured_rows(shape, *here) == {}
 
 

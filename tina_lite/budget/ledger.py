@@ -34,6 +34,8 @@ class SessionBill:
     """As used."""
     unit_s: float = 0.0
     """What is billed is rounded up to whole units; 0: what was used."""
+    began_at: float = 0.0
+    """Unix time."""
 
     @property
     def seconds(self) -> float:
@@ -87,7 +89,8 @@ def _bill(start: Mapping[str, Any], last: Mapping[str, Any]) -> SessionBill:
     if "joules" in last:  # what nobody measured is charged at the most that the card draws
         usd = dollars(float(last["joules"]), float(start["usd_per_kwh"])) + unwritten_s / 3600 * rate
         rate = mean_rate(usd, sum(seconds.values()))
-    return SessionBill(int(start["session"]), rate, seconds, float(start.get("unit_s", 0.0)))
+    began_at = float(start.get("at", 0.0)) - float(start["elapsed_s"])
+    return SessionBill(int(start["session"]), rate, seconds, float(start.get("unit_s", 0.0)), began_at)
 
 
 def mean_rate(usd: float, seconds: float) -> float:

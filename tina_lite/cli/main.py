@@ -16,6 +16,8 @@ COMMANDS = {
     "run": "Train as a recipe says, inside its budget.",
     "resume": "Go on with a run that was stopped or killed.",
     "stop": "Ask a run to end after its step, saved and evaluated.",
+    "sweep": "Run many trials, settings and seeds, under one budget.",
+    "launch": "Train on a rented card, found and paid through SkyPilot.",
     "plan": "Say what a recipe will need: memory, hours, dollars.",
     "watch": "Show a run from its files: during it, after it, or told again.",
     "runs": "List run folders: state, steps, dollars, best result.",
@@ -31,7 +33,7 @@ COMMANDS = {
     "doctor": "Say whether a run could start here, and what to mend.",
     "docs": "Print a page of the documentation.",
 }
-GUARDED = ("run", "resume", "eval")
+GUARDED = ("run", "resume", "eval", "sweep")
 """Those that spend money, and that a watchdog ends at their limit."""
 PLACES = {
     "eval": "eval:eval_command",

@@ -1,5 +1,6 @@
 """tina-lite report RUN..."""
 
+import json
 from pathlib import Path
 
 import click
@@ -17,15 +18,20 @@ from tina_lite.cli.arguments import named
 def report(runs: tuple[Path, ...], out: Path | None, show: bool, as_markdown: bool) -> None:
     """What RUN, a folder or name of a run, came to: one HTML file that needs no network.
 
-    Several runs share its pictures.
+    Several runs share its pictures. The folder of a sweep has a report of its own kind.
     """
     from tina_lite.report import html_page, markdown_text, read_run, refuse_missing
 
     if not as_markdown:
         refuse_missing()
     runs = tuple(Path(named(str(run))) for run in runs)
-    read = [read_run(folder) for folder in runs]
-    text = markdown_text(read) if as_markdown else html_page(read)
+    if len(runs) == 1 and (runs[0] / "sweep.json").exists() and not as_markdown:
+        from tina_lite.sweep.page import sweep_page
+
+        text = sweep_page(json.loads((runs[0] / "sweep.json").read_text(encoding="utf-8")))
+    else:
+        read = [read_run(folder) for folder in runs]
+        text = markdown_text(read) if as_markdown else html_page(read)
     if as_markdown and out is None:
         click.echo(text, nl=False)
         return

@@ -28,7 +28,7 @@ from tina_lite.runs.identity import Identity, code_digests
 from tina_lite.runs.metrics import metric_names
 from tina_lite.track import address_of, refuse_missing
 from tina_lite.train.selection import refuse_columns
-from tina_lite.util.device import usable_card
+from tina_lite.util.device import cpu_threads, usable_card
 from tina_lite.util.errors import BadInput, nearest, one_line
 from tina_lite.util.user_code import guest, load_function
 
@@ -69,7 +69,7 @@ class Checked:
     @property
     def device_name(self) -> str:
         """Name the device for people."""
-        return self.card or f"cpu ({os.cpu_count()} threads)"
+        return self.card or f"cpu ({cpu_threads()} threads)"
 
 
 def check(

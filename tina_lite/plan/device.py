@@ -20,7 +20,7 @@ from tina_lite.policy.four_bit import rows_by_table
 from tina_lite.policy.memory_request import MemoryBudget
 from tina_lite.policy.shape import ModelShape
 from tina_lite.recipe.schema import DtypeName
-from tina_lite.util.device import card_memory_gib, usable_card
+from tina_lite.util.device import card_memory_gib, cpu_threads, usable_card
 from tina_lite.util.disk import user_folder
 from tina_lite.util.errors import BadInput, nearest
 from tina_lite.util.memory import available_bytes
@@ -89,7 +89,7 @@ def is_busy() -> bool:
 
 
 def _key(hidden: int, intermediate: int) -> str:
-    key = f"{_cpu_name()}, {os.environ.get('OMP_NUM_THREADS') or os.cpu_count()} threads, torch {_torch_version()}, "
+    key = f"{_cpu_name()}, {cpu_threads()} threads, torch {_torch_version()}, "
     return key + f"{hidden} x {intermediate}"
 
 
@@ -355,7 +355,7 @@ def on_cpu(speed: CpuSpeed, compute_dtype: str, memory: int) -> Device:
     dtype: DtypeName = speed.dtype if compute_dtype == "auto" else compute_dtype  # type: ignore[assignment]
     flops = {"float32": speed.float32, "bfloat16": speed.bfloat16}[dtype]
     return Device(
-        name=f"cpu ({os.cpu_count()} threads)",
+        name=f"cpu ({cpu_threads()} threads)",
         card=False,
         memory=memory,
         dtype=dtype,

@@ -4,7 +4,7 @@ read.py     a run folder as a frozen record: its bill over time, its completions
 curves.py   moving means with intervals
 figures.py  plotly figures as plain values
 words.py    the same in sentences
-page.py     the HTML file, by page.html.j2, and the text for a model card
+page.py     the HTML file, by the templates beside it, and the text for a model card
 """
 
 from tina_lite.report.page import html_page, markdown_text, refuse_missing

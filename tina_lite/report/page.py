@@ -10,7 +10,7 @@ from typing import Any
 
 from tina_lite.console.text import clean
 from tina_lite.eval.tables import PAPER_BENCHMARKS, paper_models
-from tina_lite.report.figures import Table, figures
+from tina_lite.report.figures import Figure, Table, figures
 from tina_lite.report.read import Run
 from tina_lite.report.words import bought, comparison, facts, labels, outcome, repeat, versions
 from tina_lite.util.errors import BadInput
@@ -84,26 +84,34 @@ def refuse_missing() -> None:
 
 def html_page(runs: Sequence[Run]) -> str:
     """The whole file, for one run or several."""
-    refuse_missing()
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     labelled = list(zip(map(clean, labels(runs)), runs, strict=True))
-    drawn = figures(labelled)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("page.html.j2").render(
+    return render(
+        "page.html.j2",
+        figures(labelled),
         title=" and ".join(label for label, _ in labelled[:3]) + (" and more" if len(runs) > 3 else ""),
         told=[_told(label, run) for label, run in labelled],
         comparison=comparison(labelled) if len(runs) > 1 else None,
+        paper=beside_the_paper(labelled),
+        clean_lines=lambda text: "\n".join(map(clean, text.splitlines())),  # a long recipe stays whole
+    )
+
+
+def render(template: str, drawn: Sequence[Figure], **values: Any) -> str:
+    """A page with its pictures, by one of the templates that extend layout.html.j2."""
+    refuse_missing()
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template(template).render(
         figures=drawn,
         specs=_as_json({figure.name: {"data": figure.traces, "layout": figure.layout} for figure in drawn}),
-        paper=beside_the_paper(labelled),
         plotly=_plotly_js(),
         made=date.today().isoformat(),
         version=VERSION,
         clean=clean,
-        clean_lines=lambda text: "\n".join(map(clean, text.splitlines())),  # a long recipe stays whole
+        **values,
     )
 
 

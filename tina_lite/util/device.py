@@ -35,6 +35,12 @@ def usable_card() -> str | None:
     return None if is_for_cpus(installed_version("torch")) else card_name()
 
 
+def cpu_threads() -> int:
+    """How many threads torch computes with on this machine's CPU."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(asked) if asked.isdecimal() and int(asked) else os.cpu_count() or 1
+
+
 def is_for_cpus(torch_version: str | None) -> bool:
     """Whether this torch knows no card."""
     return (torch_version or "").endswith("+cpu")

@@ -28,13 +28,13 @@ def measured_rows(shape: ModelShape, device: torch.device, dtype: torch.dtype) -
     found: dict[Product, int] = {}
     for name, (out, into) in products(shape).items():
         with suppress(RuntimeError):  # no such kernel, one that cannot be recorded, or no memory for it
-            trial = Trial(out, into, device, dtype)
+            trial = ProductTrial(out, into, device, dtype)
             if rows := max(takewhile(trial.is_won_with, TRIED), default=0):
                 found[name] = rows
     return found
 
 
-class Trial:
+class ProductTrial:
     """One product in its three ways, from weights that no cache of a card holds all at once."""
 
     def __init__(self, out: int, into: int, device: torch.device, dtype: torch.dtype) -> None:

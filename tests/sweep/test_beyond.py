@@ -1,0 +1,57 @@
+"""Sweeps on Ray: the same adapters as by hand, one bill, whatever is killed. They take from seconds to a minute."""
+
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from sweeps import MAX_USD, RATE, Part, adapters, begun, by_hand, part_of, record, until, written
+
+pytestmark = [pytest.mark.beyond, pytest.mark.slow]
+pytest.importorskip("ray")
+
+
+def test_six_trials_on_two_workers_are_those_that_are_started_by_hand(tmp_path: Path) -> None:
+    path, out = written(tmp_path, "grid: {lora.r: [4, 8]}\nseeds: [1, 2, 3]"), tmp_path / "out"
+    began = time.monotonic()
+    driver = begun(path, out)
+    assert driver.wait(300) == 0, out.with_suffix(".log").read_text()
+    usd = (time.monotonic() - began) / 3600 * RATE
+    found = record(out)
+    assert [trial["state"] for trial in found["trials"]] == ["done"] * 6
+    assert found["usd"] == pytest.approx(usd, rel=0.1)
+    assert found["usd"] <= MAX_USD
+    mine = adapters(out)
+    assert len(set(mine.values())) == 6
+    for folder in random.sample(sorted(mine), 2):
+        assert by_hand(out, folder) == mine[folder]
+
+
+@pytest.mark.parametrize("part", ["trial", "worker", "driver"])
+def test_whatever_is_killed_the_sweep_ends_as_if_nothing_had_happened(
+    tmp_path: Path, part: Part, straight: dict[str, str]
+) -> None:
+    path, out = written(tmp_path, "seeds: [1, 2]"), tmp_path / "out"
+    began = time.monotonic()
+    driver = begun(path, out)
+    until(lambda: list(out.glob("trials/*/metrics.jsonl")))
+    time.sleep(random.uniform(0.0, 3.0))
+    victim = part_of(driver.pid, part)
+    assert victim
+    victim.send_signal(signal.SIGKILL)
+    if part == "driver":
+        driver.wait(60)
+        driver = begun(path, out, "--resume")
+    assert driver.wait(300) == 0, out.with_suffix(".log").read_text()
+    usd = (time.monotonic() - began) / 3600 * RATE
+    assert adapters(out) == straight
+    assert record(out)["usd"] == pytest.approx(usd, rel=0.15)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Adapters of the same sweep to which nothing happened."""
+    folder = tmp_path_factory.mktemp("straight")
+    assert begun(written(folder, "seeds: [1, 2]"), folder / "out").wait(300) == 0
+    return adapters(folder / "out")
