@@ -17,7 +17,7 @@ ADVISES = MODELS[1]
 def main() -> None:
     import torch
 
-    from tina_lite.policy.dense.trial import Trial, Way, measured_rows
+    from tina_lite.policy.dense.trial import ProductTrial, Way, measured_rows
     from tina_lite.policy.four_bit import products
     from tina_lite.policy.memory_request import READ_IN_4_BITS
     from tina_lite.policy.model_folder import read_shape
@@ -28,7 +28,7 @@ def main() -> None:
     rate = bytes_a_second()
     for model in MODELS:
         for name, (out, into) in products(read_shape(model)).items():
-            trial = Trial(*((64, 64) if rehearse else (out, into)), device, torch.bfloat16)
+            trial = ProductTrial(*((64, 64) if rehearse else (out, into)), device, torch.bfloat16)
             for rows in ROWS[: 1 if rehearse else None]:
                 seconds = {way: trial.seconds(way, rows) for way in moved}
                 line: dict[str, object] = {"model": model.rpartition("/")[2], "product": name, "rows": rows}

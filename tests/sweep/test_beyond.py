@@ -49,6 +49,26 @@ def test_whatever_is_killed_the_sweep_ends_as_if_nothing_had_happened(
     assert record(out)["usd"] == pytest.approx(usd, rel=0.15)
 
 
+def test_a_node_of_a_cluster_that_goes_takes_nothing_along(tmp_path: Path, straight: dict[str, str]) -> None:
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        node = cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        path, out = written(tmp_path, "seeds: [1, 2]"), tmp_path / "out"
+        driver = begun(path, out, "--address", cluster.address)
+        until(lambda: len(list(out.glob("trials/*/metrics.jsonl"))) == 2)
+        cluster.remove_node(node, allow_graceful=False)
+        assert driver.wait(300) == 0, out.with_suffix(".log").read_text()
+    finally:
+        cluster.shutdown()
+    assert adapters(out) == straight
+    starts = [line for line in (out / "journal.jsonl").read_text().splitlines() if '"start"' in line]
+    assert len(starts) in (3, 4)  # Ray may not have seen yet that the node is gone
+    assert all('"machine": "own"' in line for line in starts)  # both nodes are this machine, which is paid once
+
+
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Adapters of the same sweep to which nothing happened."""

@@ -12,6 +12,7 @@ from ledgers import ledger
 
 from tina_lite.recipe import load_recipe
 from tina_lite.recipe.file import shipped_recipes
+from tina_lite.sweep import driver as driver_module
 from tina_lite.sweep.bill import OWN
 from tina_lite.sweep.driver import MARGIN_S, MOST_LOSSES, Driver, Node
 from tina_lite.sweep.file import Trial
@@ -80,6 +81,21 @@ def test_as_many_run_as_there_is_room_for_and_the_next_follows(tmp_path: Path) -
         pool.end(number, 0)
     assert not one.turn()
     assert [course.state for course in one.courses] == ["done"] * 3
+
+
+@pytest.fixture(autouse=True)
+def restless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver_module, "REST_S", 0.0)
+
+
+def test_where_a_trial_was_lost_none_is_started_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = MadeUpPool(HERE, THERE)
+    one = driver(tmp_path, pool, 1)
+    one.turn()
+    monkeypatch.setattr(driver_module, "REST_S", 100.0)
+    pool.end(1, None)
+    one.turn()
+    assert [node for _, node, _ in pool.started] == [HERE, THERE]
 
 
 def test_what_is_lost_goes_on_elsewhere_but_not_for_ever(tmp_path: Path) -> None:

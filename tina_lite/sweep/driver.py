@@ -23,6 +23,8 @@ from tina_lite.util.disk import write_atomically
 State = Literal["waiting", "running", "done", "weak", "failed", "no money"]
 MOST_LOSSES = 5
 """A trial that was lost with its process so often has failed."""
+REST_S = 10.0
+"""A node that has lost a trial is not used for so long: Ray may need that to see that a machine is gone."""
 LEAST_S = 20.0
 """A trial is not begun where money is left for less."""
 LATE_S = 5.0
@@ -115,6 +117,8 @@ class Driver:
         """Why no trial is started any more."""
         self.courses = [Course(trial, folder / "trials" / trial.folder) for trial in trials]
         self.nodes: Sequence[Node] = ()
+        self._rests: dict[str, float] = {}
+        """Nodes that lost a trial, and until when they are left alone, by the clock of time.monotonic."""
         self.usd = 0.0
         """What all of it had cost, on all machines, at the start of the last turn."""
         weak = self._journal.weak()
@@ -160,7 +164,7 @@ class Driver:
         return [course for course in self.courses if course.node]
 
     def _end(self, course: Course, status: int | None) -> None:
-        course.node = None
+        node, course.node = course.node, None
         if course.state == "weak":
             return
         reason = str((read_summary(course.folder) or {}).get("stop_reason", ""))
@@ -169,6 +173,8 @@ class Driver:
         elif status is None or status < 0 or status > 128:  # died with its machine, or by a signal
             course.losses += 1
             course.state = "waiting"
+            if node:
+                self._rests[node.id] = time.monotonic() + REST_S
         else:
             course.state, course.why = "failed", reason or f"exit status {status}"
         if course.losses > MOST_LOSSES:
@@ -187,7 +193,8 @@ class Driver:
         self._log(course, ".stop").touch()
 
     def _start(self) -> None:
-        for node in self.nodes:
+        rested = [node for node in self.nodes if self._rests.get(node.id, 0.0) <= time.monotonic()]
+        for node in rested:
             taken = sum(course.node == node for course in self.courses)
             # One whose process outlived its driver, or its worker, saves first.
             free = [course for course in self._in("waiting") if owner_of(course.folder) is None]
