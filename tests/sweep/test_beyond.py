@@ -10,6 +10,13 @@ from sweeps import MAX_USD, RATE, Part, adapters, begun, by_hand, part_of, recor
 
 pytestmark = [pytest.mark.beyond, pytest.mark.slow]
 pytest.importorskip("ray")
+LEARNS = """\
+extends: quickstart
+name: learns
+rollout: {prompts_per_step: 8}
+eval: {every: 5, problems: 100, samples: 1}
+stop: {max_steps: 40}
+"""
 
 
 def test_six_trials_on_two_workers_are_those_that_are_started_by_hand(tmp_path: Path) -> None:
@@ -67,6 +74,19 @@ def test_a_node_of_a_cluster_that_goes_takes_nothing_along(tmp_path: Path, strai
     starts = [line for line in (out / "journal.jsonl").read_text().splitlines() if '"start"' in line]
     assert len(starts) in (3, 4)  # Ray may not have seen yet that the node is gone
     assert all('"machine": "own"' in line for line in starts)  # both nodes are this machine, which is paid once
+
+
+def test_the_weak_are_ended_and_the_rest_go_on(tmp_path: Path) -> None:
+    """A trial that learns, and one whose learning rate is nothing."""
+    text = "settings: [{optim.learning_rate: 1.0e-3}, {optim.learning_rate: 1.0e-8}]\nscheduler: asha"
+    path, out = written(tmp_path, text), tmp_path / "out"
+    (tmp_path / "small.yaml").write_text(LEARNS)
+    driver = begun(path, out)
+    assert driver.wait(300) == 0, out.with_suffix(".log").read_text()
+    found = {trial["trial"]: trial for trial in record(out)["trials"]}
+    assert (found[1]["state"], found[2]["state"]) == ("done", "weak")
+    assert "it is worse than the middle one of other settings" in found[2]["why"]
+    assert found[2]["steps"] < 40
 
 
 @pytest.fixture(scope="module")

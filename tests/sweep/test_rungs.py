@@ -10,8 +10,8 @@ import pytest
 from tina_lite.sweep.rungs import Rungs, evaluations, weaker
 
 pytestmark = pytest.mark.beyond
-USD = 0.27
-"""That a trial may come to: rungs at 0.01, 0.03 and 0.09, and two below those."""
+USD = 0.32
+"""That a trial may come to: the first rung is at 0.0012."""
 
 
 def evaluated(folder: Path, step: int, usd: float, right: Sequence[bool]) -> None:
@@ -49,21 +49,37 @@ def test_who_falls_behind_at_the_same_dollars_is_ended(tmp_path: Path) -> None:
     dice, rungs = random.Random(0), Rungs(USD)
     verdicts = {}
     for trial, share in enumerate([0.8, 0.75, 0.8, 0.2], start=1):
-        evaluated(tmp_path / str(trial), 10, 0.031, drawn(share, dice))
-        verdicts[trial] = rungs.verdict(trial, tmp_path / str(trial))
+        evaluated(tmp_path / str(trial), 10, 0.041, drawn(share, dice))
+        verdicts[trial] = rungs.verdict(trial, trial, tmp_path / str(trial))
     assert [trial for trial, why in verdicts.items() if why] == [4]
     assert str(verdicts[4]).startswith("at $0.0")
-    assert "it is worse than the better ones by" in str(verdicts[4])
+    assert "it is worse than the middle one of other settings by" in str(verdicts[4])
+
+
+def test_a_seed_is_not_held_against_another_of_its_setting(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    rungs = Rungs(USD)
+    for trial, right in ((1, True), (2, True), (3, False)):
+        evaluated(tmp_path / str(trial), 10, 0.041, [right] * 60)
+        assert rungs.verdict(trial, 1, tmp_path / str(trial)) is None
+
+
+def test_who_has_spent_more_is_no_measure(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    rungs = Rungs(USD)
+    for trial, usd, right in ((1, 0.042, True), (2, 0.041, False)):
+        evaluated(tmp_path / str(trial), 10, usd, [right] * 60)
+        assert rungs.verdict(trial, trial, tmp_path / str(trial)) is None
 
 
 def test_noise_ends_nobody(tmp_path: Path) -> None:
     """Nine trials that are equally good, at two rungs."""
     pytest.importorskip("ray")
     dice, rungs = random.Random(1), Rungs(USD)
-    for step, usd in ((10, 0.011), (20, 0.033)):
+    for step, usd in ((10, 0.011), (20, 0.022)):
         for trial in range(1, 10):
             evaluated(tmp_path / str(trial), step, usd, drawn(0.5, dice))
-            assert rungs.verdict(trial, tmp_path / str(trial)) is None
+            assert rungs.verdict(trial, trial, tmp_path / str(trial)) is None
 
 
 def test_a_trial_that_is_not_there_yet_is_not_judged(tmp_path: Path) -> None:
@@ -71,8 +87,8 @@ def test_a_trial_that_is_not_there_yet_is_not_judged(tmp_path: Path) -> None:
     rungs = Rungs(USD)
     for trial, share in ((1, 1.0), (2, 0.0)):
         evaluated(tmp_path / str(trial), 1, 0.0001, [bool(share)] * 60)
-        assert rungs.verdict(trial, tmp_path / str(trial)) is None
-    assert rungs.verdict(3, tmp_path / "3") is None
+        assert rungs.verdict(trial, trial, tmp_path / str(trial)) is None
+    assert rungs.verdict(3, 3, tmp_path / "3") is None
 
 
 def test_only_problems_that_both_were_asked_are_compared(tmp_path: Path) -> None:

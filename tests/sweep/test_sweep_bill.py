@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledgers import ledger
 
-from tina_lite.sweep.bill import OWN, by_machine, machine_seconds
+from tina_lite.sweep.bill import OWN, by_machine, machine_seconds, spans_of
 from tina_lite.sweep.journal import Journal, Place
 
 SPANS = st.lists(
@@ -25,7 +25,7 @@ def test_a_session_belongs_to_where_its_trial_was_started_last(tmp_path: Path) -
     driver = ledger(tmp_path / "ledger.jsonl", (100, 200))
     trial = ledger(tmp_path / "1" / "ledger.jsonl", (110, 120), (130, 150))
     placed = [Place(1, "far", 109), Place(1, OWN, 129)]
-    spans = by_machine(driver, {1: trial}, placed)
+    spans = by_machine(spans_of(driver), {1: spans_of(trial)}, placed)
     assert spans == {OWN: [(100, 200), (130, 150)], "far": [(110, 120)]}
     assert {name: machine_seconds(found) for name, found in spans.items()} == {OWN: 100, "far": 10}
 
@@ -33,7 +33,9 @@ def test_a_session_belongs_to_where_its_trial_was_started_last(tmp_path: Path) -
 def test_what_outlives_its_driver_is_on_the_bill(tmp_path: Path) -> None:
     driver = ledger(tmp_path / "ledger.jsonl", (100, 200))
     trial = ledger(tmp_path / "1" / "ledger.jsonl", (110, 207))
-    assert machine_seconds(by_machine(driver, {1: trial}, [Place(1, OWN, 109)])[OWN]) == pytest.approx(107)
+    assert machine_seconds(
+        by_machine(spans_of(driver), {1: spans_of(trial)}, [Place(1, OWN, 109)])[OWN]
+    ) == pytest.approx(107)
 
 
 def test_the_journal_keeps_its_order_and_what_follows_a_torn_line(tmp_path: Path) -> None:
@@ -43,5 +45,6 @@ def test_the_journal_keeps_its_order_and_what_follows_a_torn_line(tmp_path: Path
         file.write('{"kind": "sta\n')
     journal.started(3, "b")
     journal.found_weak(3, "noise")
-    assert [(place.trial, place.machine) for place in journal.places()] == [(3, "a"), (3, "b")]
-    assert journal.weak() == {3: "noise"}
+    for one in (journal, Journal(tmp_path)):
+        assert [(place.trial, place.machine) for place in one.places()] == [(3, "a"), (3, "b")]
+        assert one.weak() == {3: "noise"}

@@ -26,6 +26,7 @@ def sweep(
 ) -> None:
     """Run the trials of SWEEP, a file of settings and seeds, under one budget."""
     from tina_lite.budget import guard
+    from tina_lite.budget.money import format_usd
     from tina_lite.sweep.file import read_sweep, trials_of
 
     read = read_sweep(file)
@@ -34,6 +35,9 @@ def sweep(
         guard.stand_down()
         for trial in trials:
             click.echo(f"{trial.number:>4}  {trial.label}  seed={trial.seed}")
+        most = read.budget.max_usd if max_usd is None else max_usd
+        share = format_usd(most / len(trials))
+        click.echo(f"{len(trials)} trials, {format_usd(most)} for all: {share} each, and more where others need less")
         return
     from tina_lite.sweep.run import run
 

@@ -3,7 +3,7 @@
 What two trials do at the same time on one machine is paid once, and so is a slot that stands empty beside them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tina_lite.budget import read_bills
@@ -19,7 +19,9 @@ Span = tuple[float, float]
 
 
 def spans_of(ledger: Path) -> list[Span]:
-    """When the sessions of a ledger ran."""
+    """When the sessions of a ledger ran; none where there is no ledger yet."""
+    if not ledger.exists():
+        return []
     return [(bill.began_at, bill.began_at + bill.seconds) for bill in read_bills(ledger)]
 
 
@@ -36,20 +38,22 @@ def machine_seconds(spans: Iterable[Span]) -> float:
     return total
 
 
-def by_machine(driver: Path, ledgers: Mapping[int, Path], placed: Iterable[Place]) -> dict[str, list[Span]]:
+def by_machine(
+    driver: Sequence[Span], trials: Mapping[int, Sequence[Span]], placed: Iterable[Place]
+) -> dict[str, list[Span]]:
     """Sessions by the machine that they ran on.
 
     Args:
-        driver: the ledger of the driver.
-        ledgers: those of trials, by number.
+        driver: sessions of the driver.
+        trials: those of trials, by number.
         placed: where each was started.
     """
-    found: dict[str, list[Span]] = {OWN: spans_of(driver)}
+    found: dict[str, list[Span]] = {OWN: list(driver)}
     starts: dict[int, list[Place]] = {}
     for place in placed:
         starts.setdefault(place.trial, []).append(place)
-    for number, ledger in ledgers.items():
-        for span in spans_of(ledger):
+    for number, spans in trials.items():
+        for span in spans:
             before = [place.machine for place in starts.get(number, []) if place.at <= span[0] + SLACK_S]
             found.setdefault(before[-1] if before else OWN, []).append(span)
     return found

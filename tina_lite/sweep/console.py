@@ -7,12 +7,12 @@ from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from tina_lite.budget.money import format_usd
 from tina_lite.console import PlainConsole, choose
+from tina_lite.console.text import bar
 from tina_lite.sweep.driver import Course, Driver
 from tina_lite.sweep.table import Row, figure_of, row_of
 
@@ -64,7 +64,7 @@ class LiveView:
         counts = {state: sum(one.state == state for one in driver.courses) for state in ("waiting", "running", "done")}
         head = Text(f"{format_usd(driver.usd)} of {format_usd(driver.max_usd)}  ", "bold")
         head.append(", ".join(f"{count} {state}" for state, count in counts.items()), "dim")
-        bar = ProgressBar(driver.max_usd, min(driver.usd, driver.max_usd), width=min(60, self._console.width))
+        spent = bar(self._console.width, (driver.usd / driver.max_usd, "green"))
         table = Table(box=None, pad_edge=False, header_style="dim")
         for heading in ("trial", "setting", "seed", "state", "steps", "dollars", "reward", "held out"):
             table.add_column(heading, no_wrap=True, overflow="ellipsis")
@@ -74,7 +74,7 @@ class LiveView:
             table.add_row(*self._cells(course))
         more = len(driver.courses) - len(shown)
         below = Text(f"and {more} more; Ctrl-C saves" if more else "Ctrl-C saves", "dim")
-        return Group(head, bar, table, below)
+        return Group(head, spent, table, below)
 
     def _cells(self, course: Course) -> list[str | Text]:
         number = course.trial.number

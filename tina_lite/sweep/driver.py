@@ -5,8 +5,10 @@ was started. So a driver that died, or was ended, is gone on with from the folde
 """
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -14,13 +16,14 @@ from tina_lite.budget import read_bills
 from tina_lite.recipe import to_yaml
 from tina_lite.runs.folder import read_summary
 from tina_lite.runs.look import owner_of
-from tina_lite.sweep.bill import by_machine, machine_seconds
+from tina_lite.sweep.bill import Span, by_machine, machine_seconds, spans_of
 from tina_lite.sweep.file import Trial
 from tina_lite.sweep.journal import Journal
 from tina_lite.sweep.rungs import Rungs
 from tina_lite.util.disk import write_atomically
 
 State = Literal["waiting", "running", "done", "weak", "failed", "no money"]
+ENDED: tuple[State, ...] = ("done", "weak", "failed", "no money")
 MOST_LOSSES = 5
 """A trial that was lost with its process so often has failed."""
 REST_S = 10.0
@@ -117,6 +120,8 @@ class Driver:
         """Why no trial is started any more."""
         self.courses = [Course(trial, folder / "trials" / trial.folder) for trial in trials]
         self.nodes: Sequence[Node] = ()
+        self._spans: dict[int, list[Span]] = {}
+        """When the sessions of each trial ran; those of a trial that has ended are read no more."""
         self._rests: dict[str, float] = {}
         """Nodes that lost a trial, and until when they are left alone, by the clock of time.monotonic."""
         self.usd = 0.0
@@ -146,8 +151,11 @@ class Driver:
 
     def bill(self) -> float:
         """US dollars of all machines so far."""
-        ledgers = {course.trial.number: course.ledger for course in self.courses if course.ledger.exists()}
-        spans = by_machine(self._folder / "ledger.jsonl", ledgers, self._journal.places())
+        for course in self.courses:
+            if course.state not in ENDED or course.node or course.trial.number not in self._spans:
+                self._spans[course.trial.number] = spans_of(course.ledger)
+        own = spans_of(self._folder / "ledger.jsonl")
+        spans = by_machine(own, self._spans, self._journal.places())
         return sum(map(machine_seconds, spans.values())) / 3600 * self._rate
 
     def stop(self, why: str) -> None:
@@ -165,6 +173,7 @@ class Driver:
 
     def _end(self, course: Course, status: int | None) -> None:
         node, course.node = course.node, None
+        self._spans.pop(course.trial.number, None)
         if course.state == "weak":
             return
         reason = str((read_summary(course.folder) or {}).get("stop_reason", ""))
@@ -181,10 +190,14 @@ class Driver:
             course.state, course.why = "failed", f"its process was lost {course.losses} times"
 
     def _end_the_weak(self) -> None:
-        for course in self._in("running") if self._rungs else ():
-            assert self._rungs
-            why = self._rungs.verdict(course.trial.number, course.folder)
-            if why:
+        if self._rungs is None:
+            return
+        known = [course for course in self.courses if course.state != "waiting"]
+        for course in sorted(
+            known, key=lambda one: one.state == "running"
+        ):  # those that run are held against the others
+            why = self._rungs.verdict(course.trial.number, course.trial.setting, course.folder)
+            if why and course.state == "running":
                 self._journal.found_weak(course.trial.number, why)
                 course.state, course.why = "weak", why
                 self._ask_to_end(course)
@@ -193,12 +206,13 @@ class Driver:
         self._log(course, ".stop").touch()
 
     def _start(self) -> None:
-        rested = [node for node in self.nodes if self._rests.get(node.id, 0.0) <= time.monotonic()]
-        for node in rested:
-            taken = sum(course.node == node for course in self.courses)
-            # One whose process outlived its driver, or its worker, saves first.
-            free = [course for course in self._in("waiting") if owner_of(course.folder) is None]
-            for course in free[: max(0, node.slots - taken)]:
+        # One whose process outlived its driver, or its worker, saves first.
+        waiting = (course for course in self._in("waiting") if owner_of(course.folder) is None)
+        taken = Counter(course.node.id for course in self._placed() if course.node)
+        for node in self.nodes:
+            if self._rests.get(node.id, 0.0) > time.monotonic():
+                continue
+            for course in islice(waiting, max(0, node.slots - taken[node.id])):
                 seconds = self._affordable_s(node)
                 if seconds < max(LEAST_S, LEAST_MORE * course.seconds):
                     course.state = "no money"
@@ -213,29 +227,28 @@ class Driver:
     def _affordable_s(self, node: Node) -> float:
         """Seconds for one more trial there: an even share, and never more than its machine can be paid for."""
         slots = sum(one.slots for one in self.nodes)
-        unfinished = len(self._in("waiting")) + len(self._in("running"))
-        even_s = self._payable_s() / len(self._machines()) * min(1.0, slots / unfinished)
-        return min(even_s, self._promised_s(node.machine) + self._free_s())
+        unfinished = sum(course.state in ("waiting", "running") for course in self.courses)
+        even_s = self._payable_s() / self._machines() * min(1.0, slots / unfinished)
+        promised = self._promised_s()
+        return min(even_s, promised.get(node.machine, 0.0) + self._payable_s() - sum(promised.values()))
 
-    def _machines(self) -> set[str]:
-        return {node.machine for node in self.nodes}
+    def _machines(self) -> int:
+        return len({node.machine for node in self.nodes})
 
     def _payable_s(self) -> float:
         """For how long one machine can still be paid."""
         return (self.max_usd - self.usd) / self._rate * 3600 - self._margin_s()
 
     def _margin_s(self) -> float:
-        return MARGIN_S * max(1, len(self._machines()))
+        return MARGIN_S * max(1, self._machines())
 
-    def _free_s(self) -> float:
-        """The same of what is not promised."""
-        busy = {course.node.machine for course in self._placed() if course.node}
-        return self._payable_s() - sum(map(self._promised_s, busy))
-
-    def _promised_s(self, machine: str) -> float:
-        """How long a machine may have to be paid for the trials on it."""
-        there = [course for course in self._placed() if course.node and course.node.machine == machine]
-        return max((course.left_s for course in there), default=0.0)
+    def _promised_s(self) -> dict[str, float]:
+        """How long each machine may have to be paid for the trials on it."""
+        promised: dict[str, float] = {}
+        for course in self._placed():
+            if course.node:
+                promised[course.node.machine] = max(promised.get(course.node.machine, 0.0), course.left_s)
+        return promised
 
     def _log(self, course: Course, more: str = "") -> Path:
         return self._folder / "logs" / f"{course.folder.name}.log{more}"

@@ -1,7 +1,6 @@
 """What a sweep cannot read from its trials' folders: where each was started, and which it found too weak."""
 
 import time
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "journal.jsonl"
+        self._rows = list(records(self._path))
 
     def started(self, trial: int, machine: str) -> None:
         """Write down where a trial is about to be started; it is on the disk when this returns."""
@@ -37,16 +37,17 @@ class Journal:
 
     def places(self) -> list[Place]:
         """Every start of a trial, in order."""
-        return [Place(int(row["trial"]), str(row["machine"]), float(row["at"])) for row in self._rows("start")]
+        return [Place(int(row["trial"]), str(row["machine"]), float(row["at"])) for row in self._of("start")]
 
     def weak(self) -> dict[int, str]:
         """Trials that are not gone on with, and why."""
-        return {int(row["trial"]): str(row["why"]) for row in self._rows("weak")}
+        return {int(row["trial"]): str(row["why"]) for row in self._of("weak")}
 
-    def _rows(self, kind: str) -> list[dict[str, Any]]:
-        return [row for row in records(self._path) if row.get("kind") == kind]
+    def _of(self, kind: str) -> list[dict[str, Any]]:
+        return [row for row in self._rows if row.get("kind") == kind]
 
-    def _write(self, row: Mapping[str, Any]) -> None:
+    def _write(self, row: dict[str, Any]) -> None:
         with closing(JsonLines(self._path)) as file:
             file.append(row)
             file.sync()
+        self._rows.append(row)

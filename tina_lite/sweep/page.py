@@ -12,7 +12,7 @@ from tina_lite.report.curves import DASHES, SERIES, Trace, axes, colour, plain
 from tina_lite.report.figures import Figure, Table
 from tina_lite.report.page import render
 from tina_lite.runs.look import begins, records
-from tina_lite.sweep.table import figure_of, measure_of, money_of, setting_rows, trial_rows, words_of
+from tina_lite.sweep.table import figure_of, measure_of, money_of, setting_rows, told, trial_rows
 
 POINTS = 60
 """At which the curves of a setting's seeds are averaged, evenly over the dollars that all of them have spent."""
@@ -25,7 +25,6 @@ def sweep_page(record: Mapping[str, Any]) -> str:
     """The whole file, from a sweep's sweep.json."""
     best, measure = record["settings"][0], measure_of(record)
     drawn = curves(record)
-    told = [words_of(one, measure) for one in record["differences"]]
     return render(
         "sweep.html.j2",
         [drawn] if drawn else [],
@@ -34,7 +33,8 @@ def sweep_page(record: Mapping[str, Any]) -> str:
         money=money_of(record),
         settings=Table(*setting_rows(record)),
         trials=Table(*trial_rows(record)),
-        told=told or ["Fewer than two settings have two seeds or more that are done, so nothing is said of noise."],
+        told=told(record)
+        or ["Fewer than two settings have two seeds or more that are done: nothing is said of noise."],
     )
 
 

@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 from tina_lite.budget import Meter
@@ -25,6 +27,8 @@ from tina_lite.util.disk import write_atomically
 from tina_lite.util.errors import BadInput
 
 TURN_S = 0.5
+TRIALS = "trials.json"
+"""In a sweep's folder: what its trials are, so that it is not gone on with as another sweep."""
 
 
 def run(
@@ -44,9 +48,11 @@ def run(
     folder = folder.absolute()
     if not resume and (folder / "ledger.jsonl").exists():
         raise BadInput(f"{folder}: holds a sweep; go on with it by --resume, or choose another folder with --out")
+    _refuse_other_trials(folder, trials)
     price = resolve_rate(rate, sweep.budget.rate, os.environ, card_name(), budget_is_set=True)
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     lock_folder(folder)
+    write_atomically(folder / TRIALS, json.dumps(_digests(trials)) + "\n")
     most = sweep.budget.max_usd if max_usd is None else max_usd
     with closing(Meter.open(folder / "ledger.jsonl", price)) as meter:
         guard(meter, Limits(max_usd=most), folder, "what the trials saved goes on with --resume and more of it")
@@ -65,3 +71,25 @@ def run(
     for line in lines_of(record):
         print(line)
     print(folder / "sweep.json")
+    if asked.signal_number:
+        print(f"stopped by {record['stopped_by']}; --resume goes on", file=sys.stderr)
+        sys.exit(128 + asked.signal_number)
+
+
+def _refuse_other_trials(folder: Path, trials: Sequence[Trial]) -> None:
+    """BadInput where the sweep in this folder has other trials."""
+    try:
+        before = json.loads((folder / TRIALS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if before != _digests(trials):
+        changed = next((one.folder for one in trials if before.get(one.folder) != _digest(one)), "fewer trials")
+        raise BadInput(f"{folder}: was begun with other trials than the file has now ({changed}); choose another --out")
+
+
+def _digests(trials: Sequence[Trial]) -> dict[str, str]:
+    return {trial.folder: _digest(trial) for trial in trials}
+
+
+def _digest(trial: Trial) -> str:
+    return sha256(trial.recipe.model_dump_json().encode()).hexdigest()[:16]

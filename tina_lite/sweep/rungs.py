@@ -1,7 +1,8 @@
 """Stopping the weak early: at the same dollars, by held-out Pass@1, and never on a difference that may be noise.
 
 Ray Tune's ASHA (Li et al., arXiv 1810.05934) says who would have to stop. Whoever it names is then compared, problem by
-problem, with the last that it would keep, and stops only where the two can be told apart.
+problem, with the middle one of the other settings, and stops only where it is clearly worse. Seeds of one setting are
+never held against each other.
 """
 
 from dataclasses import dataclass
@@ -13,14 +14,19 @@ from tina_lite.budget.money import format_usd
 from tina_lite.data.benchmarks import form_of
 from tina_lite.eval.samples import SampleFile
 from tina_lite.eval.scoring import Comparison, Judged, compared, judged
-from tina_lite.eval.tables import SIGNIFICANT, in_words
+from tina_lite.eval.tables import in_words
 from tina_lite.runs.look import begins, records
 from tina_lite.util.errors import BadInput
 
-REDUCTION = 3
-"""Of each rung the best third is kept, as far as it can be told from the rest."""
-RUNGS = 5
-"""Looks at a trial: at 1/243, ... 1/9 and 1/3 of the dollars that it may come to."""
+REDUCTION = 1.25
+"""At each rung the lowest fifth is looked at; the next rung is a quarter more dollars away.
+
+As many are left after ten times the dollars as with ASHA's usual halves or quarters, and no evaluation falls between.
+"""
+RUNGS = 25
+"""Looks at a trial: from 1/265 on of the dollars that it may come to."""
+CLEARLY = 0.01
+"""The p-value below which a trial is ended: it is looked at many times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +69,14 @@ class Rungs:
             reduction_factor=REDUCTION,
             stop_last_trials=False,
         )
-        self._at: list[dict[int, TrialEval]] = [{} for _ in self._milestones]
-        """By rung and trial: its first evaluation from there on."""
+        self._milestones_of: dict[int, list[float]] = {}
+        """By trial, those that it has not come to."""
+        self._seen: dict[int, tuple[int, list[TrialEval]]] = {}
+        """By trial: its setting, and its evaluations."""
         self._looked_at: dict[int, int] = {}
         """Bytes of a trial's figures when they were last read."""
 
-    def verdict(self, trial: int, folder: Path) -> str | None:
+    def verdict(self, trial: int, setting: int, folder: Path) -> str | None:
         """Look at what a trial has come to since; why it is too weak, or None."""
         size = figures_size(folder)
         if size == self._looked_at.get(trial, 0):
@@ -77,16 +85,25 @@ class Rungs:
         if trial not in self._looked_at:
             self._asha.on_trial_add(None, known)
         self._looked_at[trial] = size
-        for seen in evaluations(folder):
-            for rung, milestone in zip(self._at, self._milestones, strict=True):
-                if seen.usd < milestone or trial in rung:
-                    continue
-                says = self._asha.on_trial_result(None, known, {"usd": milestone, "pass_at_1": seen.pass_at_1})
-                kept = [one for one in rung.values() if one.pass_at_1 > seen.pass_at_1]
-                rung[trial] = seen
-                if says == "STOP" and kept and (why := weaker(seen, min(kept, key=lambda one: one.pass_at_1))):
-                    return f"at {format_usd(milestone)}, {why}"
+        found = evaluations(folder)
+        self._seen[trial] = setting, found
+        left = self._milestones_of.setdefault(trial, list(self._milestones))
+        for seen in found:
+            while left and seen.usd >= left[0]:
+                asked = {"usd": left.pop(0), "pass_at_1": seen.pass_at_1}
+                if self._asha.on_trial_result(None, known, asked) == "STOP" and (why := self._behind(seen, setting)):
+                    return f"at {format_usd(seen.usd)}, {why}"
         return None
+
+    def _behind(self, seen: TrialEval, setting: int) -> str | None:
+        """How an evaluation falls behind the middle one of other settings, each at no more dollars than it."""
+        others = []
+        for other, found in self._seen.values():
+            cheaper = [one for one in found if one.usd <= seen.usd]
+            if other != setting and cheaper:
+                others.append(cheaper[-1])
+        others.sort(key=lambda one: one.pass_at_1)
+        return weaker(seen, others[(len(others) - 1) // 2]) if others else None
 
 
 def figures_size(folder: Path) -> int:
@@ -105,5 +122,5 @@ def weaker(one: TrialEval, other: TrialEval) -> str | None:
     for groups in (ours, theirs):
         samples = max((len(kept) for kept in groups.values()), default=1)
         both.append(judged({number: groups[number] for number in same}, samples, form_of(one.samples.stem)))
-    found: Comparison | None = compared("it", "the better ones", one.samples.stem, *both)
-    return in_words(found) if found and found.p < SIGNIFICANT and found.difference < 0 else None
+    found: Comparison | None = compared("it", "the middle one of other settings", one.samples.stem, *both)
+    return in_words(found) if found and found.p < CLEARLY and found.difference < 0 else None

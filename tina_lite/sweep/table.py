@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from tina_lite.budget.money import format_usd
-from tina_lite.console.text import format_share
+from tina_lite.console.text import format_number, format_share
 from tina_lite.eval.tables import SIGNIFICANT
 from tina_lite.runs.listing import listed
 from tina_lite.runs.look import records
@@ -145,21 +145,22 @@ def trial_rows(record: Mapping[str, Any]) -> Cells:
     heads = ("trial", "setting", "seed", "state", "steps", "dollars", "first", "last")
     rows = []
     for row in record["trials"]:
-        state = f"{row['state']}: {row['why']}" if row["why"] else row["state"]
         ends = [figure_of(row[end], row["measure"]) for end in ("first", "last")]
         usd = format_usd(row["usd"] or 0.0)
-        rows.append((str(row["trial"]), row["setting"], str(row["seed"]), state, str(row["steps"]), usd, *ends))
+        rows.append((str(row["trial"]), row["setting"], str(row["seed"]), row["state"], str(row["steps"]), usd, *ends))
     return heads, tuple(rows)
 
 
 def setting_rows(record: Mapping[str, Any]) -> Cells:
     """A heading and a row for each setting, the best first."""
-    heads, measure = ("setting", "seeds", "mean", "spread", "dollars", "gain a dollar"), measure_of(record)
-    rows = []
+    measure = measure_of(record)
+    unit, scale = ("points", 100) if measure == "pass_at_1" else ("reward", 1)
+    heads, rows = ("setting", "seeds", "mean", "spread", "dollars", f"{unit} a dollar"), []
     for one in record["settings"]:
         seeds, usd = f"{one['done']} of {one['trials']}", format_usd(one["usd"])
         figures = [figure_of(one[name], measure) for name in ("mean", "spread")]
-        rows.append((one["setting"], seeds, *figures, usd, figure_of(one["gain_per_usd"], "reward")))
+        gain = "-" if one["gain_per_usd"] is None else format_number(scale * one["gain_per_usd"])
+        rows.append((one["setting"], seeds, *figures, usd, gain))
     return heads, tuple(rows)
 
 
@@ -168,10 +169,17 @@ def money_of(record: Mapping[str, Any]) -> str:
     return f"{format_usd(record['usd'])} of {format_usd(record['max_usd'])}, all machines and the driver included"
 
 
+def told(record: Mapping[str, Any]) -> list[str]:
+    """In sentences: what differs beyond noise, which trials did not come to their end, and why."""
+    differences = [words_of(one, measure_of(record)) for one in record["differences"]]
+    return differences + [
+        f"trial {row['trial']}, {row['state']}: {row['why']}" for row in record["trials"] if row["why"]
+    ]
+
+
 def lines_of(record: Mapping[str, Any]) -> list[str]:
     """The same for people."""
-    told = [words_of(one, measure_of(record)) for one in record["differences"]]
-    return [*aligned(trial_rows(record)), "", *aligned(setting_rows(record)), "", *told, money_of(record)]
+    return [*aligned(trial_rows(record)), "", *aligned(setting_rows(record)), "", *told(record), money_of(record)]
 
 
 def aligned(cells: Cells) -> list[str]:
