@@ -9,7 +9,7 @@ TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://do
 
 .PHONY: install install-unsloth quickstart browser test test-all test-unsloth test-beyond lint base clean
 .PHONY: bench bench-quickstart bench-step bench-rollout bench-memory bench-busy bench-plan bench-learning
-.PHONY: bench-rewards bench-update bench-selection bench-lr bench-base bench-data bench-growth bench-eval bench-coverage
+.PHONY: bench-rewards bench-update bench-selection bench-lr bench-base bench-scale bench-data bench-growth bench-eval bench-coverage
 .PHONY: docs doc-tables models
 .PHONY: soak-budget soak-caps soak-crash soak-bill soak-sweep
 
@@ -116,6 +116,9 @@ bench-lr: $(INSTALLED)  ## 90 to 120 min, MODEL: step sizes side by side; SEEDS=
 
 bench-base: $(INSTALLED)  ## 40 to 60 min, MODEL: a base in NF4 and one in 16 bit; SEEDS='1 2 3'
 	@$(CHEAPER) base $(MODEL) $(SEEDS)
+
+bench-scale: $(BEYOND)  ## 1 min: the driver of a sweep of 10,000 trials, and how many processes Ray starts a second
+	@$(BIN)/python bench/scale.py
 
 bench-data: $(INSTALLED)  ## 1 min: seconds and memory to the first step on a million rows
 	@$(BIN)/python bench/data.py
