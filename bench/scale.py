@@ -8,6 +8,7 @@ up of sixteen nodes on this machine, whose trials are `true`. One table to stder
 """
 
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -68,10 +69,13 @@ def driver_s(count: int, folder: Path) -> tuple[float, float]:
     return times[0], sum(times[1:]) / TURNS
 
 
+def nothing() -> int:
+    """Start a process that ends at once."""
+    return subprocess.call(["true"])
+
+
 def starts_a_second() -> float:
     """Processes that Ray starts and ends a second, on a cluster of nodes that are all this machine."""
-    import subprocess
-
     import ray
     from ray.cluster_utils import Cluster
 
@@ -80,10 +84,7 @@ def starts_a_second() -> float:
         cluster.add_node(num_cpus=SLOTS)
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
 
-    @ray.remote(num_cpus=1, max_retries=0)
-    def trial() -> int:
-        return subprocess.call(["true"])
-
+    trial: Any = ray.remote(num_cpus=1, max_retries=0)(nothing)
     ray.get([trial.remote() for _ in range(NODES * SLOTS)])  # workers are there now
     began = time.monotonic()
     ray.get([trial.remote() for _ in range(TASKS)])

@@ -14,7 +14,7 @@ from tina_lite.recipe import load_recipe
 from tina_lite.recipe.file import shipped_recipes
 from tina_lite.sweep import driver as driver_module
 from tina_lite.sweep.bill import OWN
-from tina_lite.sweep.driver import MARGIN_S, MOST_LOSSES, Driver, Node
+from tina_lite.sweep.driver import LEAST_S, MARGIN_S, MOST_LOSSES, Driver, Node
 from tina_lite.sweep.file import Trial
 
 RECIPE = load_recipe(shipped_recipes()["quickstart"])
@@ -129,6 +129,31 @@ def test_a_trial_that_cannot_be_run_is_not_tried_again(tmp_path: Path) -> None:
     assert (one.courses[0].state, one.courses[0].why) == ("failed", "exit status 2")
 
 
+def test_what_one_trial_does_not_use_starts_another(tmp_path: Path) -> None:
+    """Money for one at a time: the second waits for what the first leaves."""
+    pool = MadeUpPool(HERE)
+    one = driver(tmp_path, pool, 2, max_usd=MARGIN_S + 1.5 * LEAST_S)
+    one.turn()
+    started = [number for number, _, _ in pool.started]
+    assert started
+    for number in started:
+        summary(one, number, "max_steps")
+        pool.end(number, 0)
+    while one.turn():
+        for number, _, _ in pool.started[len(started) :]:
+            summary(one, number, "max_steps")
+            pool.end(number, 0)
+    assert [course.state for course in one.courses] == ["done", "done"]
+
+
+def test_without_money_the_rest_is_not_begun(tmp_path: Path) -> None:
+    pool = MadeUpPool(HERE)
+    one = driver(tmp_path, pool, 2, max_usd=MARGIN_S + LEAST_S / 2)
+    assert not one.turn()
+    assert [course.state for course in one.courses] == ["no money", "no money"]
+    assert not pool.started
+
+
 def test_who_is_told_to_stop_starts_nothing_more(tmp_path: Path) -> None:
     pool = MadeUpPool(HERE)
     one = driver(tmp_path, pool, 3)
@@ -160,8 +185,9 @@ def test_never_more_is_promised_than_there_is(
     longest: dict[str, float] = {}
     for course in one.courses:
         if course.state == "running" and course.node:
-            longest[course.node.machine] = max(longest.get(course.node.machine, 0.0), course.left_s)
-    machines = len({machine for machine, _ in nodes})
+            for machine in (OWN, course.node.machine):  # the driver's is paid for as long as anything runs
+                longest[machine] = max(longest.get(machine, 0.0), course.left_s)
+    machines = len({OWN, *(machine for machine, _ in nodes)})
     assert sum(longest.values()) * RATE / 3600 <= max_usd - MARGIN_S * machines + 1e-6 or not longest
     started = sum(course.state == "running" for course in one.courses)
     assert started <= sum(slots for _, slots in nodes)

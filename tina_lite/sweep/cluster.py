@@ -52,6 +52,7 @@ class RayPool:
 
     def __init__(self, address: str | None, *, cpus: float, gpus: float) -> None:
         """Join a cluster, or make one of this machine where `address` is None. BadInput without ray."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
             import ray
         except ImportError:

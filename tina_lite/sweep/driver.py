@@ -16,7 +16,7 @@ from tina_lite.budget import read_bills
 from tina_lite.recipe import to_yaml
 from tina_lite.runs.folder import read_summary
 from tina_lite.runs.look import owner_of
-from tina_lite.sweep.bill import Span, by_machine, machine_seconds, spans_of
+from tina_lite.sweep.bill import OWN, Span, by_machine, machine_seconds, spans_of
 from tina_lite.sweep.file import Trial
 from tina_lite.sweep.journal import Journal
 from tina_lite.sweep.rungs import Rungs
@@ -78,6 +78,8 @@ class Course:
     """Where it runs."""
     until: float = 0.0
     """By the clock of time.monotonic: how long its machine is promised to it."""
+    asked: bool = False
+    """To save and end."""
     losses: int = 0
     why: str = ""
     """It failed, or is too weak."""
@@ -143,8 +145,10 @@ class Driver:
             if not course.left_s:
                 self._ask_to_end(course)
         self._end_the_weak()
-        if not self.stopping:
-            self._start()
+        short = not self.stopping and self._start()
+        if short and not self._placed():
+            for course in self._in("waiting"):
+                course.state = "no money"
         if self._payable_s() < -self._margin_s() / 2:  # what ends takes longer than was thought
             self.stop("max_usd")
         return bool(self._placed()) or (bool(self._in("waiting")) and not self.stopping)
@@ -179,6 +183,8 @@ class Driver:
         reason = str((read_summary(course.folder) or {}).get("stop_reason", ""))
         if status == 0:
             course.state = "waiting" if reason in AGAIN else "done"
+        elif course.asked:
+            course.state = "waiting"
         elif status is None or status < 0 or status > 128:  # died with its machine, or by a signal
             course.losses += 1
             course.state = "waiting"
@@ -192,10 +198,9 @@ class Driver:
     def _end_the_weak(self) -> None:
         if self._rungs is None:
             return
-        known = [course for course in self.courses if course.state != "waiting"]
-        for course in sorted(
-            known, key=lambda one: one.state == "running"
-        ):  # those that run are held against the others
+        running = self._in("running")
+        ended = [course for course in self.courses if course.state in ENDED]
+        for course in ended + running:  # against which those that run are held, after a resume too
             why = self._rungs.verdict(course.trial.number, course.trial.setting, course.folder)
             if why and course.state == "running":
                 self._journal.found_weak(course.trial.number, why)
@@ -203,9 +208,11 @@ class Driver:
                 self._ask_to_end(course)
 
     def _ask_to_end(self, course: Course) -> None:
+        course.asked = True
         self._log(course, ".stop").touch()
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
+        """Start what there is room and money for; whether money was short."""
         # One whose process outlived its driver, or its worker, saves first.
         waiting = (course for course in self._in("waiting") if owner_of(course.folder) is None)
         taken = Counter(course.node.id for course in self._placed() if course.node)
@@ -213,41 +220,49 @@ class Driver:
             if self._rests.get(node.id, 0.0) > time.monotonic():
                 continue
             for course in islice(waiting, max(0, node.slots - taken[node.id])):
-                seconds = self._affordable_s(node)
+                seconds = self._affordable_s(node.machine)
                 if seconds < max(LEAST_S, LEAST_MORE * course.seconds):
-                    course.state = "no money"
-                    continue
-                course.until, course.node, course.state = time.monotonic() + seconds, node, "running"
-                slots = sum(one.slots for one in self.nodes if one.machine == node.machine)
-                words = self._words(course, (seconds - LATE_S) * self._rate / slots / 3600, self._rate / slots)
-                self._journal.started(course.trial.number, node.machine)
-                self._log(course, ".stop").unlink(missing_ok=True)
-                self._pool.start(course.trial.number, node, words, self._log(course))
+                    return True
+                self._begin(course, node, seconds)
+        return False
 
-    def _affordable_s(self, node: Node) -> float:
-        """Seconds for one more trial there: an even share, and never more than its machine can be paid for."""
+    def _begin(self, course: Course, node: Node, seconds: float) -> None:
+        slots = sum(one.slots for one in self.nodes if one.machine == node.machine)
+        rate = self._rate / slots
+        words = self._words(course, (seconds - LATE_S) * rate / 3600, rate)
+        course.until, course.node, course.state, course.asked = time.monotonic() + seconds, node, "running", False
+        self._journal.started(course.trial.number, node.machine)
+        self._log(course, ".stop").unlink(missing_ok=True)
+        self._pool.start(course.trial.number, node, words, self._log(course))
+
+    def _affordable_s(self, machine: str) -> float:
+        """Seconds for one more trial there: an even share, and never more than can be paid for."""
         slots = sum(one.slots for one in self.nodes)
         unfinished = sum(course.state in ("waiting", "running") for course in self.courses)
-        even_s = self._payable_s() / self._machines() * min(1.0, slots / unfinished)
+        even_s = self._payable_s() / len(self._machines()) * min(1.0, slots / unfinished)
         promised = self._promised_s()
-        return min(even_s, promised.get(node.machine, 0.0) + self._payable_s() - sum(promised.values()))
+        free_s = self._payable_s() - sum(promised.values())
+        there, here = promised.get(machine, 0.0), promised.get(OWN, 0.0)
+        if machine == OWN or there + free_s <= here:
+            return min(even_s, there + free_s)
+        return min(even_s, (there + here + free_s) / 2)  # the driver waits for it, and its machine is paid for too
 
-    def _machines(self) -> int:
-        return len({node.machine for node in self.nodes})
+    def _machines(self) -> set[str]:
+        return {OWN, *(node.machine for node in self.nodes)}
 
     def _payable_s(self) -> float:
         """For how long one machine can still be paid."""
         return (self.max_usd - self.usd) / self._rate * 3600 - self._margin_s()
 
     def _margin_s(self) -> float:
-        return MARGIN_S * max(1, self._machines())
+        return MARGIN_S * len(self._machines())
 
     def _promised_s(self) -> dict[str, float]:
-        """How long each machine may have to be paid for the trials on it."""
+        """How long each machine may have to be paid: for the trials on it, the driver's for all of them."""
         promised: dict[str, float] = {}
         for course in self._placed():
-            if course.node:
-                promised[course.node.machine] = max(promised.get(course.node.machine, 0.0), course.left_s)
+            for machine in {OWN, course.node.machine if course.node else OWN}:
+                promised[machine] = max(promised.get(machine, 0.0), course.left_s)
         return promised
 
     def _log(self, course: Course, more: str = "") -> Path:

@@ -57,6 +57,9 @@ def run(
     with closing(Meter.open(folder / "ledger.jsonl", price)) as meter:
         guard(meter, Limits(max_usd=most), folder, "what the trials saved goes on with --resume and more of it")
         with closing(RayPool(address, cpus=sweep.per_trial.cpus, gpus=sweep.per_trial.gpus)) as pool:
+            if not pool.nodes():
+                asked_for = f"{sweep.per_trial.cpus:g} processors and {sweep.per_trial.gpus:g} cards"
+                raise BadInput(f"per_trial: no machine that Ray knows has {asked_for}")
             rungs = Rungs(most / len(trials)) if sweep.scheduler == "asha" else None
             driver = Driver(folder, trials, pool, max_usd=most, rate=price.usd_per_hour, rungs=rungs)
             with StopRequest() as asked, view() as shown:
