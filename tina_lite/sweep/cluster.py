@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def run_words(words: Sequence[str], log: str, threads: int) -> int:
     """
     import ctypes
 
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     with open(log, "ab") as out:
@@ -36,7 +37,7 @@ def run_words(words: Sequence[str], log: str, threads: int) -> int:
             stdout=out,
             stderr=out,
             env=environment,
-            preexec_fn=lambda: libc.prctl(DIES_WITH_PARENT, signal.SIGTERM),
+            preexec_fn=(lambda: libc.prctl(DIES_WITH_PARENT, signal.SIGTERM)) if libc else None,
         )
     asked = False
     while True:
@@ -47,16 +48,20 @@ def run_words(words: Sequence[str], log: str, threads: int) -> int:
             asked = True
 
 
+def refuse_missing() -> None:
+    """BadInput with the command where Ray is not installed."""
+    if find_spec("ray") is None:
+        raise BadInput(f"a sweep runs on Ray, which is not installed: {INSTALL}")
+
+
 class RayPool:
     """Is a Pool of the machines that Ray knows."""
 
     def __init__(self, address: str | None, *, cpus: float, gpus: float) -> None:
-        """Join a cluster, or make one of this machine where `address` is None. BadInput without ray."""
+        """Join a cluster, or make one of this machine where `address` is None."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        try:
-            import ray
-        except ImportError:
-            raise BadInput(f"a sweep runs on Ray, which is not installed: {INSTALL}") from None
+        import ray
+
         self._ray: Any = ray
         ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR")
         self._needs = {"CPU": cpus, **({"GPU": gpus} if gpus else {})}

@@ -9,6 +9,9 @@ from typing import Any
 from tina_lite.runs.look import records
 from tina_lite.util.disk import JsonLines
 
+JOURNAL = "journal.jsonl"
+"""In a sweep's folder, from the first start of a trial on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -21,10 +24,10 @@ class Place:
 
 
 class Journal:
-    """journal.jsonl of a sweep's folder: {"kind": "start", "trial": 3, "machine": "10.0.0.4", "at": ...}."""
+    """Keeps lines such as {"kind": "start", "trial": 3, "machine": "10.0.0.4", "at": ...}."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "journal.jsonl"
+        self._path = folder / JOURNAL
         self._rows = list(records(self._path))
 
     def started(self, trial: int, machine: str) -> None:

@@ -16,10 +16,11 @@ from tina_lite.budget.limits import Limits
 from tina_lite.budget.rates import resolve_rate
 from tina_lite.runs.look import lock_folder
 from tina_lite.runs.session import StopRequest
-from tina_lite.sweep.cluster import RayPool
+from tina_lite.sweep.cluster import RayPool, refuse_missing
 from tina_lite.sweep.console import view
 from tina_lite.sweep.driver import Driver
 from tina_lite.sweep.file import SweepFile, Trial
+from tina_lite.sweep.journal import JOURNAL
 from tina_lite.sweep.rungs import Rungs
 from tina_lite.sweep.table import lines_of, record_of
 from tina_lite.util.device import card_name
@@ -46,8 +47,9 @@ def run(
     At a signal everybody saves and ends, and the sweep can be gone on with.
     """
     folder = folder.absolute()
-    if not resume and (folder / "ledger.jsonl").exists():
+    if not resume and (folder / JOURNAL).exists():
         raise BadInput(f"{folder}: holds a sweep; go on with it by --resume, or choose another folder with --out")
+    refuse_missing()
     _refuse_other_trials(folder, trials)
     price = resolve_rate(rate, sweep.budget.rate, os.environ, card_name(), budget_is_set=True)
     (folder / "logs").mkdir(parents=True, exist_ok=True)
