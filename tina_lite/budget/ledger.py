@@ -89,7 +89,7 @@ def _bill(start: Mapping[str, Any], last: Mapping[str, Any]) -> SessionBill:
     if "joules" in last:  # what nobody measured is charged at the most that the card draws
         usd = dollars(float(last["joules"]), float(start["usd_per_kwh"])) + unwritten_s / 3600 * rate
         rate = mean_rate(usd, sum(seconds.values()))
-    began_at = float(start.get("at", 0.0)) - float(start["elapsed_s"])
+    began_at = float(start.get("at", 0.0)) - float(start.get("elapsed_s", 0.0))
     return SessionBill(int(start["session"]), rate, seconds, float(start.get("unit_s", 0.0)), began_at)
 
 

@@ -20,8 +20,6 @@ Span = tuple[float, float]
 
 def spans_of(ledger: Path) -> list[Span]:
     """When the sessions of a ledger ran; none where there is no ledger yet."""
-    if not ledger.exists():
-        return []
     return [(bill.began_at, bill.began_at + bill.seconds) for bill in read_bills(ledger)]
 
 
