@@ -17,7 +17,7 @@ from tina_lite.rent.price import price_of
 from tina_lite.rent.task import BOOT_S, JOB, Rental, pins, run_of, task_of, text_of
 from tina_lite.util.errors import BadInput
 
-ON_DEMAND = Rental("L4", 1, None, spot=False, bucket=None, rate=0.8, max_usd=5.0)
+ON_DEMAND = Rental("L4", None, spot=False, bucket=None, rate=0.8, max_usd=5.0)
 SPOT = replace(ON_DEMAND, spot=True, bucket="mine", cloud="gcp")
 
 

@@ -55,8 +55,8 @@ def launch(
     if number not in ("", "1"):
         raise BadInput(f"--gpu {gpu}: a run uses one card; write {name}:1")
     sky = SkyPilot()
-    price = _given(rate) or price_of(sky.offers(name, 1, cloud), gpu, spot=spot)
-    rental = Rental(name, 1, cloud, spot, bucket, price.usd_per_hour, loaded.budget.max_usd)
+    price = _given(rate) or price_of(sky.offers(name, cloud), gpu, spot=spot)
+    rental = Rental(name, cloud, spot, bucket, price.usd_per_hour, loaded.budget.max_usd)
     folder = Path("launches") / loaded.name
     task = task_of(loaded, rental, folder)
     sky.check(task)

@@ -16,6 +16,7 @@ from tina_lite.eval.statistics import Z95
 from tina_lite.recipe.schema import EvalSection
 from tina_lite.rollout.sampler import Sampler
 from tina_lite.runs.events import Evaluated
+from tina_lite.runs.folder import evaluation_file
 from tina_lite.runs.session import Session
 from tina_lite.runs.state import Count
 from tina_lite.runs.summary import eval_fields
@@ -219,7 +220,7 @@ class Evaluator:
 
     def _file(self, name: str) -> SampleFile:
         """What was sampled on a benchmark in this evaluation; a broken file is begun anew."""
-        path = self._session.folder.evals / f"{self._when}-{self._step:06d}" / f"{name}.jsonl"
+        path = evaluation_file(self._session.folder.evals, self._when, self._step, name)
         try:
             return SampleFile(path)
         except BadInput:

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def answer(asked: dict[str, Any]) -> dict[str, Any]:
-    """Offers of a card, or whether SkyPilot can read a task."""
+    """Offers of one card, or whether SkyPilot can read a task."""
     import sky
 
     if "task" in asked:
@@ -15,7 +15,7 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
         return {}
     found = sky.list_accelerators(
         name_filter=f"^{asked['gpu']}$",
-        quantity_filter=asked["count"],
+        quantity_filter=1,
         clouds=asked["cloud"],
         case_sensitive=False,
         all_regions=True,

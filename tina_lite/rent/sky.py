@@ -27,10 +27,10 @@ class SkyPilot:
         self.program = program or str(Path(sys.executable).with_name("sky"))
         self._python = _interpreter(Path(program)) if program else sys.executable
 
-    def offers(self, gpu: str, count: int, cloud: str | None) -> list[dict[str, Any]]:
+    def offers(self, gpu: str, cloud: str | None) -> list[dict[str, Any]]:
         """What its catalogue has. BadInput where the catalogue cannot be read."""
         try:
-            found: list[dict[str, Any]] = self._ask({"gpu": gpu, "count": count, "cloud": cloud})["offers"]
+            found: list[dict[str, Any]] = self._ask({"gpu": gpu, "cloud": cloud})["offers"]
         except BadInput as error:
             raise BadInput(f"{error}; or say what an hour costs: --rate") from None
         return found

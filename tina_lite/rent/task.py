@@ -35,7 +35,6 @@ class Rental:
 
     gpu: str
     """As SkyPilot names it."""
-    count: int
     cloud: str | None
     """SkyPilot takes the cheapest where it is None."""
     spot: bool
@@ -85,7 +84,7 @@ def task_of(recipe: Recipe, rental: Rental, folder: Path) -> dict[str, Any]:
     if rental.bucket:
         mounts.files[RUNS] = {"name": rental.bucket, "mode": "MOUNT_CACHED"}
     resources: dict[str, Any] = {
-        "accelerators": f"{rental.gpu}:{rental.count}",
+        "accelerators": f"{rental.gpu}:1",
         "use_spot": rental.spot,
         "max_hourly_cost": rental.rate,
         "disk_size": DISK_GB,

@@ -30,6 +30,7 @@ from tina_lite.util.errors import BadInput, NoRoom
 RUNS = Path("runs")
 LOGS = ("events.jsonl", "metrics.jsonl", "samples.jsonl")
 LEDGER = "ledger.jsonl"
+EVALS = "evals"
 MIB = 1024**2
 MOST_WARNINGS = 20
 BEGUN = (".lock", ".recipe.yaml.partial")
@@ -86,6 +87,11 @@ def refuse_taken(path: Path) -> None:
         raise BadInput(f"{path}: holds another run; go on with it by --resume, or choose another folder with --out")
     if path.exists() and (not path.is_dir() or any(entry.name not in BEGUN for entry in path.iterdir())):
         raise BadInput(f"{path}: is in use and is no run folder; choose an empty or new one with --out")
+
+
+def evaluation_file(evals: Path, when: str, step: int, benchmark: str) -> Path:
+    """Where the completions of one of a run's own evaluations lie, in its folder `EVALS`."""
+    return evals / f"{when}-{step:06d}" / f"{benchmark}.jsonl"
 
 
 class RunFolder:
@@ -192,7 +198,7 @@ class RunFolder:
     @property
     def evals(self) -> Path:
         """Completions of the run's own evaluations, as WHEN-STEP/BENCHMARK.jsonl."""
-        return self.path / "evals"
+        return self.path / EVALS
 
     @property
     def adapter(self) -> Path:

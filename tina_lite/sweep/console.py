@@ -13,7 +13,7 @@ from rich.text import Text
 from tina_lite.budget.money import format_usd
 from tina_lite.console import PlainConsole, choose
 from tina_lite.console.text import bar
-from tina_lite.sweep.driver import Course, Driver
+from tina_lite.sweep.driver import ENDED, Course, Driver
 from tina_lite.sweep.table import Row, figure_of, row_of
 
 COLOURS = {"running": "cyan", "done": "green", "weak": "yellow", "failed": "red", "no money": "yellow"}
@@ -79,12 +79,12 @@ class LiveView:
     def _cells(self, course: Course) -> list[str | Text]:
         number = course.trial.number
         row = self._ended.get(number) or row_of(course)
-        if course.state not in ("waiting", "running"):
+        if course.state in ENDED and course.node is None:
             self._ended[number] = row
         state = Text(course.state, COLOURS.get(course.state, "dim"))
         held_out = figure_of(row["pass_at_1"], "pass_at_1")
         figures = [figure_of(row["reward"], "reward"), held_out]
-        usd = format_usd(row["usd"] or 0.0)
+        usd = format_usd(row["usd"])
         return [str(number), course.trial.label, str(course.trial.seed), state, str(row["steps"]), usd, *figures]
 
 

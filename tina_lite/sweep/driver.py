@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from tina_lite.budget import read_bills
 from tina_lite.recipe import to_yaml
-from tina_lite.runs.folder import read_summary
+from tina_lite.runs.folder import LEDGER, read_summary
 from tina_lite.runs.look import owner_of
 from tina_lite.sweep.bill import OWN, Span, by_machine, machine_seconds, spans_of
 from tina_lite.sweep.file import Trial
@@ -86,12 +86,17 @@ class Course:
 
     @property
     def ledger(self) -> Path:
-        return self.folder / "ledger.jsonl"
+        return self.folder / LEDGER
 
     @property
     def seconds(self) -> float:
         """Of all its sessions so far."""
         return sum(bill.seconds for bill in read_bills(self.ledger))
+
+    @property
+    def usd(self) -> float:
+        """The same in dollars, at its share of a machine's rate."""
+        return sum(bill.usd for bill in read_bills(self.ledger))
 
     @property
     def left_s(self) -> float:
@@ -158,7 +163,7 @@ class Driver:
         for course in self.courses:
             if course.state not in ENDED or course.node or course.trial.number not in self._spans:
                 self._spans[course.trial.number] = spans_of(course.ledger)
-        own = spans_of(self._folder / "ledger.jsonl")
+        own = spans_of(self._folder / LEDGER)
         spans = by_machine(own, self._spans, self._journal.places())
         return sum(map(machine_seconds, spans.values())) / 3600 * self._rate
 
@@ -274,8 +279,7 @@ class Driver:
         recipe.parent.mkdir(exist_ok=True)
         if not recipe.exists():
             write_atomically(recipe, to_yaml(course.trial.recipe))
-        most = sum(bill.usd for bill in read_bills(course.ledger)) + usd
         return [
             *("run", str(recipe), "--resume", "auto", "--force-recipe", "--out", str(course.folder), "--plain"),
-            *("--rate", repr(rate), "--max-usd", repr(most)),
+            *("--rate", repr(rate), "--max-usd", repr(course.usd + usd)),
         ]

@@ -14,6 +14,7 @@ from tina_lite.budget import Meter
 from tina_lite.budget.guard import guard
 from tina_lite.budget.limits import Limits
 from tina_lite.budget.rates import resolve_rate
+from tina_lite.runs.folder import LEDGER
 from tina_lite.runs.look import lock_folder
 from tina_lite.runs.session import StopRequest
 from tina_lite.sweep.cluster import RayPool, refuse_missing
@@ -56,7 +57,7 @@ def run(
     lock_folder(folder)
     write_atomically(folder / TRIALS, json.dumps(_digests(trials)) + "\n")
     most = sweep.budget.max_usd if max_usd is None else max_usd
-    with closing(Meter.open(folder / "ledger.jsonl", price)) as meter:
+    with closing(Meter.open(folder / LEDGER, price)) as meter:
         guard(meter, Limits(max_usd=most), folder, "what the trials saved goes on with --resume and more of it")
         with closing(RayPool(address, cpus=sweep.per_trial.cpus, gpus=sweep.per_trial.gpus)) as pool:
             if not pool.nodes():

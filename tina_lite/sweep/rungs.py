@@ -15,6 +15,7 @@ from tina_lite.data.benchmarks import form_of
 from tina_lite.eval.samples import SampleFile
 from tina_lite.eval.scoring import Comparison, Judged, compared, judged
 from tina_lite.eval.tables import in_words
+from tina_lite.runs.folder import EVALS, evaluation_file
 from tina_lite.runs.look import begins, records
 from tina_lite.util.errors import BadInput
 
@@ -45,7 +46,7 @@ def evaluations(folder: Path) -> list[TrialEval]:
     found: dict[int, TrialEval] = {}
     for row in records(folder / "events.jsonl", begins("eval")):
         if row.get("when") == "step" and row["step"] not in found:
-            samples = folder / "evals" / f"step-{row['step']:06d}" / f"{row['benchmark']}.jsonl"
+            samples = evaluation_file(folder / EVALS, "step", row["step"], row["benchmark"])
             found[row["step"]] = TrialEval(float(row["usd"]), float(row["pass_at_1"]), samples)
     return [found[step] for step in sorted(found)]
 

@@ -8,7 +8,6 @@ from typing import Any
 from tina_lite.budget.money import format_usd
 from tina_lite.console.text import format_number, format_share
 from tina_lite.eval.tables import SIGNIFICANT
-from tina_lite.runs.listing import listed
 from tina_lite.runs.look import records
 from tina_lite.sweep.driver import Course, Driver
 
@@ -24,19 +23,19 @@ def row_of(course: Course) -> Row:
     trial = course.trial
     row: Row = {"trial": trial.number, "setting": trial.label, "changes": dict(trial.changes), "seed": trial.seed}
     row |= {"state": course.state, "why": course.why or None, "folder": str(course.folder)}
-    run = listed(course.folder) if course.ledger.exists() else None
-    row |= {"steps": run.steps if run else 0, "usd": run.usd if run else 0.0}
-    return row | reached(course.folder)
+    return row | {"usd": course.usd} | reached(course.folder)
 
 
 def reached(folder: Path) -> Row:
     """What a run came to: Pass@1 of its first benchmark, else its reward over a few steps at either end."""
     figures = list(records(folder / "figures.jsonl"))
     shares = [float(row["pass_at_1"]) for row in figures if row["benchmark"] == figures[0]["benchmark"]]
-    rewards = [float(row["reward"]) for row in records(folder / "metrics.jsonl")]
+    metrics = list(records(folder / "metrics.jsonl"))
+    rewards = [float(row["reward"]) for row in metrics]
     ends = [fmean(part) for part in (rewards[:ENDS], rewards[-ENDS:]) if part]
     measure, values = ("pass_at_1", shares) if shares else ("reward", ends)
     return {
+        "steps": int(metrics[-1]["step"]) if metrics else 0,
         "measure": measure,
         "first": values[0] if values else None,
         "last": values[-1] if values else None,
@@ -60,7 +59,7 @@ def settings_of(rows: Sequence[Row]) -> list[Row]:
                 "done": len(done),
                 "mean": fmean(last) if last else None,
                 "spread": stdev(last) if len(last) > 1 else None,
-                "usd": sum(row["usd"] or 0.0 for row in mine),
+                "usd": sum(row["usd"] for row in mine),
                 "gain_per_usd": fmean(gains) if gains else None,
             }
         )
@@ -146,7 +145,7 @@ def trial_rows(record: Mapping[str, Any]) -> Cells:
     rows = []
     for row in record["trials"]:
         ends = [figure_of(row[end], row["measure"]) for end in ("first", "last")]
-        usd = format_usd(row["usd"] or 0.0)
+        usd = format_usd(row["usd"])
         rows.append((str(row["trial"]), row["setting"], str(row["seed"]), row["state"], str(row["steps"]), usd, *ends))
     return heads, tuple(rows)
 
