@@ -11,6 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tina_lite.policy import TokenBatch
 from tina_lite.policy.dense.attention import can_flash
+from tina_lite.policy.dense.between import AS_IT_COMES
 from tina_lite.policy.dense.cache import reads_by_length
 from tina_lite.policy.dense.linears import base_weight
 from tina_lite.policy.dense.model import DenseModel
@@ -155,6 +156,11 @@ def test_replayed_steps_draw_what_others_draw(make_policy: Any, make_prompts: An
 def test_a_decode_step_reads_of_each_sequence_what_is_there(dtype: torch.dtype, width: int) -> None:
     skip_without_flash(dtype)
     assert reads_by_length(torch.device("cuda"), dtype, width)
+
+
+def test_what_is_between_products_is_compiled(make_policy: Any) -> None:
+    pytest.importorskip("triton")
+    assert make_policy()._dense.between is not AS_IT_COMES  # which is not chosen where it comes to other values
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ forward.py       the training forward pass, without padding; a group's prompt is
 attention.py     attention of both passes
 autograd_ops.py  the differentiable pieces of a layer
 decoder.py       a token of every sequence at a time
+between.py       what it computes between the products, compiled on a card
 cache.py         the keys and values that a decode step reads
 trial.py         which products of an MLP a card multiplies faster in 4 bits
 cuda_graphs.py   the kernels of a decode step launched as one, on a card

@@ -106,10 +106,13 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         x: (M, heads, d), of which the last heads may be values that do not turn.
         cos, sin: (M, turning heads or 1, d / 2).
     """
-    y = torch.empty_like(x)
     heads, half = cos.shape[1], x.shape[-1] // 2
-    y[:, heads:] = x[:, heads:]
     left, right = x[:, :heads].chunk(2, dim=-1)
+    if torch.compiler.is_compiling():  # it has no `out` for a part of a tensor
+        turned = torch.cat((left * cos - right * sin, right * cos + left * sin), dim=-1)
+        return torch.cat((turned, x[:, heads:]), dim=1)
+    y = torch.empty_like(x)
+    y[:, heads:] = x[:, heads:]
     torch.mul(left, cos, out=y[:, :heads, :half]).addcmul_(right, sin, value=-1)
     torch.mul(right, cos, out=y[:, :heads, half:]).addcmul_(left, sin)
     return y

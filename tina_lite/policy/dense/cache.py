@@ -6,7 +6,7 @@ lies behind the end of a shorter one is masked.
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,8 +16,8 @@ from tina_lite.policy.dense.attention import CLOSE, FLASH_CAPABILITY, HALF
 
 Attend = Callable[[int, Tensor, Tensor], Tensor]
 """From a layer, its queries and its keys and values, all (N, heads, d), to what is attended to, as the queries."""
-Pair = tuple[Tensor, Tensor]
-"""Keys and values."""
+Written = Any
+"""Keys and values of a prompt, in the layout of the cache that `write` takes them."""
 
 
 class Cache(Protocol):
@@ -26,11 +26,11 @@ class Cache(Protocol):
     reads_own_length: bool
     """Whether a sequence is read as far as it goes, and not as far as the longest."""
 
-    def of_prompts(self, key_values: Sequence[Tensor], lengths: Sequence[int]) -> list[Pair]:
-        """What was computed for prompts, (B, P, 2 x kv heads, d) a layer, in the layout that `write` takes."""
+    def of_prompts(self, key_values: Sequence[Tensor], lengths: Sequence[int]) -> list[Written]:
+        """What was computed for prompts, (B, P, 2 x kv heads, d) a layer, as `write` takes it."""
         ...
 
-    def write(self, sequence: int, prompt: Pair, length: int) -> None:
+    def write(self, sequence: int, prompt: Written, length: int) -> None:
         """Begin a sequence with a prompt."""
         ...
 
@@ -60,12 +60,12 @@ class PaddedCache:
         self._keys = like.new_zeros(layers, sequences, heads, width, tokens)
         self._values = like.new_zeros(layers, sequences, heads, tokens, width)
 
-    def of_prompts(self, key_values: Sequence[Tensor], lengths: Sequence[int]) -> list[Pair]:
+    def of_prompts(self, key_values: Sequence[Tensor], lengths: Sequence[int]) -> list[Written]:
         keys, values = torch.stack(list(key_values)).chunk(2, dim=3)  # (layers, B, P, kv heads, d)
         keys, values = keys.permute(0, 1, 3, 4, 2).contiguous(), values.transpose(2, 3).contiguous()
         return [(keys[:, row, :, :, :length], values[:, row, :, :length]) for row, length in enumerate(lengths)]
 
-    def write(self, sequence: int, prompt: Pair, length: int) -> None:
+    def write(self, sequence: int, prompt: Written, length: int) -> None:
         self._keys[:, sequence, :, :, :length], self._values[:, sequence, :, :length] = prompt
 
     def move(self, to: Sequence[int], since: Sequence[int], used: int) -> None:
@@ -100,28 +100,28 @@ class FlashCache:
     reads_own_length = True
 
     def __init__(self, layers: int, heads: int, width: int, sequences: int, tokens: int, like: Tensor) -> None:
-        self._buffer = like.new_zeros(2, layers, sequences, tokens, heads, width)
+        self._buffer = like.new_zeros(layers, sequences, tokens, 2 * heads, width)
 
-    def of_prompts(self, key_values: Sequence[Tensor], lengths: Sequence[int]) -> list[Pair]:
-        keys, values = (part.contiguous() for part in torch.stack(list(key_values)).chunk(2, dim=3))
-        return [(keys[:, row, :length], values[:, row, :length]) for row, length in enumerate(lengths)]
+    def of_prompts(self, key_values: Sequence[Tensor], lengths: Sequence[int]) -> list[Written]:
+        stacked = torch.stack(list(key_values))
+        return [stacked[:, row, :length] for row, length in enumerate(lengths)]
 
-    def write(self, sequence: int, prompt: Pair, length: int) -> None:
-        self._buffer[0, :, sequence, :length], self._buffer[1, :, sequence, :length] = prompt
+    def write(self, sequence: int, prompt: Written, length: int) -> None:
+        self._buffer[:, sequence, :length] = prompt
 
     def move(self, to: Sequence[int], since: Sequence[int], used: int) -> None:
-        self._buffer[:, :, to, :used] = self._buffer[:, :, since, :used]
+        self._buffer[:, to, :used] = self._buffer[:, since, :used]
 
     def attention(self, at: Tensor, used: int) -> Attend:
-        sequences, tokens = len(at), self._buffer.shape[3]
+        sequences, tokens = len(at), self._buffer.shape[2]
         everyone = torch.arange(sequences, device=at.device)
         starts = torch.arange(sequences + 1, device=at.device, dtype=torch.int32)
         places, lengths = starts * tokens, (at + 1).int()
 
         def attend(layer: int, query: Tensor, key_value: Tensor) -> Tensor:
-            keys, values = self._buffer[:, layer, :sequences]
-            keys[everyone, at], values[everyone, at] = key_value.chunk(2, dim=1)
-            keys, values = keys.flatten(0, 1), values.flatten(0, 1)  # (N x tokens, kv heads, d)
+            buffer = self._buffer[layer, :sequences]
+            buffer[everyone, at] = key_value
+            keys, values = buffer.flatten(0, 1).chunk(2, dim=1)  # (N x tokens, kv heads, d)
             attended = varlen_attn(query, keys, values, starts, places, 1, used, enable_gqa=True, seqused_k=lengths)
             assert isinstance(attended, Tensor)  # else a pair, where more is asked for
             return attended

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tina_lite.policy.dense.attention import library_attention
-from tina_lite.policy.dense.autograd_ops import normed, rotate
+from tina_lite.policy.dense.autograd_ops import normed
 from tina_lite.policy.dense.cache import Attend, make_cache
 from tina_lite.policy.dense.cuda_graphs import SMALLEST_STEP, CudaGraphs, compiles_shapes, replayed_shape, rounded
 from tina_lite.policy.dense.model import DenseModel
@@ -107,18 +107,20 @@ class DenseDecoder:
     def _forward(self, ids: Tensor, positions: Tensor, attend: Attend) -> Tensor:
         """Final hidden states (M, H) of tokens at these positions."""
         model = self._model
+        between = model.between
         cos, sin = model.rotation(positions)
         hidden = F.embedding(ids, model.embedding).to(model.dtype)
-        for index, layer in enumerate(model.layers):
-            heads = layer.qkv(normed(hidden, layer.attention_norm, model.norm_epsilon)).unflatten(
-                -1, (-1, model.head_dim)
-            )
-            heads = rotate(model.normed_heads(layer, heads, normed), cos, sin)
+        x = normed(hidden, model.layers[0].attention_norm, model.norm_epsilon)
+        norms = [*(layer.attention_norm for layer in model.layers[1:]), model.final_norm]
+        for index, (layer, next_norm) in enumerate(zip(model.layers, norms, strict=True)):
+            heads = model.normed_heads(layer, layer.qkv(x).unflatten(-1, (-1, model.head_dim)), normed)
+            heads = between.rotate(heads, cos, sin)
             mixed = attend(index, *heads.split((model.query_heads, 2 * model.kv_heads), dim=1))
-            hidden = hidden + layer.out(mixed.flatten(1))
-            gate, up = layer.gate_up(normed(hidden, layer.mlp_norm, model.norm_epsilon)).chunk(2, dim=-1)
-            hidden = (hidden + layer.down(F.silu(gate).mul_(up).to(model.dtype))).to(model.dtype)
-        return normed(hidden, model.final_norm, model.norm_epsilon)
+            out = layer.out.addends(mixed.flatten(1))
+            hidden, x = between.add_and_norm(hidden, out, layer.mlp_norm, model.norm_epsilon)
+            gated = between.gate(layer.gate_up.addends(x), model.dtype)
+            hidden, x = between.add_and_norm(hidden, layer.down.addends(gated), next_norm, model.norm_epsilon)
+        return x
 
 
 def _round_up(number: int, multiple: int) -> int:

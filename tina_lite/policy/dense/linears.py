@@ -61,6 +61,8 @@ def base_weight(module: Any) -> Tensor:
     return plain
 
 
+Addends = tuple[Tensor, ...]
+"""Of one shape, and to be added up."""
 MOST_IN_4_BITS = 512
 """Rows; a prompt that is read has more, and its product is faster with the weight dequantised first."""
 
@@ -184,19 +186,31 @@ class FusedLinear:
         return self.weight if adapter is None else torch.addmm(self.weight, adapter[1], adapter[0])
 
     def __call__(self, x: Tensor) -> Tensor:
-        """For sampling: x (N, in) to (N, out), without gradient; in float32 where it comes from codes and an adapter.
+        """For sampling: x (N, in) to (N, out), without gradient; in float32 where it has two addends."""
+        return sum_of(self.addends(x))
 
-        Their product is rounded to 16 bits, and rounded again a small adapter would be lost: its caller rounds, after
-        the next operation, when what is rounded lies on no grid any more.
+    def addends(self, x: Tensor) -> Addends:
+        """What `__call__` is the sum of: product and adapter apart where the product comes from codes.
+
+        It is rounded to 16 bits, and rounded again a small adapter would be lost: so their sum is in float32, and who
+        takes it rounds after the next operation, when what is rounded lies on no grid any more.
         """
         adapter = self._sampling_adapter
         low_rank = None if adapter is None else x @ adapter[0].T @ adapter[1].T
         if self._codes is not None and len(x) <= MOST_IN_4_BITS:
             y = self._codes.product(x, self.bias)
-            return y if low_rank is None else y.float().add_(low_rank)
+            return (y,) if low_rank is None else (y, low_rank)
         if self._packed is not None:
-            return packed_linear(x, self._packed, self.bias, low_rank)
-        return F.linear(x, self.weight, self.bias) if low_rank is None else linear_plus(low_rank, x, self)
+            return (packed_linear(x, self._packed, self.bias, low_rank),)
+        return (F.linear(x, self.weight, self.bias) if low_rank is None else linear_plus(low_rank, x, self),)
+
+
+def sum_of(addends: Addends) -> Tensor:
+    """Of one the same, of several in float32."""
+    first, *others = addends
+    for other in others:
+        first = first.float() + other
+    return first
 
 
 def linear_plus(plus: Tensor, x: Tensor, linear: FusedLinear) -> Tensor:

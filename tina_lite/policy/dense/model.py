@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tina_lite.policy.dense.between import between_on
 from tina_lite.policy.dense.linears import FusedLinear, can_pack, packed, packed_linear
-from tina_lite.policy.shape import ARCHITECTURES
+from tina_lite.policy.shape import ARCHITECTURES, ModelShape
 from tina_lite.util.stateful import Product
 
 Norm = Callable[[Tensor, Tensor, float], Tensor]
@@ -67,6 +68,8 @@ class DenseModel:
         self.kv_heads: int = config.num_key_value_heads
         self.head_dim: int = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self._rotary = inner.rotary_emb
+        shape = ModelShape.from_config(config.to_dict(), config.model_type)
+        self.between = between_on(self.device, dtype, shape, self.norm_epsilon)
         self.refresh()
 
     def refresh(self) -> None:
