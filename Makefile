@@ -9,7 +9,7 @@ TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://do
 
 .PHONY: install install-unsloth quickstart browser test test-all test-unsloth test-beyond lint base clean
 .PHONY: bench bench-quickstart bench-step bench-rollout bench-memory bench-busy bench-plan bench-learning
-.PHONY: bench-rewards bench-update bench-selection bench-lr bench-base bench-scale bench-data bench-growth bench-eval bench-coverage
+.PHONY: bench-rewards bench-update bench-sums bench-selection bench-lr bench-base bench-scale bench-data bench-growth bench-eval bench-coverage
 .PHONY: docs doc-tables models
 .PHONY: soak-budget soak-caps soak-crash soak-bill soak-sweep
 
@@ -106,6 +106,9 @@ bench-busy: $(INSTALLED)  ## 6 to 10 min, MODEL DATA: a run alone, and two at on
 
 bench-update: $(INSTALLED)  ## 2 min, MODEL: seconds of an update on all completions of a group, and on half
 	@$(BIN)/python bench/update.py $(MODEL)
+
+bench-sums: $(INSTALLED)  ## 1 min, MODEL: the error of an update's products with sums in float16, as a card's are imitated
+	@$(BIN)/python bench/half_sums.py $(MODEL)
 
 CHEAPER := BENCH_MINUTES=$${BENCH_MINUTES:-120} $(BIN)/python bench/cheaper.py
 bench-selection: $(INSTALLED)  ## 40 to 60 min, MODEL: what selection by difficulty saves; SEEDS='1 2 3'

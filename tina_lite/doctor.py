@@ -35,6 +35,8 @@ PAPER_RUN_GIB = 1.5
 PAPER_BASE_GIB = 4.0
 """The paper's base is a download of 3.6 GB."""
 HUB_LIMIT_S = 2.0
+GAIN = 0.8
+"""Of the seconds, below which a way of multiplying is worth a word."""
 OUR_STACK = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "accelerate")
 
 
@@ -108,6 +110,18 @@ def check_bf16(torch: Torch) -> Finding:
     if torch.capability >= FLOAT16_CAPABILITY:
         return Finding("bf16", "note", "the card lacks it: runs compute in float16, with a loss scale")
     return Finding("bf16", "note", "the card lacks it: runs compute in float32, slower and in twice the memory")
+
+
+def check_half_sums(share_of_seconds: Callable[[], float]) -> Finding:
+    """Check whether the update's products are faster with sums in float16, as on GeForce cards."""
+    try:
+        share = share_of_seconds()
+    except RuntimeError as error:  # another program may have the card's memory
+        return Finding("fp16 sums", "note", one_line(f"not measured: {error}"))
+    if share < GAIN:
+        text = f"an update's products take {share:.0%} of the time so: model.fp16_accumulation: true is worth trying"
+        return Finding("fp16 sums", "note", text)
+    return Finding("fp16 sums", "ok", f"an update's products take {share:.0%} of the time so: no gain, leave them off")
 
 
 def check_bitsandbytes(quantize: Callable[[], None]) -> Finding:
@@ -261,6 +275,13 @@ def torch() -> Torch | Finding:
     return Torch(module.__version__, module.version.cuda, capability, bf16, module.get_num_threads())
 
 
+def share_of_seconds() -> float:
+    """Of a product with sums in float16, on the card, beside the same in bfloat16."""
+    half_sums: Any = importlib.import_module("tina_lite.policy.dense.half_sums")
+    share: float = half_sums.share_of_seconds("cuda")
+    return share
+
+
 def quantize_a_little(device: str) -> None:
     """Take a matrix to NF4 and back.
 
@@ -348,6 +369,8 @@ def examine(architecture: str | None = None) -> Iterator[Finding]:
         return
     yield check_card(found_card, found_torch)
     yield check_bf16(found_torch)
+    if found_torch.capability and found_torch.bf16:
+        yield check_half_sums(share_of_seconds)
     yield check_bitsandbytes(lambda: quantize_a_little("cuda" if found_torch.capability else "cpu"))
     yield check_judge(judge_a_little)
     yield check_unsloth(wishes_of("unsloth"), version_of)

@@ -13,6 +13,7 @@ from tina_lite.policy import TokenBatch
 from tina_lite.policy.dense.attention import can_flash
 from tina_lite.policy.dense.between import AS_IT_COMES
 from tina_lite.policy.dense.cache import reads_by_length
+from tina_lite.policy.dense.half_sums import add_product
 from tina_lite.policy.dense.linears import base_weight
 from tina_lite.policy.dense.model import DenseModel
 from tina_lite.policy.hf_decoder import CachedDecoder
@@ -161,6 +162,16 @@ def test_a_decode_step_reads_of_each_sequence_what_is_there(dtype: torch.dtype, 
 def test_what_is_between_products_is_compiled(make_policy: Any) -> None:
     pytest.importorskip("triton")
     assert make_policy()._dense.between is not AS_IT_COMES  # which is not chosen where it comes to other values
+
+
+@torch.no_grad()
+def test_sums_in_float16_are_about_those_of_bfloat16() -> None:
+    skip_without_flash(torch.bfloat16)
+    x, weight = (torch.randn(rows, 1536, device="cuda", dtype=torch.bfloat16) for rows in (600, 512))
+    x[:, 3] *= 1000
+    found = add_product(x.new_zeros(600, 512), x, weight).double()
+    wanted, rounded = x.double() @ weight.double().T, (x @ weight.T).double()
+    assert (found - wanted).norm() < 2 * (rounded - wanted).norm()
 
 
 @torch.no_grad()

@@ -73,6 +73,23 @@ def test_bf16(torch: Torch, level: str, said: str) -> None:
     assert said in finding.text
 
 
+@pytest.mark.parametrize(
+    ("share", "level", "said"),
+    [(0.55, "note", "55% of the time so: model.fp16_accumulation: true is worth"), (1.02, "ok", "102% of the time")],
+)
+def test_sums_in_float16(share: float, level: str, said: str) -> None:
+    finding = doctor.check_half_sums(lambda: share)
+    assert finding.level == level
+    assert said in finding.text
+
+
+def test_sums_in_float16_that_cannot_be_measured() -> None:
+    def fails() -> float:
+        raise RuntimeError("CUDA out of memory.\n Tried to allocate 2 MiB")
+
+    assert doctor.check_half_sums(fails).text == "not measured: CUDA out of memory. Tried to allocate 2 MiB"
+
+
 def test_bitsandbytes_that_quantises() -> None:
     assert doctor.check_bitsandbytes(lambda: None).level == "ok"
 

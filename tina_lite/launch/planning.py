@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tina_lite.budget import Rate, Reading, resolve_rate
@@ -9,7 +10,7 @@ from tina_lite.budget.limits import SAVE_RESERVE_S, Limits
 from tina_lite.plan import Measured, Plan, find_device, make_plan, read_shape
 from tina_lite.plan.device import known_cpu_speed
 from tina_lite.plan.planner import START_S
-from tina_lite.policy.engine import Engine, choose_engine, find_facts, refuse_vllm
+from tina_lite.policy.engine import Engine, choose_engine, find_facts, idle_accumulation, refuse_vllm
 from tina_lite.policy.model_folder import read_model_type, shipped_models
 from tina_lite.recipe import Recipe, with_local_paths
 from tina_lite.recipe.schema import BudgetSection, Electricity
@@ -24,9 +25,12 @@ def engine_of(recipe: Recipe) -> Engine:
     """The engine that the run would use in this process. BadInput where it cannot be had."""
     model, facts = recipe.model, find_facts()
     vllm = recipe.rollout.engine == "vllm"
-    engine = choose_engine(model.engine, facts, lambda: read_model_type(model.id), model.compute_dtype, vllm=vllm)
+    model_type = partial(read_model_type, model.id)
+    engine = choose_engine(model.engine, facts, model_type, model.compute_dtype, vllm=vllm)
     if vllm:
         refuse_vllm(engine, facts)
+    if model.fp16_accumulation and (why := idle_accumulation(engine, facts, model_type)):
+        return replace(engine, warnings=(*engine.warnings, f"model.fp16_accumulation changes nothing: {why}"))
     return engine
 
 

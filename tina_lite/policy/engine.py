@@ -127,6 +127,16 @@ def refuse_vllm(engine: Engine, facts: Facts) -> None:
         raise BadInput(f"rollout.engine: vllm cannot be used: {reason}; or set rollout.engine=native")
 
 
+def idle_accumulation(engine: Engine, facts: Facts, model_type: Callable[[], str]) -> str:
+    """Why model.fp16_accumulation changes nothing; empty where it does."""
+    if engine.name != "native":
+        return f"the engine is {engine.name}, which has none"
+    if reason := _without_card(facts):
+        return reason
+    kind = model_type()
+    return "" if kind in ARCHITECTURES else f"{kind or 'this architecture'} is computed by transformers' own code"
+
+
 def enter(engine: Engine, *, local: bool, vllm: bool = False) -> None:
     """Make this process the engine's, before transformers is imported.
 

@@ -22,6 +22,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from tina_lite.policy.memory_request import (
+    HALF_SUM_ITEM,
+    HALF_SUM_ROWS,
     LOGIT_COPIES,
     UN_NESTED,
     MemoryBudget,
@@ -284,6 +286,8 @@ def _laid_out(
     stored, passing = learning_bytes(shape, memory_request, memory_budget, own, activations, tokens)
     if not copy.dense or copy.in_4_bits:
         passing += 2 * shape.largest_weight * item
+    if memory_request.half_sums:
+        passing += 2 * shape.largest_weight + HALF_SUM_ROWS * HALF_SUM_ITEM * (shape.hidden + 2 * shape.intermediate)
     return MemoryLayout(
         dense_copy=copy.dense,
         in_4_bits=copy.in_4_bits,

@@ -13,6 +13,10 @@ ROWS_ENOUGH = 128
 """Rows decoded at once beyond those of a step, where an evaluation has as many: more are hardly faster."""
 RESERVE = 0.05
 """Of free memory: blocks that do not fit together, workspaces of libraries."""
+HALF_SUM_ROWS = 512
+"""Multiplied at a time where sums are in float16."""
+HALF_SUM_ITEM = 4 + 2
+"""Each number of such a row is there in float32 too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class MemoryRequest:
     target_modules: tuple[str, ...]
     update_completions: int | None = None
     """Of a group, that take part in an update; None: all."""
+    half_sums: bool = False
+    """Of an update's products, whose weights are in float16 then."""
 
     @classmethod
     def of(cls, recipe: Recipe) -> "MemoryRequest":
@@ -52,6 +58,7 @@ class MemoryRequest:
             r=recipe.lora.r,
             target_modules=recipe.lora.target_modules,
             update_completions=recipe.grpo.update_completions,
+            half_sums=recipe.model.fp16_accumulation,
         )
 
     @classmethod

@@ -81,7 +81,11 @@ class NativePolicy:
         self._dense: DenseModel | None = None
         if fits(self._causal_lm):
             self._dense = DenseModel(
-                self._causal_lm, self._dtype, dense_copy=self.layout.dense_copy, in_4_bits=self.layout.in_4_bits
+                self._causal_lm,
+                self._dtype,
+                dense_copy=self.layout.dense_copy,
+                in_4_bits=self.layout.in_4_bits,
+                half_sums=model.fp16_accumulation and self.device.type == "cuda",
             )
         self.shares_prompts = self._dense is not None
         self.dtype_name = NAMES[self._dtype]

@@ -47,7 +47,7 @@ class StopSection(Section):
     eval_patience: Count | None = Field(None, ge=1)
     """Evaluations by eval.every in a row without a gain beyond noise, after which the run ends."""
     hopeless: Count | None = Field(20, ge=1)
-    """Steps in a row without one trained token, after which the run ends with the money left; null: it goes on."""
+    """Steps in a row without one trained token, after which the run ends; null: it goes on."""
     on_turning_point: TurningPointSection | None = None
     """End the run where completions begin to grow while the format reward begins to fall: {patience: N}."""
     on_collapse: bool = False
@@ -84,9 +84,11 @@ class ModelSection(Section):
     """Hub id, maybe with @REVISION, local folder, or builtin:tiny, the base in the package."""
     quantization: Literal["nf4", "none"] = "nf4"
     engine: Annotated[Literal["auto", "native", "unsloth"], NAMED_NATIVE] = "auto"
-    """auto: the faster one; unsloth on a CUDA card for architectures that it alone accelerates, else native."""
+    """auto: unsloth on a CUDA card for architectures that it alone accelerates, else native."""
     compute_dtype: Literal["auto", DtypeName] = "auto"
     """auto: bfloat16 on a card that has it, else float16; on a CPU bfloat16 where it is clearly faster."""
+    fp16_accumulation: bool = False
+    """An update's sums in float16, for GeForce cards."""
 
     @property
     def named(self) -> str:
@@ -218,7 +220,7 @@ class RewardSection(Section):
     limit_s: Number = Field(30.0, gt=0)
     """Wall clock of a function of your own on the completions of a step."""
     max_failures: Count | None = Field(None, ge=0)
-    """Completions on which it may fail before the run ends; where not given, it may fail now and then."""
+    """Completions on which it may fail before the run ends; null: now and then."""
     completions: Literal["auto", "chat", "text"] = "auto"
     """How a function of TRL's signature gets completions and prompts. auto: as chats, or as texts where its annotation
     says so (completions: list[str])."""
@@ -248,7 +250,7 @@ class GrpoSection(Section):
     """Truncated importance sampling between sampler and learner; off where not given, 2 with rollout.engine: vllm."""
     mask_truncated_completions: bool = False
     update_completions: Count | None = Field(None, ge=1)
-    """Completions of a group that the update learns from, chosen and weighed so that its expected gradient stays."""
+    """Completions of a group that the update learns from; its expected gradient stays."""
 
 
 class OptimSection(Section):
@@ -258,7 +260,7 @@ class OptimSection(Section):
     lr_horizon: Literal["steps", "budget"] = "steps"
     """Over what warm-up and decay run: schedule_steps, or the share of the nearest limit that is used up."""
     schedule_steps: Count | None = Field(None, ge=1)
-    """Default: stop.max_steps. The paper laid the rate out over about twice the steps that it ran."""
+    """Default: stop.max_steps. The paper laid its rate out over about twice its steps."""
     min_lr_ratio: Number = Field(0.1, ge=0, le=1)
     max_grad_norm: Number = Field(1.0, gt=0)
     adam_beta1: Number = Field(0.9, ge=0, lt=1)

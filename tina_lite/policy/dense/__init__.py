@@ -5,6 +5,7 @@ linears.py       projections that read the same input as one product, with their
 forward.py       the training forward pass, without padding; a group's prompt is computed once
 attention.py     attention of both passes
 autograd_ops.py  the differentiable pieces of a layer
+half_sums.py     products of the update in float16 throughout, for cards that halve their rate else
 decoder.py       a token of every sequence at a time
 between.py       what it computes between the products, compiled on a card
 cache.py         the keys and values that a decode step reads

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tina_lite.policy.dense.half_sums import add_product
 from tina_lite.policy.dense.linears import FusedLinear, linear_plus
 
 
@@ -21,42 +22,61 @@ class _AdaptedLinear(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, z: Tensor, linear: FusedLinear, a: Tensor, b: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, z: Tensor, linear: FusedLinear, half_sums: bool, a: Tensor, b: Tensor) -> Tensor:
         low = z @ a.T  # (M, R)
-        ctx.linear = linear
+        ctx.linear, ctx.half_sums = linear, half_sums
         ctx.save_for_backward(z, low, a, b)
-        return linear_plus(low @ b.T, x, linear)
+        return _plus(low @ b.T, x, linear, half_sums)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, Tensor, Tensor]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, Tensor, Tensor]:
         (dy,), (z, low, a, b) = grads, ctx.saved_tensors
         dlow = dy @ b  # (M, R)
-        dx = dy @ ctx.linear.weight if ctx.needs_input_grad[0] else None
+        dx = _back(dy, ctx.linear, ctx.half_sums) if ctx.needs_input_grad[0] else None
         dz = dlow @ a if ctx.needs_input_grad[1] else None
-        return dx, dz, None, dlow.T @ z, dy.T @ low
+        return dx, dz, None, None, dlow.T @ z, dy.T @ low
 
 
 class _FrozenLinear(torch.autograd.Function):
     """y = x W' + bias, with W as above."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, linear: FusedLinear) -> Tensor:
-        ctx.linear = linear
+    def forward(ctx: Any, x: Tensor, linear: FusedLinear, half_sums: bool) -> Tensor:
+        ctx.linear, ctx.half_sums = linear, half_sums
+        if half_sums:
+            return _plus(x.new_zeros(len(x), linear.outputs), x, linear, half_sums)
         return F.linear(x, linear.weight, linear.bias)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return grads[0] @ ctx.linear.weight, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        return _back(grads[0], ctx.linear, ctx.half_sums), None, None
 
 
-def adapted_linear(x: Tensor, linear: FusedLinear, *, adapter: bool = True, dropout: bool = False) -> Tensor:
-    """(M, in) to (M, out); `dropout` drops from what the adapter reads, as peft does."""
+def _plus(plus: Tensor, x: Tensor, linear: FusedLinear, half_sums: bool) -> Tensor:
+    if not half_sums:
+        return linear_plus(plus, x, linear)
+    y = add_product(plus, x, linear.weight)
+    return y if linear.bias is None else y.add_(linear.bias)
+
+
+def _back(dy: Tensor, linear: FusedLinear, half_sums: bool) -> Tensor:
+    weight = linear.weight
+    return add_product(dy.new_zeros(len(dy), weight.shape[1]), dy, weight.T) if half_sums else dy @ weight
+
+
+def adapted_linear(
+    x: Tensor, linear: FusedLinear, *, adapter: bool = True, dropout: bool = False, half_sums: bool = False
+) -> Tensor:
+    """(M, in) to (M, out); `dropout` drops from what the adapter reads, as peft does.
+
+    `half_sums` is for the products with the frozen weight (half_sums.py).
+    """
     tensors = linear.adapter() if adapter else None
     if tensors is None:
-        frozen: Tensor = _FrozenLinear.apply(x, linear)  # type: ignore[no-untyped-call]
+        frozen: Tensor = _FrozenLinear.apply(x, linear, half_sums)  # type: ignore[no-untyped-call]
         return frozen
     z = F.dropout(x, linear.dropout) if dropout and linear.dropout else x
-    y: Tensor = _AdaptedLinear.apply(x, z, linear, *tensors)  # type: ignore[no-untyped-call]
+    y: Tensor = _AdaptedLinear.apply(x, z, linear, half_sums, *tensors)  # type: ignore[no-untyped-call]
     return y
 
 

@@ -161,7 +161,8 @@ def _layer(
     """One layer on packed tokens, (M, H) to (M, H)."""
 
     def linear(x: Tensor, name: str) -> Tensor:
-        return adapted_linear(x, getattr(layer, name), adapter=adapter, dropout=dropout)
+        half_sums = model.half_sums
+        return adapted_linear(x, getattr(layer, name), adapter=adapter, dropout=dropout, half_sums=half_sums)
 
     normed = rms_norm(hidden, layer.attention_norm, model.norm_epsilon)
     heads = linear(normed, "qkv").unflatten(-1, (-1, model.head_dim))

@@ -53,8 +53,15 @@ class DenseModel:
     """A causal model as tensors; `refresh` after each change of the adapter."""
 
     def __init__(
-        self, causal_lm: Any, dtype: torch.dtype, *, dense_copy: bool = True, in_4_bits: Collection[Product] = ()
+        self,
+        causal_lm: Any,
+        dtype: torch.dtype,
+        *,
+        dense_copy: bool = True,
+        in_4_bits: Collection[Product] = (),
+        half_sums: bool = False,
     ) -> None:
+        """`half_sums`: of the products with frozen weights in training (half_sums.py)."""
         config, inner = causal_lm.config, causal_lm.model
         self.layers = [DenseLayer(layer, dtype, dense_copy, in_4_bits) for layer in inner.layers]
         self.embedding = inner.embed_tokens.weight.detach()  # (V, H)
@@ -64,6 +71,7 @@ class DenseModel:
         self.norm_epsilon: float = config.rms_norm_eps
         self.dtype = dtype
         self.dense_copy = dense_copy
+        self.half_sums = half_sums
         self.query_heads: int = config.num_attention_heads
         self.kv_heads: int = config.num_key_value_heads
         self.head_dim: int = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
