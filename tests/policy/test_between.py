@@ -1,6 +1,7 @@
 """What a decode step computes between its products: compiled it is a kernel a stretch, and the same is drawn."""
 
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ STRETCHES = ("rotate", "add_and_norm", "gate")
 
 
 @pytest.mark.slow  # a compiler is run: half a minute
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++ to compile with")
 def test_compiled_a_stretch_is_one_kernel_and_the_same_is_drawn(
     make_policy: Any, make_prompts: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

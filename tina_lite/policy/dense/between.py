@@ -62,12 +62,13 @@ def between_on(device: torch.device, dtype: torch.dtype, shape: ModelShape, epsi
 def compiled(device: torch.device, dtype: torch.dtype, shape: ModelShape, epsilon: float) -> Between:
     """Once in a process, in some seconds; torch keeps it on disk for the next.
 
-    Deterministic, as torch would pick kernels by their time else, and a run that is resumed could round otherwise.
+    Deterministic, as torch would pick kernels by their time else, and a run that is resumed could round otherwise. In
+    this process, as it would start one for each core else, for a dozen small kernels.
 
     Raises:
         RuntimeError: torch cannot, or what it made comes to something else.
     """
-    compiler = partial(torch.compile, options={"deterministic": True})
+    compiler = partial(torch.compile, options={"deterministic": True, "compile_threads": 1})
     ours = Between(compiler(add_and_norm), compiler(rotate), compiler(gate))
     for rows in ROWS:
         outputs = example(rows, device, dtype, shape, epsilon)
