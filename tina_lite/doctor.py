@@ -277,8 +277,8 @@ def torch() -> Torch | Finding:
 
 def share_of_seconds() -> float:
     """Of a product with sums in float16, on the card, beside the same in bfloat16."""
-    half_sums: Any = importlib.import_module("tina_lite.policy.dense.half_sums")
-    share: float = half_sums.share_of_seconds("cuda")
+    trial: Any = importlib.import_module("tina_lite.policy.dense.trial")
+    share: float = trial.half_sums_share("cuda")
     return share
 
 

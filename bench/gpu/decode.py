@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from typing import Any
 
 from rollout import bytes_a_second
@@ -22,7 +21,9 @@ REPEATS = 16
 """Of a layer in one recording, so that its start does not count."""
 
 
-def products_of(shape: Any, rows_tried: tuple[int, ...], device: Any, rate: float | None) -> Iterator[dict[str, Any]]:
+def products_of(
+    shape: Any, rows_tried: tuple[int, ...], device: Any, rate: float | None, rehearse: bool
+) -> Iterator[dict[str, Any]]:
     import torch
 
     from tina_lite.policy.dense.trial import ProductTrial, Way
@@ -31,7 +32,7 @@ def products_of(shape: Any, rows_tried: tuple[int, ...], device: Any, rate: floa
 
     moved: dict[Way, float] = {"4 bits": READ_IN_4_BITS, "copy": 2.0, "dequantised": READ_IN_4_BITS + 2 + 2}
     for name, (out, into) in products(shape).items():
-        trial = ProductTrial(*((64, 64) if rate is None else (out, into)), device, torch.bfloat16)
+        trial = ProductTrial(*((64, 64) if rehearse else (out, into)), device, torch.bfloat16)
         for rows in rows_tried:
             seconds = {way: trial.seconds(way, rows) for way in moved}
             line: dict[str, Any] = {"product": name, "rows": rows}
@@ -75,6 +76,11 @@ def kernels(work: Callable[[], object]) -> int:
     return sum(event.device_type.name == "CUDA" for event in seen.events())
 
 
+def say(model: str, lines: Iterator[dict[str, Any]]) -> None:
+    for line in lines:
+        print(json.dumps({"model": model, **line}), flush=True)
+
+
 def main() -> None:
     import torch
 
@@ -88,13 +94,10 @@ def main() -> None:
     rows = ROWS[: 1 if rehearse else None]
     shapes = {model.rpartition("/")[2]: read_shape(model) for model in MODELS}
     small: dict[str, Any] = {"hidden": 64, "intermediate": 128} if rehearse else {}
-    of_products = (({"model": name}, products_of(shape, rows, device, rate)) for name, shape in shapes.items())
-    of_between = (
-        ({"model": name}, between_of(replace(shape, **small), rows, device)) for name, shape in shapes.items()
-    )
-    for named, lines in chain(of_products, of_between):
-        for line in lines:
-            print(json.dumps(named | line), flush=True)
+    for name, shape in shapes.items():
+        say(name, products_of(shape, rows, device, rate, rehearse))
+    for name, shape in shapes.items():
+        say(name, between_of(replace(shape, **small), rows, device))
     if rate is not None:
         capability = ".".join(map(str, torch.cuda.get_device_capability()))
         rows_of = dict(measured_rows(read_shape(ADVISES), device, torch.bfloat16))

@@ -66,16 +66,26 @@ def fails(stretch: Any) -> Any:
     )
 
 
-def is_another(stretch: Any) -> Any:
-    def other(*inputs: Any) -> Any:
-        out = stretch(*inputs)
-        return out * 1.1 if isinstance(out, torch.Tensor) else (out[0], out[1] * 1.1)
+def times(factor: float) -> Callable[..., Any]:
+    """A compiler of which the results are so many times what they should be."""
 
-    return other
+    def made(stretch: Any) -> Any:
+        def other(*inputs: Any) -> Any:
+            out = stretch(*inputs)
+            return out * factor if isinstance(out, torch.Tensor) else (out[0], out[1] * factor)
+
+        return other
+
+    return made
 
 
 @pytest.mark.parametrize(
-    ("made", "said"), [(fails, "working triton installation. Either"), (is_another, "something else")]
+    ("made", "said"),
+    [
+        (fails, "working triton installation. Either"),
+        (times(1.1), "something else"),
+        (times(torch.nan), "something else"),
+    ],
 )
 def test_what_cannot_be_compiled_is_decoded_as_it_comes(
     monkeypatch: pytest.MonkeyPatch, made: Callable[..., Any], said: str

@@ -1,6 +1,7 @@
 """Products whose sums are in float16, which a card's are imitated for (imitated_sums.py; tests/card has a card's)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,14 +14,9 @@ from torch import Tensor
 
 from tina_lite.policy import TokenBatch
 from tina_lite.policy.dense.autograd_ops import adapted_linear
-from tina_lite.policy.dense.half_sums import (
-    LEAST_EXPONENT,
-    add_product,
-    power_of_two,
-    share_of_seconds,
-    sums_in_float16,
-)
+from tina_lite.policy.dense.half_sums import LEAST_EXPONENT, add_product, power_of_two, sums_in_float16
 from tina_lite.policy.dense.model import DenseModel
+from tina_lite.policy.dense.trial import half_sums_share
 from tina_lite.policy.engine import Engine, Facts, idle_accumulation
 from tina_lite.policy.memory import layout_of
 from tina_lite.policy.memory_request import MemoryBudget, MemoryRequest
@@ -131,7 +127,9 @@ def test_memory_of_float16_weights_is_planned() -> None:
     before, after = (layout_of(shape, MemoryRequest.of(one), budget) for one in (recipe, so))
     largest = 2 * 2 * shape.intermediate * shape.hidden
     assert largest < after.passing - before.passing < 3 * largest
+    on_a_cpu = [layout_of(shape, MemoryRequest.of(one), replace(budget, card=False)) for one in (recipe, so)]
+    assert on_a_cpu[0] == on_a_cpu[1], "which sums as always"
 
 
 def test_seconds_are_compared() -> None:
-    assert share_of_seconds("cpu", 64, 48, 32) > 0
+    assert half_sums_share("cpu", 64, 48, 32) > 0

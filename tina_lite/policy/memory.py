@@ -286,7 +286,7 @@ def _laid_out(
     stored, passing = learning_bytes(shape, memory_request, memory_budget, own, activations, tokens)
     if not copy.dense or copy.in_4_bits:
         passing += 2 * shape.largest_weight * item
-    if memory_request.half_sums:
+    if memory_request.half_sums and own and memory_budget.card:
         passing += 2 * shape.largest_weight + HALF_SUM_ROWS * HALF_SUM_ITEM * (shape.hidden + 2 * shape.intermediate)
     return MemoryLayout(
         dense_copy=copy.dense,

@@ -9,6 +9,6 @@ half_sums.py     products of the update in float16 throughout, for cards that ha
 decoder.py       a token of every sequence at a time
 between.py       what it computes between the products, compiled on a card
 cache.py         the keys and values that a decode step reads
-trial.py         which products of an MLP a card multiplies faster in 4 bits
+trial.py         which way of multiplying is the faster one on a card
 cuda_graphs.py   the kernels of a decode step launched as one, on a card
 """

@@ -4,7 +4,7 @@ The library's kernel is made for many keys and few rows of a group; a GRPO batch
 out as matrix products it runs at their rate. Scores are rounded to bfloat16 as in transformers' eager attention.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -103,6 +103,11 @@ CLOSE = 0.05
 """Relative difference of two forms in 16 bits."""
 
 
+def agree(ours: Iterable[Tensor], theirs: Iterable[Tensor], within: float = CLOSE) -> bool:
+    """Whether each differs from its other by no more than such a share of it; what is not a number never agrees."""
+    return all(bool((one - other).norm() <= within * other.norm()) for one, other in zip(ours, theirs, strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Sharing:
     """Says which rows share which prompt; consecutive rows share one."""
@@ -135,7 +140,7 @@ def agrees_with_mask(device: torch.device, dtype: torch.dtype, head_dim: int) ->
         )
     except (RuntimeError, AssertionError, TypeError, AttributeError):
         return False
-    return all((one - other).norm() <= CLOSE * other.norm() for one, other in zip(ours, theirs, strict=True))
+    return agree(ours, theirs)
 
 
 def _with_gradients(form: Callable[..., Tensor], inputs: list[Tensor]) -> list[Tensor]:

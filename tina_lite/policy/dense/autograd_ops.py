@@ -26,7 +26,7 @@ class _AdaptedLinear(torch.autograd.Function):
         low = z @ a.T  # (M, R)
         ctx.linear, ctx.half_sums = linear, half_sums
         ctx.save_for_backward(z, low, a, b)
-        return _plus(low @ b.T, x, linear, half_sums)
+        return linear_plus(low @ b.T, x, linear, half_sums=half_sums)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, Tensor, Tensor]:
@@ -44,19 +44,12 @@ class _FrozenLinear(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, linear: FusedLinear, half_sums: bool) -> Tensor:
         ctx.linear, ctx.half_sums = linear, half_sums
         if half_sums:
-            return _plus(x.new_zeros(len(x), linear.outputs), x, linear, half_sums)
+            return linear_plus(x.new_zeros(len(x), linear.outputs), x, linear, half_sums=True)
         return F.linear(x, linear.weight, linear.bias)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         return _back(grads[0], ctx.linear, ctx.half_sums), None, None
-
-
-def _plus(plus: Tensor, x: Tensor, linear: FusedLinear, half_sums: bool) -> Tensor:
-    if not half_sums:
-        return linear_plus(plus, x, linear)
-    y = add_product(plus, x, linear.weight)
-    return y if linear.bias is None else y.add_(linear.bias)
 
 
 def _back(dy: Tensor, linear: FusedLinear, half_sums: bool) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention.varlen import varlen_attn
 
-from tina_lite.policy.dense.attention import CLOSE, FLASH_CAPABILITY, HALF
+from tina_lite.policy.dense.attention import FLASH_CAPABILITY, HALF, agree
 
 Attend = Callable[[int, Tensor, Tensor], Tensor]
 """From a layer, its queries and its keys and values, all (N, heads, d), to what is attended to, as the queries."""
@@ -161,4 +161,4 @@ def attends_alike(like: Tensor, width: int) -> bool:
         attend = one.attention(torch.tensor(lengths, device=like.device), tokens)
         found.append(attend(0, query, prompts[:, -1]))
     ours, library = (out.float() for out in found)
-    return bool((ours - library).norm() <= CLOSE * ours.norm())
+    return agree([library], [ours])

@@ -5,14 +5,12 @@ what float16 holds then, and none is lost below it. On activations and gradients
 times that of the same product in bfloat16, which is rounded to 8 binary digits at its end (bench/README.md).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from tina_lite.policy.dense.trial import timed
 from tina_lite.policy.memory_request import HALF_SUM_ROWS
 
 LEAST_EXPONENT = -100
@@ -51,15 +49,3 @@ def sums_in_float16() -> Iterator[None]:
         yield
     finally:
         products.allow_fp16_accumulation = before
-
-
-@torch.no_grad()
-def share_of_seconds(device: torch.device | str, tokens: int = 4096, out: int = 17920, into: int = 1536) -> float:
-    """Seconds of a product so, as a share of those in bfloat16; by default the largest one of a 1.5B model."""
-    x, weight = (torch.ones(rows, into, dtype=torch.bfloat16, device=device) for rows in (tokens, out))
-    sums = torch.zeros(tokens, out, dtype=torch.bfloat16, device=device)
-    ways: list[Callable[[], Tensor]] = [partial(add_product, sums, x, weight), partial(sums.addmm_, x, weight.T)]
-    for way in ways:
-        way()  # kernels are loaded
-    ours, theirs = (timed(way) for way in ways)
-    return ours / theirs

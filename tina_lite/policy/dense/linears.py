@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tina_lite.policy.adapters import in_dtype
+from tina_lite.policy.dense.half_sums import add_product
 
 
 def can_pack(weight: Tensor) -> bool:
@@ -213,12 +214,12 @@ def sum_of(addends: Addends) -> Tensor:
     return first
 
 
-def linear_plus(plus: Tensor, x: Tensor, linear: FusedLinear) -> Tensor:
-    """Write x W' + bias + plus into the place of `plus`.
+def linear_plus(plus: Tensor, x: Tensor, linear: FusedLinear, *, half_sums: bool = False) -> Tensor:
+    """Write x W' + bias + plus into the place of `plus`; `half_sums` says how (half_sums.py).
 
     The sum is rounded once: added to a product that was rounded to 16 bits before, a small adapter would be lost.
     """
-    y = plus.addmm_(x, linear.weight.T)
+    y = add_product(plus, x, linear.weight) if half_sums else plus.addmm_(x, linear.weight.T)
     return y if linear.bias is None else y.add_(linear.bias)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tina_lite.policy.dense.between import between_on
 from tina_lite.policy.dense.linears import FusedLinear, can_pack, packed, packed_linear
-from tina_lite.policy.shape import ARCHITECTURES, ModelShape
+from tina_lite.policy.shape import ARCHITECTURES, shape_of
 from tina_lite.util.stateful import Product
 
 Norm = Callable[[Tensor, Tensor, float], Tensor]
@@ -72,11 +72,9 @@ class DenseModel:
         self.dtype = dtype
         self.dense_copy = dense_copy
         self.half_sums = half_sums
-        self.query_heads: int = config.num_attention_heads
-        self.kv_heads: int = config.num_key_value_heads
-        self.head_dim: int = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        shape = shape_of(config)
+        self.query_heads, self.kv_heads, self.head_dim = shape.heads, shape.kv_heads, shape.head_dim
         self._rotary = inner.rotary_emb
-        shape = ModelShape.from_config(config.to_dict(), config.model_type)
         self.between = between_on(self.device, dtype, shape, self.norm_epsilon)
         self.refresh()
 
