@@ -4,13 +4,13 @@ Usage:
     python bench/cheaper.py EXPERIMENT MODEL [SEED ...]        default: 1 2 3
 
 EXPERIMENT is one of `EXPERIMENTS`, MODEL a folder of SmolLM2-135M-Instruct. Each run is a process of its own, and the
-kinds take turns. The dollars are those of training, without loading and evaluations. A table goes to stderr, one JSON
-object to stdout: by kind and seed, pairs of dollars and Pass@1 on the held-out problems.
+kinds take turns. The runs stay in runs/cheaper-EXPERIMENT, so that the same command goes on where BENCH_MINUTES ended
+it. The dollars are those of training, without loading and evaluations. A table goes to stderr, one JSON object to
+stdout: by kind and seed, pairs of dollars and Pass@1 on the held-out problems.
 """
 
 import json
 import sys
-import tempfile
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -57,10 +57,10 @@ EXPERIMENTS: dict[str, dict[str, Kind]] = {
 
 
 def measure(recipe: str, model: str, seed: int, changes: dict[str, Any], out: Path) -> Curve:
-    """Run once; what had been learned at each evaluation."""
+    """Run once, or go on with it; what had been learned at each evaluation."""
     command = [sys.executable, "-m", "tina_lite.cli.main", "run", recipe, "--model", model, "--rate", str(RATE)]
     given = [part for name, value in changes.items() for part in ("--set", f"{name}={json.dumps(value)}")]
-    run([[*command, *given, "--seed", str(seed), "--out", str(out), "--plain"]])
+    run([[*command, *given, "--seed", str(seed), "--out", str(out), "--resume", "auto", "--plain"]])
     seconds = [json.loads(line)["step_time"] for line in (out / "metrics.jsonl").read_text().splitlines()]
     figures = [json.loads(line) for line in (out / "figures.jsonl").read_text().splitlines()]
     return [(sum(seconds[: one["step"]]) / 3600 * RATE, one["pass_at_1"]) for one in figures]
@@ -84,17 +84,19 @@ def main() -> None:
     kinds = EXPERIMENTS[name]
     curves: dict[str, dict[int, Curve]] = {kind: {} for kind in kinds}
     head("seed", "kind", "dollars at the end", "Pass@1 by evaluation")
-    with tempfile.TemporaryDirectory() as folder, in_time():
+    with in_time():
         for seed in map(int, seeds or "123"):
             for kind, (recipe, changes) in kinds.items():
-                curve = measure(recipe, model, seed, {**EVALS, **changes}, Path(folder) / f"{kind}-{seed}")
-                curves[kind][seed] = curve
+                out = Path("runs", f"cheaper-{name}", f"{kind}-{seed}")
+                curve = curves[kind][seed] = measure(recipe, model, seed, {**EVALS, **changes}, out)
                 say(seed, kind, f"{curve[-1][0]:.4f}", " ".join(f"{share:.2f}" for _, share in curve))
-    first = mean_curve(list(curves[next(iter(kinds))].values()))
-    for kind in list(kinds)[1:]:
-        usd = usd_to(mean_curve(list(curves[kind].values())), first[-1][1])
-        reached = f"{usd / first[-1][0]:.2f} of the dollars" if usd is not None else "never"
-        print(f"{kind}: reaches {first[-1][1]:.3f}, the first kind's last, for {reached}", file=sys.stderr)
+    first, *others = curves.values()
+    for kind, other in zip(list(kinds)[1:], others, strict=True):
+        if other:
+            full, cheap = (mean_curve([of[seed] for seed in other]) for of in (first, other))
+            usd = usd_to(cheap, full[-1][1])
+            reached = f"{usd / full[-1][0]:.2f} of the dollars" if usd is not None else "never"
+            print(f"{kind}: reaches {full[-1][1]:.3f}, the first kind's last, for {reached}", file=sys.stderr)
     print(json.dumps({"experiment": name, "rate": RATE, "curves": curves}))
 
 

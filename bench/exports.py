@@ -16,8 +16,9 @@ from typing import Any
 from tina_lite.data import first_prompts, load_problems
 from tina_lite.export.folder import export_adapter, export_merged
 from tina_lite.export.gguf import export_gguf
-from tina_lite.policy.load import load_model, resolve
+from tina_lite.policy.load import load_model
 from tina_lite.policy.merge import load_plain, load_with_peft, next_logits
+from tina_lite.policy.model_ref import resolve
 from tina_lite.recipe.schema import DataSection, RolloutSection
 from tina_lite.rollout.sampler import Sampler
 

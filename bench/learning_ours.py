@@ -9,7 +9,7 @@ from pathlib import Path
 from learning_task import curves_of, digest, prompts_of
 
 from tina_lite.launch import run
-from tina_lite.policy.loading import load_tokenizer
+from tina_lite.policy.pretrained import load_tokenizer
 from tina_lite.recipe import Recipe
 
 

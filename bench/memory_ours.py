@@ -13,7 +13,7 @@ from resident import forget_peak, resident
 from step_task import GENERATIONS, MAX_COMPLETION, PROMPTS, questions
 
 from tina_lite.data import make_prompt
-from tina_lite.policy.loading import load_tokenizer
+from tina_lite.policy.pretrained import load_tokenizer
 
 PEAKS: dict[str, int] = {}
 

@@ -27,8 +27,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import logging
 
 from tina_lite.policy.interface import TokenBatch
-from tina_lite.policy.loading import load_tokenizer
 from tina_lite.policy.native import NativePolicy
+from tina_lite.policy.pretrained import load_tokenizer
 from tina_lite.policy.shape import TABLE, Architecture, architectures
 from tina_lite.recipe.schema import LoraSection, ModelSection
 from tina_lite.util.errors import BadInput, one_line

@@ -7,9 +7,9 @@ from step_task import GENERATIONS, MAX_COMPLETION, rewards_of
 
 from tina_lite.data import make_prompt
 from tina_lite.grpo import advantages
-from tina_lite.policy.loading import load_tokenizer
 from tina_lite.policy.memory_request import MemoryRequest
 from tina_lite.policy.native import NativePolicy
+from tina_lite.policy.pretrained import load_tokenizer
 from tina_lite.recipe.schema import GrpoSection, LoraSection, ModelSection, OptimSection, RolloutSection
 from tina_lite.rollout.sampler import Sampler
 from tina_lite.train.learner import Learner

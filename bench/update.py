@@ -16,9 +16,9 @@ PROMPT, COMPLETION, GROUPS, GENERATIONS, ROUNDS = 100, 160, 4, 8, 4
 
 
 def main() -> None:
-    from tina_lite.policy.loading import load_tokenizer
     from tina_lite.policy.memory_request import MemoryRequest
     from tina_lite.policy.native import NativePolicy
+    from tina_lite.policy.pretrained import load_tokenizer
     from tina_lite.recipe.schema import GrpoSection, LoraSection, ModelSection, OptimSection, RolloutSection
     from tina_lite.train.learner import Learner
     from tina_lite.util.records import Completion, Group, Problem, Prompt, ScoredGroup

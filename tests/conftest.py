@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 for name in ("TINA_LITE_RATE", "NO_COLOR"):
     os.environ.pop(name, None)
+STATE = tempfile.TemporaryDirectory(prefix="state-")
+os.environ["XDG_STATE_HOME"] = STATE.name  # what tests spend is not on this user's list
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # read when torch is loaded: workers are as many as cores
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -108,8 +111,8 @@ def make_policy() -> Callable[..., Any]:
         import torch
         from sections import model_sections
 
-        from tina_lite.policy.loading import load_tokenizer
         from tina_lite.policy.native import NativePolicy
+        from tina_lite.policy.pretrained import load_tokenizer
 
         model, lora = model_sections(model_id, changes)
         policy = NativePolicy(model, lora, load_tokenizer("builtin:tiny"), **{"seed": 1, **changes})

@@ -16,7 +16,7 @@ import json, re, sys
 from pathlib import Path
 
 from tina_lite import Recipe, run, load_recipe
-from tina_lite.policy import loading
+from tina_lite.policy import pretrained
 from tina_lite.runs.events import StepDone
 
 def resident(name):
@@ -33,7 +33,7 @@ def watch(stamped):
         taught.append(1 - stamped.event.metrics["frac_reward_zero_std"])
 
 there, taught = [], []
-loading.free_bytes = free_bytes
+pretrained.free_bytes = free_bytes
 run(load_recipe(sys.argv[1], json.loads(sys.argv[4])), out=sys.argv[2], listeners=[watch])
 print(json.dumps({"taught": taught, "peak": resident("VmHWM") - there[0]}))
 """.replace("\\\\", "\\")

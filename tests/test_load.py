@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from sections import rollout_section
 
-from tina_lite.policy.load import load_model, resolve
+from tina_lite.policy.load import load_model
+from tina_lite.policy.model_ref import resolve
 from tina_lite.recipe import load_recipe, to_yaml
 from tina_lite.rollout.sampler import Sampler
 from tina_lite.util.errors import BadInput

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sections import rollout_section
 
 from tina_lite import load_recipe, run
-from tina_lite.policy.loading import load_tokenizer
+from tina_lite.policy.pretrained import load_tokenizer
 from tina_lite.rollout.loops import EVERY, LONGEST_PERIOD, WINDOW, goes_round
 from tina_lite.rollout.sampler import Sampler
 from tina_lite.util.errors import BadInput

@@ -8,7 +8,7 @@ import pytest
 from whole_runs import adapter, metrics, quick_recipe_in, same
 
 from tina_lite import load_recipe, run
-from tina_lite.policy.load import resolve
+from tina_lite.policy.model_ref import resolve
 from tina_lite.recipe import to_yaml
 from tina_lite.runs.look import begins, records
 

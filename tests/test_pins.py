@@ -9,7 +9,7 @@ from whole_runs import metrics
 import tina_lite
 from tina_lite import Recipe, load_recipe, run
 from tina_lite.launch import resume
-from tina_lite.policy.load import resolve
+from tina_lite.policy.model_ref import resolve
 from tina_lite.recipe import with_local_paths
 
 FIRST, SECOND = "a" * 40, "b" * 40
@@ -124,11 +124,12 @@ def test_a_data_set_is_loaded_at_its_commit(monkeypatch):
     from tina_lite.recipe.schema import DataSection
 
     datasets = pytest.importorskip("datasets")
-    asked: list[tuple[str, str, str | None]] = []
+    asked: list[tuple[str, str | None, str | None]] = []
 
     def load_dataset(repo, *, split, revision, **_):
         asked.append((repo, split, revision))
-        return datasets.Dataset.from_list([{"problem": "What is 1+1?", "answer": "2"}])
+        rows = datasets.Dataset.from_list([{"problem": "What is 1+1?", "answer": "2"}])
+        return rows if split else {"test": rows}
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     assert load_problems(DataSection(source=f"me/data@{FIRST}")).name == "data"
@@ -138,6 +139,6 @@ def test_a_data_set_is_loaded_at_its_commit(monkeypatch):
     assert asked == [
         ("me/data", "train", FIRST),
         ("HuggingFaceH4/MATH-500", "test", FIRST),
-        ("me/asked", "train", FIRST),
+        ("me/asked", None, FIRST),
         ("me/data", "train", None),
     ]

@@ -8,7 +8,7 @@ from whole_runs import adapter, lines, metrics, same
 
 from tina_lite import Recipe, load_recipe, run
 from tina_lite.plan import read_shape
-from tina_lite.policy import loading, native
+from tina_lite.policy import native, pretrained
 from tina_lite.policy.dense.decoder import DenseDecoder
 from tina_lite.policy.memory import layout_of
 from tina_lite.policy.memory_request import MemoryBudget, MemoryRequest
@@ -23,7 +23,7 @@ def tight(quick_recipe, monkeypatch) -> None:
     roomy = layout_of(
         read_shape("builtin:tiny"), MemoryRequest.of(load_recipe(quick_recipe)), MemoryBudget(2**40, False, 4)
     )
-    monkeypatch.setattr(loading, "free_bytes", lambda device: int(roomy.peak / 0.94))
+    monkeypatch.setattr(pretrained, "free_bytes", lambda device: int(roomy.peak / 0.94))
 
 
 def told(recipe: Recipe, out: Any) -> list[str]:
@@ -63,7 +63,7 @@ def test_what_it_finds_out_holds_for_the_run(quick_recipe, tmp_path, tight, monk
 
 
 def test_a_run_that_cannot_fit_is_refused_in_a_line_before_anything_is_loaded(quick_recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(loading, "free_bytes", lambda device: 10**7)
+    monkeypatch.setattr(pretrained, "free_bytes", lambda device: 10**7)
     monkeypatch.setattr(native, "load_base", lambda *_: pytest.fail("the base was loaded"))
     with pytest.raises(NoRoom, match=r"needs 0\.\d\d GiB of memory at least, and 0\.01 GiB are free; lower") as caught:
         run(load_recipe(quick_recipe), out=tmp_path / "out")

@@ -26,7 +26,7 @@ def make_policy(
     memory_request: "MemoryRequest",
 ) -> Policy:
     from tina_lite.policy.load import open_policy
-    from tina_lite.policy.loading import load_tokenizer
+    from tina_lite.policy.pretrained import load_tokenizer
     from tina_lite.recipe.schema import LoraSection, ModelSection, RolloutSection
 
     folder = make_model(sizes.config, Path("random-model"))

@@ -48,7 +48,7 @@ def make_model(config: dict[str, object], folder: Path) -> str:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from tina_lite.policy.loading import load_tokenizer
+    from tina_lite.policy.pretrained import load_tokenizer
 
     if not (folder / "tokenizer.json").exists():
         settings = {key: value for key, value in config.items() if key != "model_type"}

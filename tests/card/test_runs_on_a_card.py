@@ -14,7 +14,7 @@ from test_sampler import chi_squared
 from whole_runs import adapter, lines, metrics, same
 
 from tina_lite import Recipe, load_recipe, run
-from tina_lite.policy.loading import free_bytes
+from tina_lite.policy.pretrained import free_bytes
 from tina_lite.rollout.sampler import Sampler
 from tina_lite.runs.session import PeakMemory
 

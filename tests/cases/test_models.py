@@ -11,10 +11,11 @@ from whole_runs import adapter as adapter_of
 
 import tina_lite
 from tina_lite import load_recipe, run
-from tina_lite.data.prompts import template_notes
-from tina_lite.policy.load import load_model, resolve
-from tina_lite.policy.loading import load_base, load_tokenizer, skeleton
+from tina_lite.data.chat_template import template_notes
+from tina_lite.policy.load import load_model
 from tina_lite.policy.model_folder import read_shape
+from tina_lite.policy.model_ref import resolve
+from tina_lite.policy.pretrained import load_base, load_tokenizer, skeleton
 from tina_lite.policy.shape import ModelShape
 from tina_lite.recipe.schema import ModelSection
 from tina_lite.util.errors import BadInput

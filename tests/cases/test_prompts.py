@@ -12,7 +12,7 @@ from whole_runs import summary_of
 
 import tina_lite
 from tina_lite.data import prompts
-from tina_lite.data.prompts import prompt_text
+from tina_lite.data.chat_template import prompt_text
 
 ALTERNATE = """\
 {% for m in messages %}
@@ -86,7 +86,7 @@ WITH_TOOLS = """\
 @pytest.mark.parametrize("template", [WITH_TOOLS, ""], ids=["a place for tools", "none"])
 @pytest.mark.parametrize("tools", [[ADD], json.dumps([ADD])], ids=["a list", "JSON text"])
 def test_tools_are_kept_where_the_template_has_a_place_for_them(tmp_path, monkeypatch, template, tools):
-    from tina_lite.policy.loading import load_tokenizer
+    from tina_lite.policy.pretrained import load_tokenizer
 
     monkeypatch.chdir(tmp_path)
     turns = [

@@ -2,7 +2,7 @@ import pytest
 from click.testing import CliRunner
 
 from tina_lite.cli.export import export
-from tina_lite.policy.load import CONFIG
+from tina_lite.policy.model_ref import CONFIG
 from tina_lite.util.errors import BadInput
 
 

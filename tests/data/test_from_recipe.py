@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tina_lite.data import Unreachable
-from tina_lite.data.benchmarks import GRAM, STRIDE, Overlap, runs
+from tina_lite.data.contamination import GRAM, STRIDE, Overlap, runs
 from tina_lite.data.files import ROWS_TO_TELL
 from tina_lite.data.sources import problems_of, prompts_of
 from tina_lite.data.stats import solution_of, survey

@@ -1,13 +1,18 @@
 """Problems through reasoning-gym and through `datasets`, both without a network."""
 
+import json
 import os
 import subprocess
 import sys
 from decimal import getcontext
+from pathlib import Path
+from typing import Any
 
 import pytest
 from sections import load
 
+from tina_lite.data import load_problems
+from tina_lite.data.benchmarks import load_benchmark
 from tina_lite.data.examples import Selection
 from tina_lite.data.files import load_rows
 from tina_lite.data.readers import DatasetRows
@@ -55,6 +60,18 @@ def test_bad_gym_input(task: str, params: dict[str, object], message: str) -> No
         load(f"reasoning_gym:{task}", params=params)
 
 
+def stand_in_for_the_hub(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Whatever data set is asked for, `datasets` loads the files `SPLIT.jsonl` of this folder."""
+    datasets = pytest.importorskip("datasets")
+    real, kept = datasets.load_dataset, str(folder / "cache")
+    files = {path.stem: str(path) for path in folder.glob("*.jsonl")}
+
+    def load_dataset(repo: str, *, name: None, revision: None, **named: Any) -> Any:
+        return real("json", data_files=files, cache_dir=kept, **named)
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+
+
 def test_a_data_set_as_the_hub_gives_it() -> None:
     datasets = pytest.importorskip("datasets")
     rows = [{"problem": "a?", "solution": "so \\boxed{3}", "level": 2}, {"problem": "b?", "solution": "", "level": 1}]
@@ -76,3 +93,25 @@ def test_no_hub_gives_one_line_that_says_what_to_do() -> None:
     message = done.stderr.strip().splitlines()[-1]
     assert "data.source: could not load the data set 'GAIR/LIMR', split 'train'" in message
     assert "no network; to use a local file: --set data.source=FILE.jsonl" in message
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    ("splits", "taken"), [(["train", "test"], "test"), (["train"], "train"), (["train", "validation"], "train")]
+)
+def test_a_benchmark_of_the_hub_is_its_test_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, splits: list[str], taken: str, streaming: bool
+) -> None:
+    for split in splits:
+        (tmp_path / f"{split}.jsonl").write_text(json.dumps({"question": f"{split}?", "answer": "1"}) + "\n")
+    stand_in_for_the_hub(monkeypatch, tmp_path)
+    given = {"streaming": streaming}
+    assert load_benchmark("me/mine", limit=1, given=given).problems[0].question == f"{taken}?"
+    assert load_problems(DataSection(source="me/mine", limit=1, **given))[0].question == "train?"
+
+
+def test_a_hub_data_set_without_a_split_to_ask_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "validation.jsonl").write_text(json.dumps({"question": "a?", "answer": "1"}) + "\n")
+    stand_in_for_the_hub(monkeypatch, tmp_path)
+    with pytest.raises(BadInput, match=r"me/mine has no split 'test'; it has: validation"):
+        load_benchmark("me/mine")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sections import load
 
 from tina_lite.data import ProblemSet, PromptSource, first_prompts, hold_out, render
+from tina_lite.data.chat_template import messages_for, template_notes
 from tina_lite.data.problem_set import HELD_OUT_SINCE, question_key
-from tina_lite.data.prompts import messages_for, template_notes
 from tina_lite.util.errors import BadInput
 from tina_lite.util.records import Problem
 

@@ -18,7 +18,7 @@ from tina_lite.data.benchmarks import Benchmark, load_benchmark
 from tina_lite.eval import manifest
 from tina_lite.eval.manifest import SamplingParams
 from tina_lite.eval.session import run_evaluation
-from tina_lite.policy.load import resolve
+from tina_lite.policy.model_ref import resolve
 from tina_lite.recipe.schema import RolloutSection
 from tina_lite.util.errors import BadInput, NoRoom
 
@@ -35,7 +35,7 @@ from tina_lite.eval import manifest
 from tina_lite.eval.session import run_evaluation
 from tina_lite.eval.manifest import SamplingParams
 from tina_lite.recipe.schema import RolloutSection
-from tina_lite.policy.load import resolve
+from tina_lite.policy.model_ref import resolve
 from tina_lite.data.benchmarks import load_benchmark
 
 manifest.MOST_SEQUENCES = 4

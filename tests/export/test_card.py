@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from tina_lite.export.folder import gguf_card, merged_card, table_of
+from tina_lite.export.card import gguf_card, merged_card, table_of
 
 
 def head(card):

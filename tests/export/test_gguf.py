@@ -19,8 +19,8 @@ from tina_lite.export.gguf import (
     rope_factors,
     vocabulary,
 )
-from tina_lite.policy.load import resolve
-from tina_lite.policy.loading import load_tokenizer
+from tina_lite.policy.model_ref import resolve
+from tina_lite.policy.pretrained import load_tokenizer
 from tina_lite.util.errors import BadInput
 
 SIZES = {**SMALL, "vocab_size": 448, "num_key_value_heads": 2, "eos_token_id": 1, "bos_token_id": None}

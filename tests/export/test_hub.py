@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from tina_lite.export.folder import plan_upload, push
+from tina_lite.export.hub import plan_upload, push
 from tina_lite.util.errors import BadInput
 
 TOKEN = "hf_secret"

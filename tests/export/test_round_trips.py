@@ -12,8 +12,8 @@ from sections import rollout_section
 
 from tina_lite.export.folder import export_adapter, export_merged
 from tina_lite.export.gguf import export_gguf
-from tina_lite.policy.load import ModelRef, resolve
 from tina_lite.policy.merge import load_plain, load_with_peft
+from tina_lite.policy.model_ref import ModelRef, resolve
 from tina_lite.rollout.sampler import Sampler
 
 pytestmark = pytest.mark.slow

@@ -39,7 +39,7 @@ SIZES = {
 @pytest.fixture(scope="session")
 def good_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small untied llama with random weights, and the shipped base's tokenizer."""
-    from tina_lite.policy.loading import load_tokenizer
+    from tina_lite.policy.pretrained import load_tokenizer
 
     folder = tmp_path_factory.mktemp("models") / "good"
     random_model(folder, "llama", **SIZES)

@@ -143,7 +143,7 @@ def test_gpt2_whose_layers_are_no_linear_modules(place: Path, model: Path, runs:
 
 
 def test_think_tags_that_are_special_tokens_are_seen_by_the_rewards(model: Path) -> None:
-    from tina_lite.policy.loading import load_tokenizer
+    from tina_lite.policy.pretrained import load_tokenizer
     from tina_lite.rewards.builtin import format_reward
     from tina_lite.rewards.call import chat
     from tina_lite.rollout.sampling import TextOf
@@ -163,8 +163,8 @@ def test_think_tags_that_are_special_tokens_are_seen_by_the_rewards(model: Path)
 def test_a_tokenizer_that_ends_every_text_does_not_end_the_prompt(
     place: Path, model: Path, tina: Callable[..., Any]
 ) -> None:
-    from tina_lite.data.prompts import encode
-    from tina_lite.policy.loading import load_tokenizer
+    from tina_lite.data.chat_template import encode
+    from tina_lite.policy.pretrained import load_tokenizer
 
     (model / "chat_template.jinja").unlink()
     tokens = json.loads((model / "tokenizer.json").read_text())

@@ -28,8 +28,8 @@ def main() -> None:
     from tina_lite.data import make_prompt
     from tina_lite.policy import TokenBatch
     from tina_lite.policy.load import open_policy
-    from tina_lite.policy.loading import load_tokenizer
     from tina_lite.policy.memory_request import MemoryRequest
+    from tina_lite.policy.pretrained import load_tokenizer
     from tina_lite.recipe.schema import LoraSection, ModelSection, RolloutSection
     from tina_lite.rollout.sampler import Sampler
     from tina_lite.util.records import Problem

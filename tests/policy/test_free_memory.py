@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tina_lite.policy.loading import free_bytes
+from tina_lite.policy.pretrained import free_bytes
 
 CARD = torch.device("cuda")
 

@@ -13,8 +13,8 @@ from tina_lite.policy import TokenBatch
 from tina_lite.policy.dense.linears import base_weight
 from tina_lite.policy.hf_decoder import CachedDecoder
 from tina_lite.policy.lm_head import Head, token_logprobs
-from tina_lite.policy.loading import load_tokenizer
 from tina_lite.policy.model_folder import model_folder
+from tina_lite.policy.pretrained import load_tokenizer
 from tina_lite.rollout.sampler import Sampler
 from tina_lite.util.errors import BadInput
 
@@ -232,7 +232,7 @@ def test_python_that_comes_with_a_model_is_not_run_nor_asked_about(tmp_path, mon
     import shutil
     from contextlib import suppress
 
-    from tina_lite.policy.loading import load_tokenizer, read_config
+    from tina_lite.policy.pretrained import load_tokenizer, read_config
     from tina_lite.util.errors import BadInput
 
     folder = tmp_path / "model"

@@ -11,7 +11,7 @@ from model_files import change_json, random_model
 import tina_lite
 from tina_lite import load_recipe, run
 from tina_lite.launch.preview import dry_run
-from tina_lite.policy import loading
+from tina_lite.policy import pretrained
 from tina_lite.policy.hf_decoder import CachedDecoder, LayerState
 from tina_lite.policy.self_check import LONGEST_PROMPT, PROMPT, _prompt_length
 from tina_lite.policy.shape import architectures, refuse_architecture
@@ -43,7 +43,7 @@ def test_an_architecture_is_computed_as_transformers_and_peft_do(models, kind, t
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_table_shows_what_is_wrong(models, tmp_path, monkeypatch):
-    monkeypatch.setattr(loading, "attention_of", lambda config: "sdpa")
+    monkeypatch.setattr(pretrained, "attention_of", lambda config: "sdpa")
     monkeypatch.setattr("tina_lite.policy.native.refuse_disagreement", lambda *_: None)
     row = models.tried("gemma2", tmp_path)
     assert row.log_prob > models.LOG_PROB
@@ -56,7 +56,7 @@ def test_soft_caps_that_an_attention_leaves_out_are_seen_on_loading(make_policy,
         num_attention_heads=4, num_key_value_heads=2, head_dim=16, attn_logit_softcapping=1.0, query_pre_attn_scalar=1,
     )  # fmt: skip
     make_policy(model_id=folder, quantization="none")
-    monkeypatch.setattr(loading, "attention_of", lambda config: "sdpa")
+    monkeypatch.setattr(pretrained, "attention_of", lambda config: "sdpa")
     with pytest.raises(
         BadInput, match=r"\(gemma2\) has log-probs in the learner .* not supported, choose another model"
     ):
@@ -116,10 +116,10 @@ def test_states_are_joined_and_taken_by_rows():
 def test_auto_on_a_cpu_follows_its_instructions_and_measures_nothing(monkeypatch):
     for name, has in (("_is_avx512_bf16_supported", True), ("_is_amx_tile_supported", False)):
         monkeypatch.setattr(torch.cpu, name, lambda has=has: has)
-    assert loading.dtype_on_cpu(512) == torch.bfloat16
-    assert loading.dtype_on_cpu(64) == torch.float32
+    assert pretrained.dtype_on_cpu(512) == torch.bfloat16
+    assert pretrained.dtype_on_cpu(64) == torch.float32
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    assert loading.dtype_on_cpu(512) == torch.float32
+    assert pretrained.dtype_on_cpu(512) == torch.float32
 
 
 def test_the_bases_dropout_is_off_and_the_adapters_is_on(make_policy, tmp_path):

@@ -12,7 +12,7 @@ import resource, sys
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 from tina_lite.policy import TokenBatch
-from tina_lite.policy.loading import load_tokenizer
+from tina_lite.policy.pretrained import load_tokenizer
 from tina_lite.policy.native import NativePolicy
 from tina_lite.recipe.schema import LoraSection, ModelSection
 

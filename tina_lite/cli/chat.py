@@ -9,7 +9,7 @@ from tina_lite.cli.arguments import named
 from tina_lite.util.errors import BadInput
 
 if TYPE_CHECKING:
-    from tina_lite.policy.load import ModelRef
+    from tina_lite.policy.model_ref import ModelRef
     from tina_lite.recipe.schema import RolloutSection
     from tina_lite.rollout.chat import Chat
 
@@ -42,7 +42,7 @@ def chat(
     from rich.console import Console
 
     from tina_lite.console.chat import converse
-    from tina_lite.policy.load import resolve
+    from tina_lite.policy.model_ref import resolve
 
     target = resolve(named(name))
     if compare and target.adapter is None:

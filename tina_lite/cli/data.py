@@ -55,7 +55,7 @@ def data(recipe: Path, settings: tuple[str, ...], model: str | None, head: int, 
 
 def _tokenizer(recipe: "Recipe") -> Any:
     """None, said on stderr, where there is no tokenizer: rows can be counted without one."""
-    from tina_lite.policy.loading import load_tokenizer
+    from tina_lite.policy.pretrained import load_tokenizer
 
     try:
         return load_tokenizer(recipe.model.id, recipe.data.chat_template_kwargs)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tina_lite.eval.manifest import EvalArgs
     from tina_lite.eval.session import Watch
     from tina_lite.eval.tables import Report
-    from tina_lite.policy.load import ModelRef
+    from tina_lite.policy.model_ref import ModelRef
 
 OWN_BASE, HELD_OUT = "base", "held_out"
 PAPER = "paper"
@@ -144,7 +144,7 @@ def eval_command(
 
 def _holds_problems_out(model: str) -> bool:
     """Whether it is a run that keeps problems from training: those are meant where none are named."""
-    from tina_lite.policy.load import resolve
+    from tina_lite.policy.model_ref import resolve
 
     recipe = resolve(named(model)).recipe
     return recipe is not None and HELD_OUT in recipe.eval.benchmarks
@@ -196,7 +196,7 @@ def _measure(
 
 def _targets(asked: "EvalArgs") -> "list[ModelRef]":
     """The model that is measured, and those beside it."""
-    from tina_lite.policy.load import resolve
+    from tina_lite.policy.model_ref import resolve
 
     own = resolve(named(asked.model), asked.quantization)  # type: ignore[arg-type]
     if asked.adapter_off and own.adapter is None:

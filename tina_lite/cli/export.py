@@ -10,8 +10,8 @@ from tina_lite.console.text import clean
 from tina_lite.util.errors import BadInput
 
 if TYPE_CHECKING:
-    from tina_lite.export.folder import Upload
-    from tina_lite.policy.load import ModelRef
+    from tina_lite.export.hub import Upload
+    from tina_lite.policy.model_ref import ModelRef
 
 
 @click.command()
@@ -40,7 +40,7 @@ def export(
     merged: a plain model of transformers. gguf: for llama.cpp, f16 or q8_0. adapter: PEFT's layout. hub: a private
     repository on the Hugging Face hub, from the adapter or from what was exported before.
     """
-    from tina_lite.policy.load import resolve
+    from tina_lite.policy.model_ref import resolve
 
     target = resolve(named(run))
     if target.adapter is None:
@@ -81,8 +81,8 @@ def _folder(target: "ModelRef", name: str, out: Path | None) -> Path:
 def _to_hub(
     target: "ModelRef", adapter: Path, out: Path | None, repo: str | None, what: str, public: bool, dry_run: bool
 ) -> None:
-    from tina_lite.export.folder import plan_upload
-    from tina_lite.export.folder import push as push_to_hub
+    from tina_lite.export.hub import plan_upload
+    from tina_lite.export.hub import push as push_to_hub
 
     if repo is None:
         raise BadInput("export --to hub: name the repository with --repo OWNER/NAME")

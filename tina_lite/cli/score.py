@@ -97,7 +97,7 @@ def _encoder(model: str | None, rewards: "Sequence[WeightedReward]") -> "Encode"
         return words_and_marks
     why = "no recipe, so no tokenizer"
     if model is not None:
-        from tina_lite.policy.loading import load_tokenizer
+        from tina_lite.policy.pretrained import load_tokenizer
 
         try:
             tokenizer = load_tokenizer(model)

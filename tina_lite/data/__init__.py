@@ -8,10 +8,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tina_lite.data.chat_template import Tokenizer, render
 from tina_lite.data.examples import Selection
 from tina_lite.data.files import READERS, Unreachable, find_file, is_local, load_file, load_hub
 from tina_lite.data.problem_set import ProblemSet, hold_out
-from tina_lite.data.prompts import PromptSource, Tokenizer, first_prompts, make_prompt, render
+from tina_lite.data.prompts import PromptSource, first_prompts, make_prompt
 from tina_lite.data.tasks import GYM_PREFIX, load_arithmetic, load_function_rows, load_gym, refuse_unknown
 from tina_lite.recipe.schema import DataSection
 from tina_lite.util.errors import BadInput, nearest

@@ -76,7 +76,7 @@ class Selection:
             once: a row that asks what an earlier one did, with the same answer, is skipped and counted.
             progress: told now and then how much of the source was read.
             golds_wanted: rows without an answer are skipped; else they are asked too.
-            is_benchmark: of a folder with splits the test split is meant, where none is named.
+            is_benchmark: of a source with splits the test split is meant, where none is named.
         """
         self.data = data
         self.where = Where(data.where) if data.where else None
@@ -87,7 +87,7 @@ class Selection:
         self.progress = progress
         self.golds_wanted = golds_wanted
         self.splits = (data.split,) if data.split else ("test", "train") if is_benchmark else ("train",)
-        """Of a folder that has several, the first that is there."""
+        """Of a source that has several, the first that is there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,11 +154,11 @@ def _saved(path: Path, splits: Sequence[str]) -> DatasetRows:
     return DatasetRows(by_split[_chosen(path, splits, by_split)])
 
 
-def _chosen(path: Path, splits: Sequence[str], by_split: Collection[str]) -> str:
+def _chosen(source: Path | str, splits: Sequence[str], by_split: Collection[str]) -> str:
     for split in splits:
         if split in by_split:
             return split
-    raise BadInput(f"data.split: {path} has no split {splits[0]!r}; it has: {', '.join(by_split)}")
+    raise BadInput(f"data.split: {source} has no split {splits[0]!r}; it has: {', '.join(by_split)}")
 
 
 READERS: dict[str, Callable[[Path, Path], Reader]] = {
@@ -285,7 +285,7 @@ class Unreachable(BadInput):
 def load_hub(selection: Selection) -> ProblemSet:
     """`streaming` fetches only as many rows as `limit` needs, and keeps them in memory instead of in the cache."""
     data = selection.data
-    dataset = download(data.source, data.config, data.split or "train", data.streaming)
+    dataset = download(data.source, data.config, selection.splits, data.streaming)
     reader = Stream(dataset) if data.streaming else DatasetRows(dataset)
     repo, _ = repo_and_revision(data.source)
     return load_rows(reader, repo.rpartition("/")[2], data.source, selection)
@@ -314,23 +314,29 @@ class Stream:
         return digest_of_rows(self._passed)
 
 
-def download(source: str, config: str | None, split: str, streaming: bool) -> Any:
-    """The data set from the cache or the hub; a failure becomes one line that says what to do without a network."""
+def download(source: str, config: str | None, splits: Sequence[str], streaming: bool) -> Any:
+    """The first of these splits that the data set has, from the cache or the hub.
+
+    A failure becomes one line that says what to do without a network.
+    """
     import datasets
 
     repo, revision = repo_and_revision(source)
+    split = splits[0] if len(splits) == 1 else None
     cut_off = False
     try:
         with _offline_unless_reachable(repo) as cut_off:
-            return datasets.load_dataset(repo, name=config, split=split, streaming=streaming, revision=revision)
+            found = datasets.load_dataset(repo, name=config, split=split, streaming=streaming, revision=revision)
     except Exception as error:  # the hub's client has a dozen kinds, and none in common
-        wanted = f"the data set {repo!r}" + (f", config {config!r}" if config else "") + f", split {split!r}"
+        wanted = f"the data set {repo!r}" + (f", config {config!r}" if config else "")
+        wanted += f", split {split!r}" if split else ""
         missing = cut_off and isinstance(error, OSError)
         reason = "no network" if missing else what_mends(error, repo) or f"{' '.join(str(error).split()):.300}"
         raise (Unreachable if missing else BadInput)(
             f"{PLACE}could not load {wanted}, from the hub or its cache: {reason}"
-            f"{ADVICE}{' --set data.split=null' * (split != 'train')}"
+            f"{ADVICE}{' --set data.split=null' * (split not in (None, 'train'))}"
         ) from error
+    return found if split else found[_chosen(source, splits, found)]
 
 
 @contextmanager

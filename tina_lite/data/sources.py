@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tina_lite.data import ProblemSet, PromptSource, Tokenizer, Unreachable, hold_out, load_problems
-from tina_lite.data.benchmarks import Benchmark, Overlap, load_benchmark
+from tina_lite.data.benchmarks import Benchmark, load_benchmark
+from tina_lite.data.contamination import Overlap
 from tina_lite.data.examples import Progress
 from tina_lite.data.problem_set import no_problems
 from tina_lite.recipe import Recipe

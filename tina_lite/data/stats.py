@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tina_lite.data.chat_template import Refused, Tokenizer, template_notes
 from tina_lite.data.problem_set import ProblemSet
-from tina_lite.data.prompts import Refused, Tokenizer, even_sample, make_prompt, template_notes
+from tina_lite.data.prompts import even_sample, make_prompt
 from tina_lite.data.sources import HELD_OUT, RecipeProblems, prompts_of
 from tina_lite.recipe import Recipe
 from tina_lite.util.errors import BadInput

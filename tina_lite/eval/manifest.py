@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tina_lite.data.sources import EVAL_SEED
-from tina_lite.policy.load import TENSORS, ModelRef
+from tina_lite.policy.model_ref import TENSORS, ModelRef
 from tina_lite.recipe.schema import RolloutSection
 from tina_lite.util.disk import write_atomically
 from tina_lite.util.errors import BadInput
@@ -138,7 +138,7 @@ def _dtype_of(target: ModelRef) -> str:
     """What `auto` comes to on this machine: a later session must not choose anew."""
     import torch
 
-    from tina_lite.policy.loading import NAMES, compute_dtype, read_config
+    from tina_lite.policy.pretrained import NAMES, compute_dtype, read_config
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return NAMES[compute_dtype(target.compute_dtype, device, read_config(target.model_id))]

@@ -24,7 +24,8 @@ from tina_lite.eval.manifest import MOST_SEQUENCES, PROMPT_TOKENS, EvalArgs, Man
 from tina_lite.eval.samples import SampleFile, sample_missing
 from tina_lite.eval.scoring import Comparison, Judged, Result, compared, judged, result_of
 from tina_lite.eval.tables import Report, markdown
-from tina_lite.policy.load import ModelRef, load_model
+from tina_lite.policy.load import load_model
+from tina_lite.policy.model_ref import ModelRef
 from tina_lite.rollout.sampler import Sampler
 from tina_lite.runs.look import lock_folder, unlock
 from tina_lite.runs.session import StopRequest

@@ -8,8 +8,10 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tina_lite.export.folder import LogitDifference, gguf_card, logit_difference, new_folder, reference
-from tina_lite.policy.load import ModelRef
+from tina_lite.export.card import gguf_card
+from tina_lite.export.folder import new_folder
+from tina_lite.export.likeness import LogitDifference, logit_difference, reference
+from tina_lite.policy.model_ref import ModelRef
 from tina_lite.policy.shape import ARCHITECTURES, ModelShape
 from tina_lite.util.errors import BadInput
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tina_lite.data import ProblemSet
-from tina_lite.data.prompts import prompt_notes, render, turn_end
+from tina_lite.data.chat_template import render, turn_end
+from tina_lite.data.prompts import prompt_notes
 from tina_lite.data.sources import prompts_of
 from tina_lite.policy.adapters import chosen_targets
-from tina_lite.policy.loading import load_tokenizer, skeleton, stop_ids
 from tina_lite.policy.model_folder import refuse_other_quantization
+from tina_lite.policy.pretrained import load_tokenizer, skeleton, stop_ids
 from tina_lite.policy.self_check import refuse_changing_rope
 from tina_lite.policy.shape import architectures, refuse_architecture
 from tina_lite.recipe import Recipe

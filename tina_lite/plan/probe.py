@@ -9,7 +9,7 @@ from statistics import median
 
 import torch
 
-from tina_lite.policy.loading import dtype_on_cpu
+from tina_lite.policy.pretrained import dtype_on_cpu
 
 STREAM_BYTES = 128 * 1024**2
 """Larger than most caches."""

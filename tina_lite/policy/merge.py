@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from tina_lite.policy.dense.linears import base_weight
-from tina_lite.policy.loading import attention_of, load_base
+from tina_lite.policy.pretrained import attention_of, load_base
 from tina_lite.recipe.schema import ModelSection
 
 

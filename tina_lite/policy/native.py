@@ -21,10 +21,10 @@ from tina_lite.policy.dense.model import DenseModel, fits
 from tina_lite.policy.hf_decoder import CachedDecoder, hidden_before_completions
 from tina_lite.policy.interface import Decoder, TokenBatch
 from tina_lite.policy.lm_head import Head, token_logprobs
-from tina_lite.policy.loading import NAMES, compute_dtype, lay_out, load_base, read_config, stop_ids
 from tina_lite.policy.memory_request import MemoryRequest
 from tina_lite.policy.merge import save_tokenizer
 from tina_lite.policy.model_folder import model_folder
+from tina_lite.policy.pretrained import NAMES, compute_dtype, lay_out, load_base, read_config, stop_ids
 from tina_lite.policy.self_check import refuse_changing_rope, refuse_disagreement, unchanging_tokens
 from tina_lite.policy.vllm import Vllm
 from tina_lite.recipe.schema import LoraSection, ModelSection

@@ -22,7 +22,10 @@ from tina_lite.policy.adapters import chosen_targets
 from tina_lite.policy.engine import quiet
 from tina_lite.policy.hf_decoder import CachedDecoder, hidden_before_completions
 from tina_lite.policy.interface import Decoder, TokenBatch
-from tina_lite.policy.loading import (
+from tina_lite.policy.memory_request import MemoryRequest
+from tina_lite.policy.merge import save_tokenizer
+from tina_lite.policy.model_folder import COMPUTES, model_folder
+from tina_lite.policy.pretrained import (
     NAMES,
     compute_dtype,
     lay_out,
@@ -31,9 +34,6 @@ from tina_lite.policy.loading import (
     read_config,
     stop_ids,
 )
-from tina_lite.policy.memory_request import MemoryRequest
-from tina_lite.policy.merge import save_tokenizer
-from tina_lite.policy.model_folder import COMPUTES, model_folder
 from tina_lite.policy.self_check import refuse_changing_rope, refuse_disagreement
 from tina_lite.policy.vllm import Vllm
 from tina_lite.recipe.schema import LoraSection, ModelSection

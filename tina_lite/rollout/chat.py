@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tina_lite.data.prompts import Message, encode, render
+from tina_lite.data.chat_template import Message, encode, render
 from tina_lite.rollout.sampling import TextOf, random_numbers, sample_tokens
 from tina_lite.util.errors import BadInput
 
