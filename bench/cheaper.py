@@ -90,8 +90,8 @@ def main() -> None:
                 out = Path("runs", f"cheaper-{name}", f"{kind}-{seed}")
                 curve = curves[kind][seed] = measure(recipe, model, seed, {**EVALS, **changes}, out)
                 say(seed, kind, f"{curve[-1][0]:.4f}", " ".join(f"{share:.2f}" for _, share in curve))
-    first, *others = curves.values()
-    for kind, other in zip(list(kinds)[1:], others, strict=True):
+    (_, first), *others = curves.items()
+    for kind, other in others:
         if other:
             full, cheap = (mean_curve([of[seed] for seed in other]) for of in (first, other))
             usd = usd_to(cheap, full[-1][1])
