@@ -169,6 +169,16 @@ BOXED: dict[str, list[tuple[str, list[str], list[str]]]] = {
         (r"\sqrt{16}", ["4", r"\sqrt{16}"], ["-4", "16", "8"]),
         ("4!", ["24", "4!"], ["4", "12"]),
     ],
+    "what is still to be worked out": [
+        ("-15", ["-15", "59 - 74 = -15", "-15 = 59 - 74", r"-\frac{30}{2}"], ["59 - 74", "59-74", "x = 59 - 74", "-(7 + 8)", "9 - 74 + 50"]),
+        ("133", ["59 + 74 = 133", r"1.33 \cdot 10^2"], ["59 + 74", "59+74+0", "(59) + 74", "59 + 74 = 100 + 33", r"7 \times 19", r"7 \cdot 19", "7(10 + 9)"]),
+        ("5/6", [r"\frac{10}{12}", r"\frac{1}{2} + \frac{1}{3} = \frac{5}{6}"], [r"\frac{1}{2} + \frac{1}{3}", r"\frac{2 + 3}{6}"]),
+        ("1024", ["2^{10}", "32^2"], [r"2 \cdot 512", "(30 + 2)^2"]),
+        ("6.283185", [r"2\pi"], []),
+        ("2.414214", [r"1 + \sqrt{2}"], []),
+        ("59 + 74", ["59 + 74", "133"], ["59 - 74"]),
+        (r"2 \cdot 3", [r"2 \cdot 3", "6"], ["5"]),
+    ],
 }  # fmt: skip
 
 COMPLETIONS: dict[str, list[tuple[str, list[str], list[str]]]] = {
@@ -189,6 +199,8 @@ COMPLETIONS: dict[str, list[tuple[str, list[str], list[str]]]] = {
     "plain text": [
         ("B", ["The answer is B.", "The answer is (B).", "Answer: B", "**Answer:** B", "so\n</think>\nB"], ["The answer is A.", "A or B?", "Answer: C. Not B."]),
         ("34", ["So the answer is 34.", "66+38=104\n104-70=34", "Answer: 34 hours", "#### 34", "The answer is $34$.", "**34**", "It is \\$34.", "the answer is 34, not 35."], ["34 then 35", "The answer is 35, not 34", "no number", "", "34 + 1"]),
+        ("-15", ["59 - 74 = -15", "It is $59 - 74 = -15$."], ["59 - 74 =", "We need $59 - 74$.", "The answer is 59 - 74.", "I take 74 from 59: 59 - 74", "It is -15? Now 59 - 74"]),
+        ("133", ["So 133 = 59 + 74", "She has 133 eggs (59 + 74)"], ["59 + 74", "I add 74 to 59: 59 + 74"]),
         ("2", ["The answer is 2.", "2"], ["The answer is 2 2/3", "It is 2 1/2.", "2024-05-01 is 2 or 3"]),
         ("2018", ["It was in 2018."], ["It was on 2024-05-01.", "The answer is 2024-05-01"]),
         ("-9", ["The answer is -9.", "it is −9", "-9%"], ["The answer is 9.", "9"]),

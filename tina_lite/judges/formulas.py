@@ -6,6 +6,7 @@ In: `{"gold": ..., "answer": ..., "boxed": true}`. Out: true, false, or null whe
 import json
 import logging
 import os
+import re
 import resource
 import signal
 import sys
@@ -45,6 +46,7 @@ def serve(prepare: Callable[[], object], judged: Callable[[Mapping[str, Any]], o
 LARGEST_POWER_BITS = 1 << 17
 LARGEST_FACTORIAL = 10_000
 NEAR, LEAST, DIGITS = 1e-5, 1e-60, 20
+SENTENCE = re.compile(r"[.!?;](?=\s)|\n")
 
 
 def parsed(text: str, boxed: bool) -> list[Any]:
@@ -78,7 +80,51 @@ def judge(gold: str, answer: str, boxed: bool) -> bool | None:
     if not expected:
         return None
     given = parsed(answer, boxed)
+    if is_number(expected) and is_to_work_out(given):
+        given = [] if boxed else parsed(_said_before(given[-1], answer), boxed)
+        if is_to_work_out(given):
+            return False
     return bool(verify(expected, given, timeout_seconds=None)) and not tell_apart(expected, given)
+
+
+def is_number(found: list[Any]) -> bool:
+    return bool(getattr(found[0], "is_Number", False))
+
+
+def is_to_work_out(found: list[Any]) -> bool:
+    r"""Whether it is numbers joined by plus, minus or times: mostly the question said again, where a number is wanted.
+
+    A policy learns to say that instead of an answer, if it counts as its value. Fractions, powers, percentages and
+    multiples of a power of ten are numbers as people write them, and what has a root or \pi may be exact.
+
+    >>> [is_to_work_out(parsed(text, True)) for text in ("59 - 74", r"3 \times 4", "x = 2(3 + 1)", "7 + 5 = 4 + 8")]
+    [True, True, True, True]
+    >>> numbers = (r"\frac{120}{2}", "2^{10}", r"1.5 \times 10^3", r"1 + \sqrt{2}", r"2\pi", "5 + 7 = 12", "x + 1")
+    >>> [text for text in numbers if is_to_work_out(parsed(text, True))]
+    []
+    """
+    import sympy
+
+    if not found or not isinstance(found[0], sympy.Basic):
+        return False
+    sides = found[0].args if isinstance(found[0], sympy.Equality) else (found[0],)
+    if any(side.is_Number for side in sides):
+        return False
+    said = sides[-1]
+    if not all(leaf.is_Number for leaf in said.atoms()) or not all(one.exp.is_Integer for one in said.atoms(sympy.Pow)):
+        return False
+    return bool(said.atoms(sympy.Add)) or any(sum(map(_is_factor, one.args)) > 1 for one in said.atoms(sympy.Mul))
+
+
+def _is_factor(part: Any) -> bool:
+    """No sign, percent sign, power of ten, nor what is below the line of a fraction."""
+    is_shift = part.is_Pow and (part.base == 10 or part.exp.is_negative)
+    return not (is_shift or part == -1 or type(part).__name__ == "UnevaluatedExpr")
+
+
+def _said_before(stated: str, text: str) -> str:
+    """What the same sentence says before it: 133 (59 + 74)."""
+    return SENTENCE.split(text[: max(0, text.rfind(stated))])[-1].rstrip(" =([$:")
 
 
 def tell_apart(expected: list[Any], given: list[Any]) -> bool:
