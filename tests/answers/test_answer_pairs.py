@@ -199,8 +199,8 @@ COMPLETIONS: dict[str, list[tuple[str, list[str], list[str]]]] = {
     "plain text": [
         ("B", ["The answer is B.", "The answer is (B).", "Answer: B", "**Answer:** B", "so\n</think>\nB"], ["The answer is A.", "A or B?", "Answer: C. Not B."]),
         ("34", ["So the answer is 34.", "66+38=104\n104-70=34", "Answer: 34 hours", "#### 34", "The answer is $34$.", "**34**", "It is \\$34.", "the answer is 34, not 35."], ["34 then 35", "The answer is 35, not 34", "no number", "", "34 + 1"]),
-        ("-15", ["59 - 74 = -15", "It is $59 - 74 = -15$."], ["59 - 74 =", "We need $59 - 74$.", "The answer is 59 - 74.", "I take 74 from 59: 59 - 74", "It is -15? Now 59 - 74"]),
-        ("133", ["So 133 = 59 + 74", "She has 133 eggs (59 + 74)"], ["59 + 74", "I add 74 to 59: 59 + 74"]),
+        ("-15", ["59 - 74 = -15", "It is $59 - 74 = -15$."], ["59 - 74 =", "We need $59 - 74$.", "The answer is 59 - 74.", "I take 74 from 59: 59 - 74"]),
+        ("133", ["So 133 = 59 + 74", "She has 133 eggs (59 + 74)", "I get 133. Check: 59 + 74."], ["59 + 74", "I add 74 to 59: 59 + 74", "59 + 74 = 100 + 33", "It is 133. No, 132: 58 + 74"]),
         ("2", ["The answer is 2.", "2"], ["The answer is 2 2/3", "It is 2 1/2.", "2024-05-01 is 2 or 3"]),
         ("2018", ["It was in 2018."], ["It was on 2024-05-01.", "The answer is 2024-05-01"]),
         ("-9", ["The answer is -9.", "it is −9", "-9%"], ["The answer is 9.", "9"]),

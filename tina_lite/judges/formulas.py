@@ -6,7 +6,6 @@ In: `{"gold": ..., "answer": ..., "boxed": true}`. Out: true, false, or null whe
 import json
 import logging
 import os
-import re
 import resource
 import signal
 import sys
@@ -46,7 +45,6 @@ def serve(prepare: Callable[[], object], judged: Callable[[Mapping[str, Any]], o
 LARGEST_POWER_BITS = 1 << 17
 LARGEST_FACTORIAL = 10_000
 NEAR, LEAST, DIGITS = 1e-5, 1e-60, 20
-SENTENCE = re.compile(r"[.!?;](?=\s)|\n")
 
 
 def parsed(text: str, boxed: bool) -> list[Any]:
@@ -71,6 +69,8 @@ def parsed_gold(gold: str) -> list[Any]:
 def judge(gold: str, answer: str, boxed: bool) -> bool | None:
     """Whether the answer equals the gold; None where the gold cannot be parsed.
 
+    Where the gold is a number, an equal sum is right if the text has said that number before: "133 eggs (59 + 74)".
+
     >>> judge(r"\\frac{1}{2}", "0.5", boxed=True), judge("x + 1", "so it is $1 + x$", boxed=False), judge("", "1", True)
     (True, True, None)
     """
@@ -79,23 +79,24 @@ def judge(gold: str, answer: str, boxed: bool) -> bool | None:
     expected = parsed_gold(gold)
     if not expected:
         return None
+
+    def equals(given: list[Any]) -> bool:
+        return bool(verify(expected, given, timeout_seconds=None)) and not tell_apart(expected, given)
+
     given = parsed(answer, boxed)
-    if is_number(expected) and is_to_work_out(given):
-        given = [] if boxed else parsed(_said_before(given[-1], answer), boxed)
-        if is_to_work_out(given):
-            return False
-    return bool(verify(expected, given, timeout_seconds=None)) and not tell_apart(expected, given)
-
-
-def is_number(found: list[Any]) -> bool:
-    return bool(getattr(found[0], "is_Number", False))
+    if not (getattr(expected[0], "is_Number", False) and is_to_work_out(given)):
+        return equals(given)
+    if boxed or not equals(given):
+        return False
+    said_before = parsed(answer[: max(0, answer.rfind(given[-1]))].rstrip(" =([$:"), boxed)
+    return not is_to_work_out(said_before) and equals(said_before)
 
 
 def is_to_work_out(found: list[Any]) -> bool:
     r"""Whether it is numbers joined by plus, minus or times: mostly the question said again, where a number is wanted.
 
-    A policy learns to say that instead of an answer, if it counts as its value. Fractions, powers, percentages and
-    multiples of a power of ten are numbers as people write them, and what has a root or \pi may be exact.
+    A policy learns to say that, and no answer, if it counts by its value. Fractions, powers, percentages and multiples
+    of a power of ten are numbers as people write them; what has a root or \pi may be an exact value.
 
     >>> [is_to_work_out(parsed(text, True)) for text in ("59 - 74", r"3 \times 4", "x = 2(3 + 1)", "7 + 5 = 4 + 8")]
     [True, True, True, True]
@@ -108,10 +109,10 @@ def is_to_work_out(found: list[Any]) -> bool:
     if not found or not isinstance(found[0], sympy.Basic):
         return False
     sides = found[0].args if isinstance(found[0], sympy.Equality) else (found[0],)
-    if any(side.is_Number for side in sides):
-        return False
     said = sides[-1]
-    if not all(leaf.is_Number for leaf in said.atoms()) or not all(one.exp.is_Integer for one in said.atoms(sympy.Pow)):
+    is_finished = any(side.is_Number for side in sides)
+    is_rational = all(leaf.is_Number for leaf in said.atoms()) and all(one.exp.is_Integer for one in said.atoms(sympy.Pow))
+    if is_finished or not is_rational:
         return False
     return bool(said.atoms(sympy.Add)) or any(sum(map(_is_factor, one.args)) > 1 for one in said.atoms(sympy.Mul))
 
@@ -120,11 +121,6 @@ def _is_factor(part: Any) -> bool:
     """No sign, percent sign, power of ten, nor what is below the line of a fraction."""
     is_shift = part.is_Pow and (part.base == 10 or part.exp.is_negative)
     return not (is_shift or part == -1 or type(part).__name__ == "UnevaluatedExpr")
-
-
-def _said_before(stated: str, text: str) -> str:
-    """What the same sentence says before it: 133 (59 + 74)."""
-    return SENTENCE.split(text[: max(0, text.rfind(stated))])[-1].rstrip(" =([$:")
 
 
 def tell_apart(expected: list[Any], given: list[Any]) -> bool:
