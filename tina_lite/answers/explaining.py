@@ -64,7 +64,7 @@ def _why(gold: str, answer: str, right: bool | None) -> str:
     if not answer and not right:
         return "no answer was found in the text"
     if same(gold, answer) is None:
-        to_work_out = ", or still to be worked out" if read_number(plain(gold)) else ""
+        to_work_out = ", or the answer still to be worked out" if read_number(plain(gold)) else ""
         return f"math-verify finds them {'equal' if right else f'different{to_work_out}'}"
     if right:
         return "they are the same"

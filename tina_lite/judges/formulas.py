@@ -111,8 +111,9 @@ def is_to_work_out(found: list[Any]) -> bool:
     sides = found[0].args if isinstance(found[0], sympy.Equality) else (found[0],)
     said = sides[-1]
     is_finished = any(side.is_Number for side in sides)
-    is_rational = all(leaf.is_Number for leaf in said.atoms()) and all(one.exp.is_Integer for one in said.atoms(sympy.Pow))
-    if is_finished or not is_rational:
+    has_letters = any(not leaf.is_Number for leaf in said.atoms())
+    has_roots = any(not power.exp.is_Integer for power in said.atoms(sympy.Pow))
+    if is_finished or has_letters or has_roots:
         return False
     return bool(said.atoms(sympy.Add)) or any(sum(map(_is_factor, one.args)) > 1 for one in said.atoms(sympy.Mul))
 
