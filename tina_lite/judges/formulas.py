@@ -44,7 +44,7 @@ def serve(prepare: Callable[[], object], judged: Callable[[Mapping[str, Any]], o
 
 LARGEST_POWER_BITS = 1 << 17
 LARGEST_FACTORIAL = 10_000
-NEAR, LEAST, DIGITS = 1e-5, 1e-60, 20
+NEAR, EXACT, LEAST, DIGITS = 1e-5, 1e-15, 1e-60, 20
 
 
 def parsed(text: str, boxed: bool) -> list[Any]:
@@ -67,80 +67,89 @@ def parsed_gold(gold: str) -> list[Any]:
 
 
 def judge(gold: str, answer: str, boxed: bool) -> bool | None:
-    """Whether the answer equals the gold; None where the gold cannot be parsed.
+    r"""Whether the answer equals the gold; None where the gold cannot be parsed.
 
-    Where the gold is a number, an equal sum is right if the text has said that number before: "133 eggs (59 + 74)".
+    Where the gold is a number, what is still to be worked out is wrong, unless the text has said the number before it:
+    "133 eggs (59 + 74)". A policy would learn to say the question again. What only comes near is the gold unrounded.
 
-    >>> judge(r"\\frac{1}{2}", "0.5", boxed=True), judge("x + 1", "so it is $1 + x$", boxed=False), judge("", "1", True)
+    >>> judge(r"\frac{1}{2}", "0.5", boxed=True), judge("x + 1", "it is $1 + x$", boxed=False), judge("", "1", True)
     (True, True, None)
+    >>> judge("133", "59 + 74", boxed=True), judge("133", "60 + 73 = 133", True), judge("6.283185", r"2\pi", True)
+    (False, True, True)
     """
-    from math_verify import verify
-
     expected = parsed_gold(gold)
     if not expected:
         return None
-
-    def equals(given: list[Any]) -> bool:
-        return bool(verify(expected, given, timeout_seconds=None)) and not tell_apart(expected, given)
-
     given = parsed(answer, boxed)
-    if not (getattr(expected[0], "is_Number", False) and is_to_work_out(given)):
-        return equals(given)
-    if boxed or not equals(given):
+    if not equal(expected, given):
         return False
-    said_before = parsed(answer[: max(0, answer.rfind(given[-1]))].rstrip(" =([$:"), boxed)
-    return not is_to_work_out(said_before) and equals(said_before)
+    if not getattr(expected[0], "is_Number", False) or is_written_out(given) or tell_apart(expected, given, EXACT):
+        return True
+    said_before = parsed("" if boxed else answer[: max(0, answer.rfind(given[-1]))].rstrip(" =([$:"), boxed=False)
+    return is_written_out(said_before) and equal(expected, said_before)
 
 
-def is_to_work_out(found: list[Any]) -> bool:
-    r"""Whether it is numbers joined by plus, minus or times: mostly the question said again, where a number is wanted.
+def equal(expected: list[Any], given: list[Any]) -> bool:
+    from math_verify import verify
 
-    A policy learns to say that, and no answer, if it counts by its value. Fractions, powers, percentages and multiples
-    of a power of ten are numbers as people write them; what has a root or \pi may be an exact value.
+    return bool(verify(expected, given, timeout_seconds=None)) and not tell_apart(expected, given, NEAR)
 
-    >>> [is_to_work_out(parsed(text, True)) for text in ("59 - 74", r"3 \times 4", "x = 2(3 + 1)", "7 + 5 = 4 + 8")]
-    [True, True, True, True]
-    >>> numbers = (r"\frac{120}{2}", "2^{10}", r"1.5 \times 10^3", r"1 + \sqrt{2}", r"2\pi", "5 + 7 = 12", "x + 1")
-    >>> [text for text in numbers if is_to_work_out(parsed(text, True))]
-    []
+
+def is_written_out(found: list[Any]) -> bool:
+    r"""Whether it is a number as people write one: with a sign, as a fraction, power, percentage, times a power of ten.
+
+    Factorials and binomial coefficients are among them, as answers to counting are often left so.
+
+    >>> numbers = "12", r"\frac{120}{2}", "2^{10}", r"1.5 \times 10^3", r"9\%", "5 + 7 = 12", r"\frac{8!}{2!2!}"
+    >>> others = "59 - 74", r"3 \cdot 4", "x = 2(3 + 1)", r"\sqrt{9}", r"\log_2 8", r"\gcd(6, 9)", "x"
+    >>> [[is_written_out(parsed(text, True)) for text in texts].count(True) for texts in (numbers, others)]
+    [7, 0]
     """
-    import sympy
+    return bool(found) and _is_written_out(found[0])
 
-    if not found or not isinstance(found[0], sympy.Basic):
-        return False
-    sides = found[0].args if isinstance(found[0], sympy.Equality) else (found[0],)
-    said = sides[-1]
-    is_finished = any(side.is_Number for side in sides)
-    has_letters = any(not leaf.is_Number for leaf in said.atoms())
-    has_roots = any(not power.exp.is_Integer for power in said.atoms(sympy.Pow))
-    if is_finished or has_letters or has_roots:
-        return False
-    return bool(said.atoms(sympy.Add)) or any(sum(map(_is_factor, one.args)) > 1 for one in said.atoms(sympy.Mul))
+
+def _is_written_out(value: Any) -> bool:
+    from sympy import Expr
+
+    if not isinstance(value, Expr):  # an equation, or a set of one
+        return isinstance(value, str) or any(map(_is_written_out, value.args))
+    if value.is_Mul:
+        return all(map(_is_written_out, value.args)) and sum(map(_is_factor, value.args)) <= 1
+    if value.is_Pow:
+        return bool(value.exp.is_Integer) and _is_written_out(value.base)
+    return bool(value.is_Number) or _is_named(value)
 
 
 def _is_factor(part: Any) -> bool:
-    """No sign, percent sign, power of ten, nor what is below the line of a fraction."""
+    """No sign, percent sign, power of ten, factorial, nor what is below the line of a fraction."""
     is_shift = part.is_Pow and (part.base == 10 or part.exp.is_negative)
-    return not (is_shift or part == -1 or type(part).__name__ == "UnevaluatedExpr")
+    return not (is_shift or part == -1 or _is_named(part))
 
 
-def tell_apart(expected: list[Any], given: list[Any]) -> bool:
+def _is_named(value: Any) -> bool:
+    """A percent sign, a factorial, a binomial coefficient."""
+    name = type(value).__name__
+    return name in ("factorial", "binomial") or (name == "UnevaluatedExpr" and bool(value.args[0] * 100 == 1))
+
+
+def tell_apart(expected: list[Any], given: list[Any], rounding: float) -> bool:
     """Whether two numbers differ by more than rounding: math-verify takes those for equal that share six decimals.
 
-    >>> [tell_apart(parsed("1/2^{99}", True), parsed(text, True)) for text in ("1/2^{98}", "2^{-99}")]
+    >>> [tell_apart(parsed("1/2^{99}", True), parsed(text, True), NEAR) for text in ("1/2^{98}", "2^{-99}")]
     [True, False]
     """
     gold, answer = _number(expected), _number(given)
     if gold is None or answer is None:
         return False
     noise = LEAST if gold == 0 or answer == 0 else 0
-    return bool(abs(gold - answer) > max(noise, NEAR * abs(gold)))
+    return bool(abs(gold - answer) > max(noise, rounding * abs(gold)))
 
 
 def _number(found: list[Any]) -> Any:
     """Its value, of any size, where the first reading is one real number; else None."""
     try:
-        value = found[0].evalf(DIGITS) if getattr(found[0], "is_number", False) else None
+        said = getattr(found[0], "rhs", found[0])
+        value = said.evalf(DIGITS) if getattr(said, "is_number", False) else None
     except (ArithmeticError, TypeError, ValueError, AttributeError, RecursionError):
         return None
     return value if getattr(value, "is_Float", False) or getattr(value, "is_Integer", False) else None
