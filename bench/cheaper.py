@@ -31,6 +31,7 @@ MIXED = {
 """2,000 sums of mixed difficulty, a tenth of them held out."""
 BY_KIND = {"rollout.selection": "difficulty", "data.difficulty_key": ["metadata.num_terms", "metadata.num_digits"]}
 BY_FEATURES = {"rollout.selection": "difficulty", "data.difficulty_key": ["terms", "digits"]}
+BY_DIGITS = {"rollout.selection": "difficulty", "data.difficulty_key": ["metadata.num_digits"]}
 HALF = {"grpo.update_completions": 4}
 ALPHA = 64
 QUICKSTART, SMOLLM2 = "quickstart", "smollm2-cpu"
@@ -43,7 +44,7 @@ EXPERIMENTS: dict[str, dict[str, Kind]] = {
         for both in (6.4e-3, 1.3e-3, 6.4e-4, 3.2e-4, 1.3e-4)
     },
     "base": {"NF4": (SMOLLM2, {}), "16-bit": (SMOLLM2, {"model.quantization": "none"})},
-    "update": {"all": (SMOLLM2, {}), "half": (SMOLLM2, HALF)},
+    "smollm2": {"all": (SMOLLM2, {}), "half": (SMOLLM2, HALF), "both": (SMOLLM2, {**BY_DIGITS, **HALF})},
     "quickstart": {
         "all": (QUICKSTART, {}),
         "difficulty": (QUICKSTART, BY_FEATURES),
@@ -51,7 +52,6 @@ EXPERIMENTS: dict[str, dict[str, Kind]] = {
         "both": (QUICKSTART, {**BY_FEATURES, **HALF}),
     },
     "quickstart-cheap": {"quickstart": (QUICKSTART, {}), "cheap": ("cheap/quickstart-cheap", {})},
-    "smollm2-cheap": {"smollm2-cpu": (SMOLLM2, {}), "cheap": ("cheap/smollm2-cheap", {})},
 }
 """The first kind is what the others are beside."""
 

@@ -37,7 +37,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("recipe", "more", "price"),
     [
         ("quickstart", ["--gpu", "L4:1"], "at most $0.76/h (SkyPilot: RunPod); the cheapest asks $0.70"),
-        ("cheap/smollm2-cheap", ["--gpu", "A100-80GB", "--spot", "--bucket", "mine"], "at most $1.57/h"),
+        ("smollm2-cpu", ["--gpu", "A100-80GB", "--spot", "--bucket", "mine"], "at most $1.57/h"),
         ("paper/open-rs2", ["--gpu", "H100", "--max-usd", "5"], "at most $11.06/h"),
     ],
 )
