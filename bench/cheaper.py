@@ -29,9 +29,16 @@ MIXED = {
     "rollout.max_prompt_length": 80,
 }
 """2,000 sums of mixed difficulty, a tenth of them held out."""
-BY_KIND = {"rollout.selection": "difficulty", "data.difficulty_key": ["metadata.num_terms", "metadata.num_digits"]}
-BY_FEATURES = {"rollout.selection": "difficulty", "data.difficulty_key": ["terms", "digits"]}
-BY_DIGITS = {"rollout.selection": "difficulty", "data.difficulty_key": ["metadata.num_digits"]}
+
+
+def by_difficulty(*columns: str) -> dict[str, Any]:
+    """Selection by difficulty, problems alike in these columns being one kind."""
+    return {"rollout.selection": "difficulty", "data.difficulty_key": list(columns)}
+
+
+BY_KIND = by_difficulty("metadata.num_terms", "metadata.num_digits")
+BY_FEATURES = by_difficulty("terms", "digits")
+BY_DIGITS = by_difficulty("metadata.num_digits")
 HALF = {"grpo.update_completions": 4}
 ALPHA = 64
 QUICKSTART, SMOLLM2 = "quickstart", "smollm2-cpu"
