@@ -4,9 +4,9 @@ Usage:
     python bench/cheaper.py EXPERIMENT MODEL [SEED ...]        default: 1 2 3
 
 EXPERIMENT is one of `EXPERIMENTS`, MODEL a folder of SmolLM2-135M-Instruct. Each run is a process of its own, and the
-kinds take turns. The runs stay in runs/cheaper-EXPERIMENT, so that the same command goes on where BENCH_MINUTES ended
-it. The dollars are those of training, without loading and evaluations. A table goes to stderr, one JSON object to
-stdout: by kind and seed, pairs of dollars and Pass@1 on the held-out problems.
+kinds take turns. The runs stay in runs/cheaper, so that the same command goes on where BENCH_MINUTES ended it, and a
+run that two experiments share is made once. The dollars are those of training, without loading and evaluations. A table
+goes to stderr, one JSON object to stdout: by kind and seed, pairs of dollars and Pass@1 on the held-out problems.
 """
 
 import json
@@ -47,10 +47,13 @@ Kind = tuple[str, dict[str, Any]]
 EXPERIMENTS: dict[str, dict[str, Kind]] = {
     "selection": {"uniform": (SMOLLM2, MIXED), "difficulty": (SMOLLM2, {**MIXED, **BY_KIND})},
     "lr": {
-        f"alpha x lr {both:g}": (SMOLLM2, {"optim.learning_rate": both / ALPHA})
-        for both in (6.4e-3, 1.3e-3, 6.4e-4, 3.2e-4, 1.3e-4)
+        "all": (SMOLLM2, {}),  # alpha x lr is 6.4e-3
+        **{
+            f"alpha x lr {both:g}": (SMOLLM2, {"lora.alpha": ALPHA, "optim.learning_rate": both / ALPHA})
+            for both in (1.3e-3, 6.4e-4, 3.2e-4, 1.3e-4)
+        },
     },
-    "base": {"NF4": (SMOLLM2, {}), "16-bit": (SMOLLM2, {"model.quantization": "none"})},
+    "base": {"all": (SMOLLM2, {}), "16-bit": (SMOLLM2, {"model.quantization": "none"})},
     "smollm2": {"all": (SMOLLM2, {}), "half": (SMOLLM2, HALF), "both": (SMOLLM2, {**BY_DIGITS, **HALF})},
     "quickstart": {
         "all": (QUICKSTART, {}),
@@ -58,9 +61,9 @@ EXPERIMENTS: dict[str, dict[str, Kind]] = {
         "half": (QUICKSTART, HALF),
         "both": (QUICKSTART, {**BY_FEATURES, **HALF}),
     },
-    "quickstart-cheap": {"quickstart": (QUICKSTART, {}), "cheap": ("cheap/quickstart-cheap", {})},
+    "quickstart-cheap": {"all": (QUICKSTART, {}), "cheap": ("cheap/quickstart-cheap", {})},
 }
-"""The first kind is what the others are beside."""
+"""The first kind is what the others are beside; `all` is the recipe as it stands, whichever the experiment."""
 
 
 def measure(recipe: str, model: str, seed: int, changes: dict[str, Any], out: Path) -> Curve:
@@ -94,7 +97,7 @@ def main() -> None:
     with in_time():
         for seed in map(int, seeds or "123"):
             for kind, (recipe, changes) in kinds.items():
-                out = Path("runs", f"cheaper-{name}", f"{kind}-{seed}")
+                out = Path("runs", "cheaper", Path(recipe).name, f"{kind}-{seed}")
                 curve = curves[kind][seed] = measure(recipe, model, seed, {**EVALS, **changes}, out)
                 say(seed, kind, f"{curve[-1][0]:.4f}", " ".join(f"{share:.2f}" for _, share in curve))
     (_, first), *others = curves.items()

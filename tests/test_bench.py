@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tina_lite import load_recipe
+from tina_lite.recipe.file import find_recipe
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -74,3 +77,14 @@ def test_make_bench_names_every_benchmark_and_its_time():
     assert len(targets) >= 9
     assert set(listed) == targets
     assert all(re.match(r"\d+ (to \d+ )?min", line) for line in listed.values())
+
+
+def test_what_two_experiments_keep_in_one_folder_is_one_run(sides):
+    from cheaper import EXPERIMENTS
+
+    kept: dict[tuple[str, str], dict] = {}
+    for kinds in EXPERIMENTS.values():
+        for kind, (recipe, changes) in kinds.items():
+            assert kept.setdefault((recipe, kind), changes) == changes
+            assert (kind == "all") == (not changes and "cheap/" not in recipe)
+            load_recipe(find_recipe(Path(recipe)), changes)
