@@ -97,7 +97,7 @@ def main() -> None:
     with in_time():
         for seed in map(int, seeds or "123"):
             for kind, (recipe, changes) in kinds.items():
-                out = Path("runs", "cheaper", Path(recipe).name, f"{kind}-{seed}")
+                out = Path("runs", "cheaper", recipe, f"{kind}-{seed}")
                 curve = curves[kind][seed] = measure(recipe, model, seed, {**EVALS, **changes}, out)
                 say(seed, kind, f"{curve[-1][0]:.4f}", " ".join(f"{share:.2f}" for _, share in curve))
     (_, first), *others = curves.items()
